@@ -1,0 +1,13 @@
+// One row of the table of steps that the host uploads for an epoch, and the copy of it that the kernels read.
+
+struct Step {
+    row: u32,           // this row's number in the table
+    t: u32,             // updates so far, this one included; 0 outside training
+    first: u32,         // the batch's first position in the epoch's order
+    rows: u32,          // examples in this batch; the last batch may be short
+    learning_rate: f32,
+    kl_weight: f32,
+    correction1: f32,   // 1 - beta1^t, Adam's bias corrections
+    correction2: f32,   // 1 - beta2^t
+    key: vec4u,         // noise key: seed (low, high), stream, 0
+}

@@ -1,0 +1,253 @@
+//! The configuration of a run: one struct is the flags, their defaults, their help and the saved JSON.
+
+use std::fmt;
+use std::str::FromStr;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::likelihood::Likelihood;
+use crate::nn::Activation;
+
+/// The widest layer that is accepted: beyond it the number of weights of two layers overflows what files can state.
+const WIDEST: usize = 1 << 20;
+
+/// Everything that decides the result of a run, apart from the adapter.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+pub struct Config {
+    /// The data: `mnist`, which is built in, or a directory with four IDX files under MNIST's names, plain or .gz
+    #[arg(long, value_name = "MNIST|DIR", default_value = "mnist", help_heading = "Data and model")]
+    pub data: String,
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelConfig,
+    /// How it is trained.
+    #[command(flatten)]
+    pub training: TrainingConfig,
+}
+
+/// The shape of the model.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// Widths of the encoder's hidden layers, first to last, as 400 or 512,256; `none` for a linear model. The decoder
+    /// mirrors them
+    #[arg(long, value_name = "WIDTHS", default_value = "400", help_heading = "Data and model")]
+    pub hidden: Widths,
+    /// Number of latents
+    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Data and model")]
+    pub latents: usize,
+    /// The nonlinearity after each hidden layer
+    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
+    pub activation: Activation,
+    /// What the decoder describes
+    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
+    pub likelihood: Likelihood,
+    /// The Gaussian likelihoods' variance: fixed, or where learning starts
+    #[arg(long, value_name = "X", default_value_t = 0.1, help_heading = "Data and model")]
+    pub variance: f32,
+}
+
+/// How a model is trained.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+pub struct TrainingConfig {
+    /// Passes over the training set
+    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Training")]
+    pub epochs: u32,
+    /// Examples per step; the last batch of an epoch may be smaller
+    #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Training")]
+    pub batch_size: usize,
+    /// Adam's learning rate
+    #[arg(long = "lr", value_name = "X", default_value_t = 1e-3, allow_negative_numbers = true, help_heading = "Training")]
+    pub learning_rate: f64,
+    /// Weight of the KL term in the loss; 1 maximises the ELBO, above 1 is a beta-VAE
+    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true, help_heading = "Training")]
+    pub kl_weight: f64,
+    /// Epochs over which the KL weight grows linearly from 0 to --kl-weight; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
+    pub kl_warmup: u32,
+    /// Seed of everything random: the same seed on the same adapter gives the same bits
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
+    pub seed: u64,
+}
+
+/// Widths of hidden layers; none for a linear model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Widths(pub Vec<usize>);
+
+impl FromStr for Widths {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Widths, String> {
+        if text.is_empty() || text == "none" {
+            return Ok(Widths(Vec::new()));
+        }
+        let widths = text.split(',').map(|width| width.trim().parse().map_err(|_| width));
+        widths.collect::<Result<_, _>>().map(Widths).map_err(|width| {
+            format!("expected whole numbers separated by commas, as in 512,256, or `none`, found `{width}`")
+        })
+    }
+}
+
+impl fmt::Display for Widths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths: Vec<_> = self.0.iter().map(usize::to_string).collect();
+        f.write_str(if widths.is_empty() { "none".to_owned() } else { widths.join(",") }.as_str())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { data: "mnist".to_owned(), model: ModelConfig::default(), training: TrainingConfig::default() }
+    }
+}
+
+impl Default for ModelConfig {
+    fn default() -> ModelConfig {
+        ModelConfig {
+            hidden: Widths(vec![400]),
+            latents: 20,
+            activation: Activation::default(),
+            likelihood: Likelihood::default(),
+            variance: 0.1,
+        }
+    }
+}
+
+impl Default for TrainingConfig {
+    fn default() -> TrainingConfig {
+        TrainingConfig {
+            epochs: 10,
+            batch_size: 128,
+            learning_rate: 1e-3,
+            kl_weight: 1.0,
+            kl_warmup: 0,
+            seed: 0,
+        }
+    }
+}
+
+impl Config {
+    /// Checks the values that need no data.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for the first value that cannot work.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.model.validate()?;
+        self.training.validate()
+    }
+}
+
+impl ModelConfig {
+    /// Checks that such a model can exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for the first value that cannot work.
+    pub fn validate(&self) -> Result<(), Error> {
+        for &width in &self.hidden.0 {
+            require("--hidden", (1..=WIDEST).contains(&width), "widths from 1 to 1048576", width)?;
+        }
+        require("--latents", (1..=WIDEST).contains(&self.latents), "a number from 1 to 1048576", self.latents)?;
+        let variance_fits = self.variance.is_normal() && self.variance > 0.0;
+        require("--variance", variance_fits, "a finite number above 0", self.variance)
+    }
+}
+
+impl TrainingConfig {
+    /// Checks that such a training can run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for the first value that cannot work.
+    pub fn validate(&self) -> Result<(), Error> {
+        let (rate, weight) = (self.learning_rate, self.kl_weight);
+        require("--epochs", self.epochs > 0, "at least 1", self.epochs)?;
+        require("--batch-size", self.batch_size > 0, "at least 1", self.batch_size)?;
+        require("--lr", rate.is_finite() && rate > 0.0, "a finite number above 0", rate)?;
+        require("--kl-weight", weight.is_finite() && weight >= 0.0, "a finite number, 0 or more", weight)
+    }
+
+    /// Checks that the batch is no larger than the training set.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if it is.
+    pub fn validate_batch(&self, examples: usize) -> Result<(), Error> {
+        let expected = format!("at most the {examples} training examples");
+        require("--batch-size", self.batch_size <= examples, &expected, self.batch_size)
+    }
+}
+
+/// Fails with a named option unless its value fits.
+pub(crate) fn require(
+    option: &'static str,
+    fits: bool,
+    expected: &str,
+    found: impl fmt::Display,
+) -> Result<(), Error> {
+    if fits {
+        return Ok(());
+    }
+    Err(Error::Config { option, expected: expected.to_owned(), found: found.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        config: Config,
+    }
+
+    fn parse(flags: &[&str]) -> Config {
+        Flags::parse_from([&["elbo"], flags].concat()).config
+    }
+
+    #[test]
+    fn the_flags_and_the_library_have_the_same_defaults() {
+        assert_eq!(parse(&[]), Config::default());
+    }
+
+    #[test]
+    fn a_config_survives_json() -> Result<(), serde_json::Error> {
+        let flags = ["--hidden", "512,256", "--lr", "0.0003", "--seed", "18446744073709551615", "--activation", "gelu"];
+        let config = parse(&flags);
+        assert_eq!(serde_json::from_str::<Config>(&serde_json::to_string(&config)?)?, config);
+        Ok(())
+    }
+
+    #[test]
+    fn hidden_widths_are_a_list_or_none() {
+        assert_eq!(parse(&["--hidden", "none"]).model.hidden.0, []);
+        assert_eq!(parse(&["--hidden", "512, 256"]).model.hidden.0, [512, 256]);
+        assert!("512,x".parse::<Widths>().is_err_and(|message| message.contains("`x`")));
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_named() {
+        let cases = [
+            ("--latents", "0"),
+            ("--hidden", "400,0"),
+            ("--epochs", "0"),
+            ("--batch-size", "0"),
+            ("--lr", "-0.001"),
+            ("--lr", "inf"),
+            ("--kl-weight", "NaN"),
+            ("--kl-weight", "-1"),
+            ("--variance", "0"),
+        ];
+        for (flag, value) in cases {
+            let error = parse(&[flag, value]).validate().expect_err(flag);
+            assert!(error.to_string().starts_with(&format!("{flag}: expected ")), "{error}");
+        }
+        let error = TrainingConfig::default().validate_batch(100).expect_err("too large").to_string();
+        assert!(error.contains("100") && error.contains("128"), "{error}");
+    }
+}

@@ -1,0 +1,335 @@
+//! Data sets: images and labels, from files or from the binary itself, as checked bytes.
+//!
+//! A [`Dataset`] that was loaded is sound: every image is there in full, each has a label, and the training and the test
+//! images are of one size. What is not is refused with one line that names the file, what was expected and what was
+//! found, and before anything else is opened or made.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+pub mod batch;
+pub mod idx;
+pub mod order;
+
+/// The name of the data set that is compiled into the binary.
+const BUILT_IN: &str = "mnist";
+
+/// A stack of grey images of one size, row-major, a byte per pixel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    bytes: Vec<u8>,
+    count: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Images {
+    /// Takes `count` images of `height` x `width` pixels, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if a size is zero or `bytes` is not `count * height * width` long.
+    pub fn new(bytes: Vec<u8>, count: usize, height: usize, width: usize) -> Result<Self, Error> {
+        let shape = |expected: String, found: String| Error::Shape { operation: "Images::new", expected, found };
+        if count == 0 || height == 0 || width == 0 {
+            return Err(shape("sizes of at least 1".into(), format!("{count} x {height} x {width}")));
+        }
+        let total = count.checked_mul(height).and_then(|rows| rows.checked_mul(width));
+        if total != Some(bytes.len()) {
+            let found = format!("{} bytes", bytes.len());
+            return Err(shape(format!("{count} x {height} x {width} bytes"), found));
+        }
+        Ok(Images { bytes, count, height, width })
+    }
+
+    /// All pixels, `(count, height, width)`, row-major.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The number of images, at least 1.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The height of each image in pixels, at least 1.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The width of each image in pixels, at least 1.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The number of pixels of each image: the data dimensions, D.
+    pub fn dimensions(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// The pixels of one image, row-major.
+    ///
+    /// # Panics
+    ///
+    /// If `index` is not below [`count`](Self::count).
+    pub fn row(&self, index: usize) -> &[u8] {
+        &self.bytes[index * self.dimensions()..][..self.dimensions()]
+    }
+}
+
+/// Images and, for each, its label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The images.
+    pub images: Images,
+    /// The class of each image, in the same order.
+    pub labels: Vec<u8>,
+}
+
+/// A data set: what to train on, and what to test on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// What loads it again: `mnist`, or the directory as it was given.
+    pub name: String,
+    /// The images to train on.
+    pub train: Split,
+    /// The images to test on, of the same size.
+    pub test: Split,
+}
+
+impl Dataset {
+    /// Loads the data set that `--data` names: `mnist`, which is built in, or else a directory.
+    ///
+    /// A directory that happens to be called `mnist` is `./mnist`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if there is nothing of that name, and those of [`Dataset::from_directory`].
+    pub fn load(source: &str) -> Result<Dataset, Error> {
+        let path = Path::new(source);
+        if source == BUILT_IN {
+            Dataset::mnist()
+        } else if matches!(path.try_exists(), Ok(false)) {
+            Err(Error::Config {
+                option: "--data",
+                expected: format!("`{BUILT_IN}` (the only built-in name) or a directory that holds four IDX files"),
+                found: format!("`{source}`, which does not exist"),
+            })
+        } else {
+            Dataset::from_directory(path)
+        }
+    }
+
+    /// Unpacks the MNIST that is compiled into the binary: 60,000 images to train on and 10,000 to test on, of 28 x 28.
+    ///
+    /// # Errors
+    ///
+    /// None, unless the binary was built from damaged files.
+    pub fn mnist() -> Result<Dataset, Error> {
+        let built_in = |file: &str, bytes: &'static [u8]| (Path::new("(built in)").join(file), bytes);
+        let train = split(
+            built_in("train-images-idx3-ubyte.gz", include_bytes!("../assets/mnist/train-images-idx3-ubyte.gz")),
+            built_in("train-labels-idx1-ubyte.gz", include_bytes!("../assets/mnist/train-labels-idx1-ubyte.gz")),
+        )?;
+        let test = split(
+            built_in("t10k-images-idx3-ubyte.gz", include_bytes!("../assets/mnist/t10k-images-idx3-ubyte.gz")),
+            built_in("t10k-labels-idx1-ubyte.gz", include_bytes!("../assets/mnist/t10k-labels-idx1-ubyte.gz")),
+        )?;
+        Ok(Dataset { name: BUILT_IN.into(), train, test })
+    }
+
+    /// Reads the four IDX files of a directory that bears MNIST's names, such as MNIST itself or Fashion-MNIST.
+    ///
+    /// The names are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
+    /// `t10k-labels-idx1-ubyte`; `train-images.idx3-ubyte` and its like are accepted too, and each may end in `.gz`.
+    /// Where a file is there both plain and compressed, the plain one is read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] if a file is missing, is not as it should be, or does not fit the others; [`Error::Io`] if the
+    /// directory or a file cannot be read.
+    pub fn from_directory(path: &Path) -> Result<Dataset, Error> {
+        if !fs::metadata(path).map_err(Error::io("read", path))?.is_dir() {
+            return Err(unlike(path, "a directory that holds four IDX files", "a file"));
+        }
+        let train = split(open(path, "train-images", "idx3-ubyte")?, open(path, "train-labels", "idx1-ubyte")?)?;
+        let test = split(open(path, "t10k-images", "idx3-ubyte")?, open(path, "t10k-labels", "idx1-ubyte")?)?;
+        let size = |split: &Split| format!("{} x {}", split.images.height(), split.images.width());
+        if size(&train) != size(&test) {
+            let expected = format!("test images of {} like the training images", size(&train));
+            return Err(unlike(path, expected, size(&test)));
+        }
+        Ok(Dataset { name: path.display().to_string(), train, test })
+    }
+}
+
+/// Opens the first of the spellings of a file that there is.
+fn open(directory: &Path, stem: &str, kind: &str) -> Result<(PathBuf, File), Error> {
+    let spellings = [format!("{stem}-{kind}"), format!("{stem}.{kind}")];
+    let names = ["", ".gz"].iter().flat_map(|suffix| spellings.iter().map(move |name| format!("{name}{suffix}")));
+    // Some archives unpack to a directory of the file's own name, beside the file.
+    match names.map(|name| directory.join(name)).find(|path| path.is_file()) {
+        Some(path) => File::open(&path).map_err(Error::io("open", &path)).map(|file| (path, file)),
+        None => {
+            let expected = format!("`{}` or `{}`, plain or .gz", spellings[0], spellings[1]);
+            Err(unlike(directory, expected, "no such file in this directory"))
+        }
+    }
+}
+
+/// Reads images and the labels that belong to them.
+fn split(images: (PathBuf, impl Read), labels: (PathBuf, impl Read)) -> Result<Split, Error> {
+    let split = Split { images: idx::images(&images.0, images.1)?, labels: idx::labels(&labels.0, labels.1)? };
+    if split.labels.len() != split.images.count() {
+        let expected = format!("as many labels as images ({})", split.images.count());
+        return Err(unlike(&labels.0, expected, split.labels.len().to_string()));
+    }
+    Ok(split)
+}
+
+fn unlike(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Error {
+    Error::Format { path: path.into(), expected: expected.into(), found: found.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    const FILES: [&str; 4] =
+        ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+
+    /// An IDX file of zeros.
+    fn zeros(sizes: &[u32]) -> Vec<u8> {
+        let mut bytes = vec![0, 0, 8, sizes.len() as u8];
+        bytes.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
+        bytes.resize(bytes.len() + sizes.iter().product::<u32>() as usize, 0);
+        bytes
+    }
+
+    /// A directory with two training images of 2 x 2 and one test image.
+    fn directory() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().unwrap();
+        for (file, sizes) in FILES.iter().zip([&[2, 2, 2][..], &[2], &[1, 2, 2], &[1]]) {
+            fs::write(directory.path().join(file), zeros(sizes)).unwrap();
+        }
+        directory
+    }
+
+    fn refusal(path: &Path) -> String {
+        Dataset::load(path.to_str().unwrap()).expect_err("the directory must be refused").to_string()
+    }
+
+    #[test]
+    fn built_in_mnist_is_the_official_one() {
+        let mnist = Dataset::load("mnist").unwrap();
+        assert_eq!((mnist.train.images.count(), mnist.test.images.count()), (60_000, 10_000));
+        assert_eq!((mnist.train.images.height(), mnist.train.images.width()), (28, 28));
+        // The header is put back in front, so that the sums are those of the unpacked files.
+        let sum = |header: &[u8], bytes: &[u8]| {
+            let sum = Sha256::new().chain_update(header).chain_update(bytes).finalize();
+            sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        assert_eq!(
+            [
+                sum(b"\0\0\x08\x03\0\0\xea\x60\0\0\0\x1c\0\0\0\x1c", mnist.train.images.bytes()),
+                sum(b"\0\0\x08\x01\0\0\xea\x60", &mnist.train.labels),
+                sum(b"\0\0\x08\x03\0\0\x27\x10\0\0\0\x1c\0\0\0\x1c", mnist.test.images.bytes()),
+                sum(b"\0\0\x08\x01\0\0\x27\x10", &mnist.test.labels),
+            ],
+            [
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            ]
+        );
+    }
+
+    #[test]
+    fn images_are_checked_and_cut_into_rows() {
+        let images = Images::new((0..12).collect(), 2, 3, 2).unwrap();
+        assert_eq!((images.dimensions(), images.row(1)), (6, &[6, 7, 8, 9, 10, 11][..]));
+        let message = |result: Result<Images, Error>| result.unwrap_err().to_string();
+        let short = message(Images::new(vec![0; 11], 2, 3, 2));
+        assert_eq!(short, "Images::new: expected 2 x 3 x 2 bytes, found 11 bytes");
+        let empty = message(Images::new(vec![], 0, 3, 2));
+        assert_eq!(empty, "Images::new: expected sizes of at least 1, found 0 x 3 x 2");
+        assert!(Images::new(vec![], usize::MAX, 2, 1).is_err());
+    }
+
+    #[test]
+    fn a_directory_is_read() {
+        let directory = directory();
+        let data = Dataset::load(directory.path().to_str().unwrap()).unwrap();
+        assert_eq!((data.train.images.count(), data.test.labels.len()), (2, 1));
+        assert_eq!(Path::new(&data.name), directory.path());
+    }
+
+    #[test]
+    fn other_spellings_are_read_and_plain_comes_first() {
+        let directory = directory();
+        let path = |file: &str| directory.path().join(file);
+        fs::write(path("train-images-idx3-ubyte.gz"), b"not read").unwrap();
+        assert!(Dataset::from_directory(directory.path()).is_ok());
+        for file in FILES {
+            let (stem, kind) = file.split_at(file.len() - "-idx3-ubyte".len());
+            fs::rename(path(file), path(&format!("{stem}.{}", &kind[1..]))).unwrap();
+            fs::create_dir(path(file)).unwrap();
+        }
+        assert!(Dataset::from_directory(directory.path()).is_ok());
+        fs::rename(path("t10k-labels.idx1-ubyte"), path("t10k-labels-idx1-ubyte.gz")).unwrap();
+        assert!(Dataset::from_directory(directory.path()).is_ok());
+    }
+
+    #[test]
+    fn a_name_that_is_nothing() {
+        let message = "--data: expected `mnist` (the only built-in name) or a directory that holds four IDX files, \
+                       found `cifar10`, which does not exist";
+        assert_eq!(refusal(Path::new("cifar10")), message);
+        let error = Dataset::from_directory(Path::new("cifar10")).unwrap_err();
+        assert!(error.to_string().starts_with("cannot read cifar10: "), "{error}");
+    }
+
+    #[test]
+    fn a_file_instead_of_a_directory() {
+        let file = directory().path().join(FILES[0]);
+        assert!(refusal(&file).ends_with("which does not exist"));
+        let directory = directory();
+        let message = refusal(&directory.path().join(FILES[0]));
+        assert!(message.ends_with(": expected a directory that holds four IDX files, found a file"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_file() {
+        for file in FILES {
+            let directory = directory();
+            fs::remove_file(directory.path().join(file)).unwrap();
+            let names = format!("`{file}` or `{}`, plain or .gz", file.replace("-idx", ".idx"));
+            let message =
+                format!("{}: expected {names}, found no such file in this directory", directory.path().display());
+            assert_eq!(refusal(directory.path()), message);
+        }
+    }
+
+    #[test]
+    fn labels_that_do_not_match_the_images() {
+        let directory = directory();
+        let labels = directory.path().join("t10k-labels-idx1-ubyte");
+        fs::write(&labels, zeros(&[3])).unwrap();
+        let message = format!("{}: expected as many labels as images (1), found 3", labels.display());
+        assert_eq!(refusal(directory.path()), message);
+    }
+
+    #[test]
+    fn test_images_of_another_size() {
+        let directory = directory();
+        fs::write(directory.path().join("t10k-images-idx3-ubyte"), zeros(&[1, 1, 4])).unwrap();
+        let message = refusal(directory.path());
+        assert!(message.ends_with("expected test images of 2 x 2 like the training images, found 1 x 4"), "{message}");
+    }
+}

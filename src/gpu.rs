@@ -1,0 +1,145 @@
+//! The GPU: the only place that names `wgpu`.
+//!
+//! A [`Gpu`] is an open device. A [`Kernel`] is a pipeline with its reflected bindings, a [`Dispatch`] is a kernel with
+//! its tensors and grid, a [`Program`] is a list of dispatches that is recorded once and replayed. A [`Tensor`] is a
+//! region of a GPU buffer, an [`Arena`] is one buffer that holds many named tensors.
+
+mod adapter;
+mod arena;
+mod dispatch;
+mod kernel;
+mod readback;
+mod shader;
+mod tensor;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use adapter::{AdapterRequest, AdapterSummary, Backend, adapters};
+pub use arena::Arena;
+pub use dispatch::{Dispatch, Program, folded};
+pub use kernel::Kernel;
+pub use readback::Readback;
+pub use shader::{Shader, Source};
+pub(crate) use shader::source;
+pub use tensor::Tensor;
+
+use crate::Error;
+
+/// An open device with its queue and the kernels compiled for it. Clones share the device.
+#[derive(Clone)]
+pub struct Gpu {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    adapter: AdapterSummary,
+    checks: bool,
+    shaders: Mutex<HashMap<&'static str, Arc<Shader>>>,
+    kernels: Mutex<HashMap<kernel::Key, Arc<Kernel>>>,
+    allocated: Arc<AtomicU64>,
+    /// The driver's first complaint, kept until [`Gpu::check`] asks.
+    complaint: Arc<Mutex<Option<String>>>,
+}
+
+impl Gpu {
+    /// Opens the adapter that fits the request best; a real GPU is preferred to a software adapter.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Adapter`] if no adapter fits, with what there is and what to do; [`Error::Gpu`] if the driver refuses
+    /// to open it.
+    pub fn open(request: &AdapterRequest) -> Result<Gpu, Error> {
+        let (adapter, summary) = adapter::choose(request)?;
+        let limits = adapter.limits();
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("elbo"),
+            required_limits: limits,
+            ..Default::default()
+        }))
+        .map_err(|error| Error::Gpu { operation: "opening the adapter", reason: error.to_string() })?;
+
+        let complaint = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&complaint);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            lock(&slot).get_or_insert_with(|| one_line(&error.to_string()));
+        }));
+        let slot = Arc::clone(&complaint);
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                lock(&slot).get_or_insert_with(|| format!("the device was lost: {}", one_line(&message)));
+            }
+        });
+        Ok(Gpu {
+            inner: Arc::new(Inner {
+                device,
+                queue,
+                adapter: summary,
+                checks: request.shader_checks,
+                shaders: Mutex::default(),
+                kernels: Mutex::default(),
+                allocated: Arc::default(),
+                complaint,
+            }),
+        })
+    }
+
+    /// The adapter in use.
+    pub fn adapter(&self) -> &AdapterSummary {
+        &self.inner.adapter
+    }
+
+    /// Whether the shaders check their indices and loops at run time.
+    pub fn shader_checks(&self) -> bool {
+        self.inner.checks
+    }
+
+    /// Bytes of GPU memory that tensors hold now.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.inner.allocated.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the GPU has done all the work submitted so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost or the driver refused something since the last check.
+    pub fn wait(&self) -> Result<(), Error> {
+        let waited = self.inner.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check("waiting for the GPU")?;
+        waited.map_err(|error| Error::Gpu { operation: "waiting for the GPU", reason: error.to_string() })?;
+        Ok(())
+    }
+
+    /// Reports what the driver has refused since the last check: its complaints arrive apart from the calls.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] with the first complaint.
+    pub fn check(&self, operation: &'static str) -> Result<(), Error> {
+        match lock(&self.inner.complaint).take() {
+            Some(reason) => Err(Error::Gpu { operation, reason }),
+            None => Ok(()),
+        }
+    }
+
+    /// Replays a program `times` times in one submission, without waiting for it.
+    pub fn run(&self, program: &Program, times: u32) {
+        let mut encoder = self.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        program.record(&mut encoder, times);
+        self.inner.queue.submit([encoder.finish()]);
+    }
+}
+
+/// Locks a mutex whose data stay valid if a thread panics while it holds the lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A message as one line, for errors that promise to be one.
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}

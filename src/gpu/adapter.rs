@@ -1,0 +1,276 @@
+//! Finds adapters and chooses one.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The most storage buffers that one kernel binds; wgpu's default limit, so any adapter with compute shaders has it.
+pub(super) const STORAGE_BUFFERS: u32 = 8;
+
+/// Which adapter to open.
+#[derive(Clone, Debug, Default)]
+pub struct AdapterRequest {
+    /// An index as `elbo adapters` lists it, or part of a name, in any case. `WGPU_ADAPTER_NAME` is used if absent.
+    pub adapter: Option<String>,
+    /// The API to use; `WGPU_BACKEND` is used if absent, and all of them if that is not set either.
+    pub backend: Option<Backend>,
+    /// Whether shaders check their indices and loops at run time: slower, for finding faults.
+    pub shader_checks: bool,
+}
+
+/// A graphics API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// Linux, Windows, Android.
+    Vulkan,
+    /// macOS, iOS.
+    Metal,
+    /// Windows.
+    Dx12,
+    /// OpenGL (ES) 3.1 or newer, where nothing else is found.
+    Gl,
+}
+
+/// What there is to know about an adapter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AdapterSummary {
+    /// Its place in the list of adapters, for `--adapter`.
+    pub index: usize,
+    /// The name that the driver gives.
+    pub name: String,
+    /// The API.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub kind: String,
+    /// The driver's name.
+    pub driver: String,
+    /// The driver's version.
+    pub driver_version: String,
+    /// Bytes that the largest buffer may hold.
+    pub max_buffer_bytes: u64,
+    /// Bytes of a buffer that a shader may see at once.
+    pub max_binding_bytes: u64,
+    /// Storage buffers that a shader may use.
+    pub max_storage_buffers: u32,
+    /// Whether Elbo can run on it.
+    pub usable: bool,
+}
+
+impl fmt::Display for AdapterSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {}", self.name, self.backend, self.kind)?;
+        for part in [&self.driver, &self.driver_version] {
+            if !part.is_empty() {
+                write!(f, ", {part}")?;
+            }
+        }
+        f.write_str(")")
+    }
+}
+
+/// Lists the adapters of a backend, or of all, in the driver's order, with the index of the one that would be chosen.
+///
+/// # Errors
+///
+/// [`Error::Adapter`] if the request names an adapter that does not exist.
+pub fn adapters(request: &AdapterRequest) -> Result<(Vec<AdapterSummary>, Option<usize>), Error> {
+    let summaries: Vec<_> = enumerate(request).into_iter().map(|(_, summary)| summary).collect();
+    match pick(&summaries, request) {
+        Ok(index) => Ok((summaries, Some(index))),
+        Err(_) if wanted(request).is_none() => Ok((summaries, None)),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn choose(request: &AdapterRequest) -> Result<(wgpu::Adapter, AdapterSummary), Error> {
+    let mut found = enumerate(request);
+    let summaries: Vec<_> = found.iter().map(|(_, summary)| summary.clone()).collect();
+    let index = pick(&summaries, request)?;
+    Ok(found.swap_remove(index))
+}
+
+fn enumerate(request: &AdapterRequest) -> Vec<(wgpu::Adapter, AdapterSummary)> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    if let Some(backend) = request.backend {
+        descriptor.backends = match backend {
+            Backend::Vulkan => wgpu::Backends::VULKAN,
+            Backend::Metal => wgpu::Backends::METAL,
+            Backend::Dx12 => wgpu::Backends::DX12,
+            Backend::Gl => wgpu::Backends::GL,
+        };
+    }
+    let backends = descriptor.backends;
+    let instance = wgpu::Instance::new(descriptor);
+    let adapters = pollster::block_on(instance.enumerate_adapters(backends));
+    adapters.into_iter().enumerate().map(|(index, adapter)| (adapter.clone(), summarise(index, &adapter))).collect()
+}
+
+fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
+    let info = adapter.get_info();
+    let limits = adapter.limits();
+    let compute = adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS);
+    AdapterSummary {
+        index,
+        name: info.name,
+        backend: info.backend.to_str().to_owned(),
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        }
+        .to_owned(),
+        driver: info.driver,
+        driver_version: info.driver_info,
+        max_buffer_bytes: limits.max_buffer_size,
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        usable: compute && limits.max_storage_buffers_per_shader_stage >= STORAGE_BUFFERS,
+    }
+}
+
+/// What the user asked for by name or index.
+fn wanted(request: &AdapterRequest) -> Option<String> {
+    request
+        .adapter
+        .clone()
+        .or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok())
+        .filter(|name| !name.is_empty())
+}
+
+fn pick(found: &[AdapterSummary], request: &AdapterRequest) -> Result<usize, Error> {
+    if found.is_empty() {
+        return Err(Error::Adapter { reason: format!("no driver was found; {}", installation_advice()) });
+    }
+    let Some(wanted) = wanted(request) else {
+        let low_power =
+            wgpu::PowerPreference::from_env().is_some_and(|preference| preference == wgpu::PowerPreference::LowPower);
+        let best = found.iter().filter(|adapter| adapter.usable).min_by_key(|adapter| rank(adapter, low_power));
+        return best.map(|adapter| adapter.index).ok_or_else(|| Error::Adapter {
+            reason: format!(
+                "none of these has compute shaders with {STORAGE_BUFFERS} storage buffers: {}; {}",
+                listing(found),
+                installation_advice()
+            ),
+        });
+    };
+    let matched = match wanted.parse::<usize>() {
+        Ok(index) => found.get(index),
+        Err(_) => {
+            let name = wanted.to_lowercase();
+            let matches = found.iter().filter(|adapter| adapter.name.to_lowercase().contains(&name));
+            matches.min_by_key(|adapter| rank(adapter, false))
+        }
+    };
+    match matched {
+        Some(adapter) if adapter.usable => Ok(adapter.index),
+        Some(adapter) => Err(Error::Adapter {
+            reason: format!(
+                "{adapter} has no compute shaders with {STORAGE_BUFFERS} storage buffers; there are: {}",
+                listing(found)
+            ),
+        }),
+        None => Err(Error::Adapter { reason: format!("nothing matches `{wanted}`; there are: {}", listing(found)) }),
+    }
+}
+
+/// Smaller is better: what kind of device it is, then how well the API is supported, then the driver's order.
+fn rank(adapter: &AdapterSummary, low_power: bool) -> (u8, u8, usize) {
+    let kind = match (adapter.kind.as_str(), low_power) {
+        ("discrete", false) | ("integrated", true) => 0,
+        ("discrete" | "integrated", _) => 1,
+        ("virtual", _) => 2,
+        ("other", _) => 3,
+        _ => 4,
+    };
+    (kind, u8::from(adapter.backend == "gl"), adapter.index)
+}
+
+fn listing(found: &[AdapterSummary]) -> String {
+    found.iter().map(|adapter| format!("[{}] {adapter}", adapter.index)).collect::<Vec<_>>().join(", ")
+}
+
+fn installation_advice() -> &'static str {
+    if cfg!(target_os = "linux") {
+        "install your card's Vulkan driver, or a software one: `apt install mesa-vulkan-drivers` (Debian, Ubuntu), \
+         `dnf install mesa-vulkan-drivers` (Fedora), `pacman -S vulkan-swrast` (Arch)"
+    } else if cfg!(target_os = "windows") {
+        "install your card's current driver, which brings DX12 and Vulkan; DX12's software adapter, WARP, is part of \
+         Windows 10 and newer"
+    } else if cfg!(target_os = "macos") {
+        "Elbo needs Metal, which every Mac since 2012 has; check that this session may use the GPU"
+    } else {
+        "install a Vulkan driver"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapter(index: usize, name: &str, backend: &str, kind: &str) -> AdapterSummary {
+        AdapterSummary {
+            index,
+            name: name.to_owned(),
+            backend: backend.to_owned(),
+            kind: kind.to_owned(),
+            driver: String::new(),
+            driver_version: String::new(),
+            max_buffer_bytes: 0,
+            max_binding_bytes: 0,
+            max_storage_buffers: 8,
+            usable: true,
+        }
+    }
+
+    fn named(name: &str) -> AdapterRequest {
+        AdapterRequest { adapter: Some(name.to_owned()), ..Default::default() }
+    }
+
+    #[test]
+    fn a_real_gpu_is_preferred_to_a_software_adapter_and_vulkan_to_gl() {
+        let found = [
+            adapter(0, "llvmpipe", "vulkan", "software"),
+            adapter(1, "Radeon", "gl", "discrete"),
+            adapter(2, "Radeon", "vulkan", "discrete"),
+            adapter(3, "Iris", "vulkan", "integrated"),
+        ];
+        assert_eq!(found.iter().min_by_key(|a| rank(a, false)).map(|a| a.index), Some(2));
+        assert_eq!(found.iter().min_by_key(|a| rank(a, true)).map(|a| a.index), Some(3));
+    }
+
+    #[test]
+    fn adapters_are_found_by_index_and_by_part_of_the_name() -> Result<(), Error> {
+        let found = [adapter(0, "llvmpipe", "vulkan", "software"), adapter(1, "AMD Radeon", "vulkan", "discrete")];
+        assert_eq!(pick(&found, &named("1"))?, 1);
+        assert_eq!(pick(&found, &named("LLVM"))?, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_adapter_is_answered_with_the_list() {
+        let found = [adapter(0, "llvmpipe", "vulkan", "software")];
+        for name in ["GeForce", "7"] {
+            let message = pick(&found, &named(name)).expect_err("matches nothing").to_string();
+            assert!(message.contains(name) && message.contains("[0] llvmpipe"), "{message}");
+        }
+    }
+
+    #[test]
+    fn without_any_adapter_the_error_says_what_to_install() {
+        let message = pick(&[], &AdapterRequest::default()).expect_err("there is none").to_string();
+        assert!(message.contains("install") || message.contains("Metal"), "{message}");
+    }
+
+    #[test]
+    fn an_adapter_without_compute_is_not_chosen() {
+        let unusable = AdapterSummary { usable: false, ..adapter(0, "old", "gl", "integrated") };
+        let message = pick(std::slice::from_ref(&unusable), &named("old")).expect_err("unusable").to_string();
+        assert!(message.contains("compute shaders"), "{message}");
+    }
+}

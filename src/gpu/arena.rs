@@ -1,0 +1,66 @@
+//! Arenas: one buffer that holds many named tensors.
+//!
+//! Parameters, gradients and Adam's moments are one arena each, so that an update is one dispatch and a checkpoint one
+//! read.
+
+use super::tensor::padded_bytes;
+use super::{Gpu, Tensor};
+use crate::Error;
+
+/// A named tensor's shape and its place in the arena.
+#[derive(Clone, Debug, PartialEq)]
+struct Slot {
+    name: String,
+    rows: usize,
+    columns: usize,
+    offset: u64,
+}
+
+/// One buffer that holds many named tensors, in the order of registration.
+#[derive(Clone)]
+pub struct Arena {
+    slots: Vec<Slot>,
+    whole: Tensor,
+}
+
+impl Arena {
+    /// Makes an arena of zeros for tensors of the given names and `(rows, columns)`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn zeros<'a>(
+        gpu: &Gpu,
+        shapes: impl IntoIterator<Item = (&'a str, usize, usize)>,
+    ) -> Result<Arena, Error> {
+        let alignment = u64::from(gpu.inner.device.limits().min_storage_buffer_offset_alignment);
+        let mut end = 0;
+        let mut slots = Vec::new();
+        for (name, rows, columns) in shapes {
+            slots.push(Slot { name: name.to_owned(), rows, columns, offset: end });
+            end += padded_bytes(rows, columns).next_multiple_of(alignment);
+        }
+        let whole = Tensor::zeros(gpu, 1, (end / size_of::<f32>() as u64) as usize)?;
+        Ok(Arena { slots, whole })
+    }
+
+    /// The whole arena as one vector, padding included.
+    pub fn whole(&self) -> &Tensor {
+        &self.whole
+    }
+
+    /// The tensors with their names, in the order of registration.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, Tensor)> {
+        self.slots.iter().map(|slot| (slot.name.as_str(), self.whole.region(slot.offset, slot.rows, slot.columns)))
+    }
+
+    /// The tensor of a name.
+    ///
+    /// # Panics
+    ///
+    /// If no such name was registered: a bug, since names come from the layers that registered them.
+    pub fn get(&self, name: &str) -> Tensor {
+        let found = self.tensors().find(|(other, _)| *other == name);
+        found.map(|(_, tensor)| tensor).unwrap_or_else(|| panic!("the arena holds no tensor `{name}`"))
+    }
+}

@@ -1,0 +1,120 @@
+//! Dispatches and programs: work that is recorded once and replayed.
+
+use std::sync::Arc;
+
+use super::{Gpu, Kernel, Tensor};
+use crate::Error;
+
+/// A kernel with the tensors it works on and the size of its grid.
+pub struct Dispatch {
+    kernel: Arc<Kernel>,
+    bind_group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+impl Dispatch {
+    /// Binds tensors to a kernel by name, for a grid of at least `threads` threads along x, y and z.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shader`] if the names are not the kernel's bindings; [`Error::Limit`] if the grid or a tensor is larger
+    /// than the adapter allows.
+    pub fn new(
+        gpu: &Gpu,
+        kernel: &Arc<Kernel>,
+        tensors: &[(&str, &Tensor)],
+        threads: [usize; 3],
+    ) -> Result<Dispatch, Error> {
+        let names = || tensors.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let fault = |reason: String| Error::Shader { shader: kernel.label.clone(), reason };
+        if let Some((name, _)) = tensors.iter().find(|(name, _)| !kernel.bindings.iter().any(|b| b.name == *name)) {
+            return Err(fault(format!("does not use the binding `{name}`")));
+        }
+        let limits = gpu.inner.device.limits();
+        let mut entries = Vec::new();
+        for binding in &kernel.bindings {
+            let Some((_, tensor)) = tensors.iter().find(|(name, _)| *name == binding.name) else {
+                return Err(fault(format!("needs the binding `{}`, was given: {}", binding.name, names())));
+            };
+            if tensor.bytes() > limits.max_storage_buffer_binding_size {
+                return Err(Error::Limit {
+                    what: format!("`{}` of {}", binding.name, kernel.label),
+                    needed: tensor.bytes(),
+                    unit: "bytes in one binding",
+                    allowed: limits.max_storage_buffer_binding_size,
+                    hint: "use a smaller batch, model or data set",
+                });
+            }
+            entries.push(wgpu::BindGroupEntry { binding: binding.index, resource: tensor.binding() });
+        }
+        let mut workgroups = [0; 3];
+        for axis in 0..3 {
+            let groups = threads[axis].div_ceil(kernel.workgroup_size[axis] as usize);
+            let allowed = limits.max_compute_workgroups_per_dimension;
+            workgroups[axis] =
+                u32::try_from(groups).ok().filter(|groups| *groups <= allowed).ok_or_else(|| Error::Limit {
+                    what: format!("the grid of {}", kernel.label),
+                    needed: groups as u64,
+                    unit: "workgroups along one axis",
+                    allowed: u64::from(allowed),
+                    hint: "use a smaller batch or model",
+                })?;
+        }
+        let bind_group = gpu.inner.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&kernel.label),
+            layout: &kernel.layout,
+            entries: &entries,
+        });
+        gpu.check("binding tensors")?;
+        Ok(Dispatch { kernel: Arc::clone(kernel), bind_group, workgroups })
+    }
+
+    /// The kernel's file and entry point.
+    pub fn label(&self) -> &str {
+        &self.kernel.label
+    }
+}
+
+/// Folds a long row of threads into two axes that both stay within the smallest limit there is.
+pub fn folded(threads: usize, workgroup_size: usize) -> [usize; 3] {
+    const ROW: usize = 32_768;
+    let groups = threads.div_ceil(workgroup_size);
+    if groups <= ROW { [threads, 1, 1] } else { [ROW * workgroup_size, groups.div_ceil(ROW), 1] }
+}
+
+/// A list of dispatches, replayed in order.
+#[derive(Default)]
+pub struct Program {
+    dispatches: Vec<Dispatch>,
+}
+
+impl Program {
+    /// The dispatches, in order.
+    pub fn dispatches(&self) -> &[Dispatch] {
+        &self.dispatches
+    }
+
+    /// Appends a dispatch.
+    pub fn push(&mut self, dispatch: Dispatch) {
+        self.dispatches.push(dispatch);
+    }
+
+    /// Records the program `times` times, in one compute pass.
+    pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, times: u32) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for _ in 0..times {
+            for dispatch in &self.dispatches {
+                let [x, y, z] = dispatch.workgroups;
+                pass.set_pipeline(&dispatch.kernel.pipeline);
+                pass.set_bind_group(0, &dispatch.bind_group, &[]);
+                pass.dispatch_workgroups(x, y, z);
+            }
+        }
+    }
+}
+
+impl Extend<Dispatch> for Program {
+    fn extend<I: IntoIterator<Item = Dispatch>>(&mut self, dispatches: I) {
+        self.dispatches.extend(dispatches);
+    }
+}

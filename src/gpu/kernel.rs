@@ -1,0 +1,118 @@
+//! Kernels: compute pipelines whose bindings and workgroup size are read from the WGSL.
+
+use std::sync::Arc;
+
+use super::shader::{Binding, Shader, Source};
+use super::{Gpu, lock};
+use crate::Error;
+
+/// A compute pipeline and what there is to know to dispatch it.
+pub struct Kernel {
+    pub(super) label: String,
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+    pub(super) bindings: Vec<Binding>,
+    pub(super) workgroup_size: [u32; 3],
+}
+
+/// What makes a kernel unlike any other: its file, its entry point and its overrides' names and bits.
+pub(super) type Key = (&'static str, String, Vec<(String, u64)>);
+
+impl Gpu {
+    /// Parses a shader, or returns it if it was parsed before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shader`] if it does not compile.
+    pub fn shader(&self, source: Source) -> Result<Arc<Shader>, Error> {
+        let mut shaders = lock(&self.inner.shaders);
+        if let Some(shader) = shaders.get(source.0) {
+            return Ok(Arc::clone(shader));
+        }
+        let shader = Arc::new(Shader::parse(source)?);
+        shaders.insert(source.0, Arc::clone(&shader));
+        Ok(shader)
+    }
+
+    /// Makes a kernel of one entry point, or returns it if it was made before.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shader`] if the shader does not compile, has no such entry point, or the overrides do not fit it.
+    pub fn kernel(&self, source: Source, entry: &str, overrides: &[(&str, f64)]) -> Result<Arc<Kernel>, Error> {
+        let values = overrides.iter().map(|(name, value)| ((*name).to_owned(), value.to_bits())).collect();
+        let key: Key = (source.0, entry.to_owned(), values);
+        if let Some(kernel) = lock(&self.inner.kernels).get(&key) {
+            return Ok(Arc::clone(kernel));
+        }
+        let kernel = Arc::new(self.build_kernel(&*self.shader(source)?, entry, overrides)?);
+        lock(&self.inner.kernels).insert(key, Arc::clone(&kernel));
+        Ok(kernel)
+    }
+
+    fn build_kernel(&self, shader: &Shader, entry: &str, overrides: &[(&str, f64)]) -> Result<Kernel, Error> {
+        shader.check_overrides(overrides)?;
+        let (bindings, workgroup_size) = shader.reflect(entry)?;
+        let label = format!("{}:{entry}", shader.path);
+        let device = &self.inner.device;
+        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(shader.path),
+            source: wgpu::ShaderSource::Wgsl(shader.text.as_str().into()),
+        };
+        let module = if self.inner.checks {
+            device.create_shader_module(descriptor)
+        } else {
+            // SAFETY: every kernel guards its loads and stores by the sizes that its Rust twin checked against the
+            // tensors, and every loop ends; the tests run each kernel with the checks on as well.
+            #[allow(unsafe_code, reason = "bounds checks and loop counters cost time in the hottest loops")]
+            unsafe {
+                device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+            }
+        };
+        let entries: Vec<_> = bindings.iter().map(layout_entry).collect();
+        let layout = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(&label),
+            bind_group_layouts: &[Some(&layout)],
+            ..Default::default()
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(&label),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(entry),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: overrides,
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        match pollster::block_on(scope.pop()) {
+            Some(error) => Err(Error::Shader { shader: label, reason: super::one_line(&error.to_string()) }),
+            None => Ok(Kernel { label, pipeline, layout, bindings, workgroup_size }),
+        }
+    }
+}
+
+fn layout_entry(binding: &Binding) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding: binding.index,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only: binding.read_only },
+            has_dynamic_offset: false,
+            min_binding_size: None,
+        },
+        count: None,
+    }
+}
+
+impl Kernel {
+    /// Threads of a workgroup along x, y and z, as the WGSL states them.
+    pub fn workgroup_size(&self) -> [usize; 3] {
+        self.workgroup_size.map(|size| size as usize)
+    }
+}

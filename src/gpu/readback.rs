@@ -1,0 +1,88 @@
+//! Reads from the GPU through a staging buffer that is made once and used again.
+
+use std::sync::mpsc;
+
+use bytemuck::Pod;
+
+use super::{Gpu, Program, Tensor};
+use crate::Error;
+
+/// A staging buffer and, while a copy into it is under way, what to wait for.
+pub struct Readback {
+    staging: wgpu::Buffer,
+    pending: Option<Pending>,
+}
+
+struct Pending {
+    submission: wgpu::SubmissionIndex,
+    bytes: u64,
+    mapped: mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Readback {
+    /// Makes a staging buffer of `words` 32-bit words.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if memory runs out.
+    pub fn new(gpu: &Gpu, words: usize) -> Result<Readback, Error> {
+        let staging = gpu.inner.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("readback"),
+            size: super::tensor::padded_bytes(1, words),
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        gpu.check("allocating a staging buffer")?;
+        Ok(Readback { staging, pending: None })
+    }
+
+    /// Replays a program `times` times and copies rows `first_row..` of `from`, `rows` of them, in one submission.
+    ///
+    /// Nothing is waited for: [`Readback::collect`] does that.
+    pub fn submit(&mut self, gpu: &Gpu, program: &Program, times: u32, from: &Tensor, first_row: usize, rows: usize) {
+        let row_bytes = super::tensor::padded_bytes(1, from.columns());
+        let (buffer, offset) = from.raw();
+        let bytes = row_bytes * rows as u64;
+        let mut encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        program.record(&mut encoder, times);
+        let start = offset + row_bytes * first_row as u64;
+        encoder.copy_buffer_to_buffer(buffer, start, &self.staging, 0, bytes);
+        let (sender, mapped) = mpsc::channel();
+        encoder.map_buffer_on_submit(&self.staging, wgpu::MapMode::Read, 0..bytes, move |result| {
+            // The receiver is gone only when nobody wants the answer any more.
+            let _ = sender.send(result);
+        });
+        let submission = gpu.inner.queue.submit([encoder.finish()]);
+        self.pending = Some(Pending { submission, bytes, mapped });
+    }
+
+    /// Waits for the last submission and returns the words copied by it, padding included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost or nothing was submitted.
+    pub fn collect<T: Pod>(&mut self, gpu: &Gpu) -> Result<Vec<T>, Error> {
+        let fault = |reason: String| Error::Gpu { operation: "reading from the GPU", reason };
+        let Pending { submission, bytes, mapped } =
+            self.pending.take().ok_or_else(|| fault("nothing was submitted".to_owned()))?;
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
+        let polled = gpu.inner.device.poll(wait);
+        gpu.check("reading from the GPU")?;
+        polled.map_err(|error| fault(error.to_string()))?;
+        mapped
+            .recv()
+            .map_err(|_| fault("the device dropped the request".to_owned()))?
+            .map_err(|error| fault(error.to_string()))?;
+        let view = self.staging.get_mapped_range(0..bytes).map_err(|error| fault(error.to_string()))?;
+        let words = bytemuck::allocation::pod_collect_to_vec(&view);
+        drop(view);
+        self.staging.unmap();
+        Ok(words)
+    }
+
+    /// Copies a whole tensor and waits for it.
+    pub(super) fn fetch<T: Pod>(&mut self, gpu: &Gpu, from: &Tensor) -> Result<Vec<T>, Error> {
+        self.submit(gpu, &Program::default(), 0, from, 0, from.rows());
+        self.collect(gpu)
+    }
+}

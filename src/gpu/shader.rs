@@ -1,0 +1,156 @@
+//! Shader text: expands `#import`, parses, and finds what a kernel binds.
+
+use std::collections::HashMap;
+
+use wgpu::naga;
+
+use crate::Error;
+
+/// Names a WGSL file under `shaders/` and embeds its text: `source!("nn/dense.wgsl")`.
+macro_rules! source {
+    ($path:literal) => {
+        ($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)))
+    };
+}
+pub(crate) use source;
+
+/// A WGSL file's path under `shaders/` and its text, from [`source!`].
+pub type Source = (&'static str, &'static str);
+
+/// The headers that shaders may import.
+const HEADERS: [Source; 5] = [
+    source!("lib/activation.wgsl"),
+    source!("lib/matrix.wgsl"),
+    source!("lib/reduce.wgsl"),
+    source!("lib/rng.wgsl"),
+    source!("lib/step.wgsl"),
+];
+
+/// A binding that an entry point uses.
+#[derive(Clone, Debug)]
+pub(super) struct Binding {
+    pub name: String,
+    pub index: u32,
+    pub read_only: bool,
+}
+
+/// A parsed and validated WGSL file.
+pub struct Shader {
+    pub(super) path: &'static str,
+    pub(super) text: String,
+    module: naga::Module,
+    info: naga::valid::ModuleInfo,
+}
+
+impl Shader {
+    /// Expands, parses and validates a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shader`] with the compiler's message, or the import that does not exist.
+    pub fn parse((path, source): Source) -> Result<Shader, Error> {
+        let fault = |reason: String| Error::Shader { shader: path.to_owned(), reason };
+        let text = expand(source).map_err(fault)?;
+        let module =
+            naga::front::wgsl::parse_str(&text).map_err(|error| fault(error.emit_to_string_with_path(&text, path)))?;
+        let mut validator =
+            naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+        let info = validator.validate(&module).map_err(|error| fault(error.emit_to_string_with_path(&text, path)))?;
+        Ok(Shader { path, text, module, info })
+    }
+
+    /// The whole text, imports expanded.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The names of the entry points.
+    pub fn entry_points(&self) -> impl Iterator<Item = &str> {
+        self.module.entry_points.iter().map(|entry| entry.name.as_str())
+    }
+
+    /// The value of a `const` of type `u32`, by name: numbers that WGSL owns and the host needs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shader`] if there is no such constant.
+    pub fn constant(&self, name: &str) -> Result<u32, Error> {
+        let mut constants = self.module.constants.iter().map(|(_, constant)| constant);
+        let found = constants.find(|constant| constant.name.as_deref() == Some(name));
+        match found.map(|constant| &self.module.global_expressions[constant.init]) {
+            Some(naga::Expression::Literal(naga::Literal::U32(value))) => Ok(*value),
+            _ => Err(Error::Shader { shader: self.path.to_owned(), reason: format!("no u32 constant `{name}`") }),
+        }
+    }
+
+    /// The bindings that an entry point uses, in order, and its workgroup size.
+    pub(super) fn reflect(&self, entry: &str) -> Result<(Vec<Binding>, [u32; 3]), Error> {
+        let position = self.module.entry_points.iter().position(|candidate| candidate.name == entry);
+        let Some(position) = position else {
+            return Err(Error::Shader { shader: self.path.to_owned(), reason: format!("no entry point `{entry}`") });
+        };
+        let uses = self.info.get_entry_point(position);
+        let mut bindings = Vec::new();
+        for (handle, variable) in self.module.global_variables.iter() {
+            let (Some(at), naga::AddressSpace::Storage { access }) = (variable.binding, variable.space) else {
+                continue;
+            };
+            if !uses[handle].is_empty() {
+                let name = variable.name.clone().unwrap_or_default();
+                let read_only = !access.contains(naga::StorageAccess::STORE);
+                bindings.push(Binding { name, index: at.binding, read_only });
+            }
+        }
+        Ok((bindings, self.module.entry_points[position].workgroup_size))
+    }
+
+    /// Checks that each override given exists and fits its type, and that each one without a default is given.
+    ///
+    /// wgpu lets a fraction for a `u32` pass in silence.
+    pub(super) fn check_overrides(&self, given: &[(&str, f64)]) -> Result<(), Error> {
+        let fault = |reason: String| Err(Error::Shader { shader: self.path.to_owned(), reason });
+        let mut declared = HashMap::new();
+        for (_, declaration) in self.module.overrides.iter() {
+            let name = declaration.name.clone().unwrap_or_default();
+            if declaration.init.is_none() && !given.iter().any(|(other, _)| *other == name) {
+                return fault(format!("no value for the override `{name}`"));
+            }
+            declared.insert(name, &self.module.types[declaration.ty].inner);
+        }
+        for (name, value) in given {
+            let Some(kind) = declared.get(*name) else {
+                return fault(format!("no override `{name}`"));
+            };
+            let whole = matches!(kind, naga::TypeInner::Scalar(scalar) if scalar.kind == naga::ScalarKind::Uint);
+            if whole && (value.fract() != 0.0 || !(0.0..=f64::from(u32::MAX)).contains(value)) {
+                return fault(format!("the override `{name}` is a u32 and cannot be {value}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Replaces each `#import lib/name.wgsl` line by the header's text, the first time it is met.
+fn expand(source: &str) -> Result<String, String> {
+    let mut seen = Vec::new();
+    let mut text = String::new();
+    expand_into(source, &mut seen, &mut text)?;
+    Ok(text)
+}
+
+fn expand_into(source: &str, seen: &mut Vec<&'static str>, text: &mut String) -> Result<(), String> {
+    for line in source.lines() {
+        let Some(path) = line.strip_prefix("#import ") else {
+            text.push_str(line);
+            text.push('\n');
+            continue;
+        };
+        let header = HEADERS.iter().find(|(name, _)| *name == path.trim());
+        let (name, header) = header.ok_or_else(|| format!("no header `{}` to import", path.trim()))?;
+        if !seen.contains(name) {
+            seen.push(name);
+            expand_into(header, seen, text)?;
+        }
+    }
+    Ok(())
+}

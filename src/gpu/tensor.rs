@@ -1,0 +1,156 @@
+//! Tensors: regions of GPU buffers, seen as matrices of 32-bit words.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytemuck::Pod;
+
+use super::Gpu;
+use crate::Error;
+
+/// Words in a `vec4`; rows are padded to a multiple of it.
+const QUAD: usize = 4;
+
+/// A matrix of 32-bit words (mostly `f32`) on the GPU, row-major. Clones share the memory.
+///
+/// Rows are padded with zeros to whole `vec4`s, which kernels load at once. A vector is a matrix of one row.
+#[derive(Clone)]
+pub struct Tensor {
+    buffer: Arc<Buffer>,
+    offset: u64,
+    rows: usize,
+    columns: usize,
+}
+
+/// A buffer that counts its bytes as long as it lives.
+struct Buffer {
+    raw: wgpu::Buffer,
+    allocated: Arc<AtomicU64>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.allocated.fetch_sub(self.raw.size(), Ordering::Relaxed);
+    }
+}
+
+impl Tensor {
+    /// Makes a matrix of zeros.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limit`] if it is larger than the adapter's largest buffer; [`Error::Gpu`] if memory runs out.
+    pub fn zeros(gpu: &Gpu, rows: usize, columns: usize) -> Result<Tensor, Error> {
+        let size = padded_bytes(rows, columns);
+        let allowed = gpu.inner.device.limits().max_buffer_size;
+        if size > allowed {
+            let (what, unit) = (format!("a tensor of {rows} x {columns}"), "bytes in one buffer");
+            let hint = "use a smaller batch, model or data set";
+            return Err(Error::Limit { what, needed: size, unit, allowed, hint });
+        }
+        let raw = gpu.inner.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        gpu.check("allocating memory")?;
+        let allocated = Arc::clone(&gpu.inner.allocated);
+        allocated.fetch_add(size, Ordering::Relaxed);
+        Ok(Tensor { buffer: Arc::new(Buffer { raw, allocated }), offset: 0, rows, columns })
+    }
+
+    /// Makes a matrix from row-major values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`], and [`Error::Shape`] if there are not `rows * columns` values.
+    pub fn from_values<T: Pod>(gpu: &Gpu, rows: usize, columns: usize, values: &[T]) -> Result<Tensor, Error> {
+        let tensor = Tensor::zeros(gpu, rows, columns)?;
+        tensor.write(gpu, values)?;
+        Ok(tensor)
+    }
+
+    /// A part of this tensor's memory, `offset` bytes in; the caller keeps to the adapter's alignment.
+    pub(super) fn region(&self, offset: u64, rows: usize, columns: usize) -> Tensor {
+        Tensor { buffer: Arc::clone(&self.buffer), offset: self.offset + offset, rows, columns }
+    }
+
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Columns, without the padding.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Words in the whole region, padding included.
+    pub fn padded_len(&self) -> usize {
+        self.rows * self.columns.next_multiple_of(QUAD)
+    }
+
+    /// Uploads row-major values; they are on the GPU before the next submission starts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if there are not exactly as many values as the matrix has elements.
+    pub fn write<T: Pod>(&self, gpu: &Gpu, values: &[T]) -> Result<(), Error> {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        if bytes.len() != self.rows * self.columns * size_of::<u32>() {
+            return Err(Error::Shape {
+                operation: "writing a tensor",
+                expected: format!("{} x {} words", self.rows, self.columns),
+                found: format!("{} words", bytes.len() / size_of::<u32>()),
+            });
+        }
+        if self.columns.is_multiple_of(QUAD) || self.rows == 1 {
+            gpu.inner.queue.write_buffer(&self.buffer.raw, self.offset, bytes);
+        } else {
+            let row_bytes = self.columns * size_of::<u32>();
+            let padded_row_bytes = self.columns.next_multiple_of(QUAD) * size_of::<u32>();
+            let mut padded = vec![0; self.rows * padded_row_bytes];
+            for (to, from) in padded.chunks_exact_mut(padded_row_bytes).zip(bytes.chunks_exact(row_bytes)) {
+                to[..row_bytes].copy_from_slice(from);
+            }
+            gpu.inner.queue.write_buffer(&self.buffer.raw, self.offset, &padded);
+        }
+        Ok(())
+    }
+
+    /// Waits for the GPU and downloads the values, row-major, without the padding.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost or memory ran out.
+    pub fn read<T: Pod>(&self, gpu: &Gpu) -> Result<Vec<T>, Error> {
+        let mut readback = super::Readback::new(gpu, self.padded_len())?;
+        let words: Vec<u32> = readback.fetch(gpu, self)?;
+        let stride = self.columns.next_multiple_of(QUAD).max(1);
+        let rows = words.chunks_exact(stride).flat_map(|row| &row[..self.columns]);
+        Ok(bytemuck::allocation::pod_collect_to_vec(&rows.copied().collect::<Vec<u32>>()))
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        padded_bytes(self.rows, self.columns)
+    }
+
+    pub(super) fn raw(&self) -> (&wgpu::Buffer, u64) {
+        (&self.buffer.raw, self.offset)
+    }
+
+    pub(super) fn binding(&self) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer.raw,
+            offset: self.offset,
+            size: std::num::NonZeroU64::new(self.bytes()),
+        })
+    }
+}
+
+/// Bytes of a padded matrix; an empty one still takes a `vec4`, since no buffer may be empty.
+pub(super) fn padded_bytes(rows: usize, columns: usize) -> u64 {
+    let words = (rows as u64).saturating_mul(columns.next_multiple_of(QUAD) as u64).max(QUAD as u64);
+    words.saturating_mul(size_of::<u32>() as u64)
+}

@@ -1,0 +1,199 @@
+//! Pictures as PNG: grids of images here, training curves in [`curves`].
+//!
+//! Images are grey, row-major, one after the other; 0 is black and 1 is white.
+
+pub mod curves;
+
+use std::io;
+use std::path::Path;
+
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+
+use crate::Error;
+use crate::files::write_atomically;
+
+/// The grey of the lines between the images, which are one source pixel wide.
+const LINE: u8 = 64;
+/// A grid is scaled up by the largest whole factor that stays within these, so most are 560 to 1120 pixels wide.
+const MAX_WIDTH: usize = 1120;
+const MAX_HEIGHT: usize = 2240;
+
+/// Images of one size, to be drawn side by side.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid<'a> {
+    /// The pixels, `(N, height * width)`. What is below 0 is drawn black, what is above 1 white.
+    pub pixels: &'a [f32],
+    /// The height of one image.
+    pub height: usize,
+    /// The width of one image.
+    pub width: usize,
+    /// How many images a row of the grid has. Cells without an image, at the end of the last row, are black.
+    pub columns: usize,
+}
+
+impl Grid<'_> {
+    /// Writes the grid as a grey PNG, each pixel scaled up to a square.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if there is no image, if `pixels` are not whole images, or if a pixel is NaN (both it and its
+    /// image counted from 0); [`Error::Io`] if the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let Grid { pixels, height, width, columns } = *self;
+        let dimensions = height * width;
+        let bad = |expected: String, found: String| Error::Shape { operation: "drawing a grid", expected, found };
+        if pixels.is_empty() || columns == 0 || dimensions == 0 || !pixels.len().is_multiple_of(dimensions) {
+            let expected = format!("at least one image of {height} x {width} and one column");
+            return Err(bad(expected, format!("{} pixels in {columns} columns", pixels.len())));
+        }
+        if let Some(index) = pixels.iter().position(|pixel| pixel.is_nan()) {
+            let found = format!("pixel {} of image {} is NaN", index % dimensions, index / dimensions);
+            return Err(bad("pixels from 0 to 1".into(), found));
+        }
+
+        let columns = columns.min(pixels.len() / dimensions);
+        let rows = pixels.len().div_ceil(columns * dimensions);
+        let (picture_width, picture_height) = (columns * (width + 1) + 1, rows * (height + 1) + 1);
+        let scale = (MAX_WIDTH / picture_width).min(MAX_HEIGHT / picture_height).max(1);
+        let grey = |x: usize, y: usize| {
+            // Every cell has a line above it and one to its left; the grid's last lines are those of cells beyond it.
+            let (row, y) = (y / (height + 1), y % (height + 1));
+            let (column, x) = (x / (width + 1), x % (width + 1));
+            if x == 0 || y == 0 {
+                return LINE;
+            }
+            let index = (row * columns + column) * dimensions + (y - 1) * width + (x - 1);
+            pixels.get(index).map_or(0, |pixel| (255.0 * pixel.clamp(0.0, 1.0)).round() as u8)
+        };
+        let (picture_width, picture_height) = (picture_width * scale, picture_height * scale);
+        let picture: Vec<u8> =
+            (0..picture_height).flat_map(|y| (0..picture_width).map(move |x| grey(x / scale, y / scale))).collect();
+        write_png(path, &picture, picture_width as u32, picture_height as u32, ExtendedColorType::L8)
+    }
+}
+
+/// Puts originals above their reconstructions, for a [`Grid`] of the same `columns`: a row of originals, a row of their
+/// reconstructions, and so on. Where the last originals do not fill a row, both rows end in black images.
+///
+/// # Shapes
+///
+/// - `originals`, `reconstructions`: `(N, dimensions)`
+/// - the result: `(2 * columns * ceil(N / columns), dimensions)`
+///
+/// # Errors
+///
+/// [`Error::Shape`] if the two differ in length or are not whole images, or if there are no columns.
+pub fn paired_rows(
+    originals: &[f32],
+    reconstructions: &[f32],
+    dimensions: usize,
+    columns: usize,
+) -> Result<Vec<f32>, Error> {
+    let row = columns * dimensions;
+    if originals.len() != reconstructions.len() || row == 0 || !originals.len().is_multiple_of(dimensions) {
+        let found = format!("{} and {} values in {columns} columns", originals.len(), reconstructions.len());
+        let expected = format!("as many reconstructions as originals, {dimensions} values each, and one column");
+        return Err(Error::Shape { operation: "pairing images", expected, found });
+    }
+    let mut pixels = Vec::with_capacity(2 * originals.len().next_multiple_of(row));
+    for (original, reconstruction) in originals.chunks(row).zip(reconstructions.chunks(row)) {
+        for images in [original, reconstruction] {
+            pixels.extend_from_slice(images);
+            pixels.resize(pixels.len().next_multiple_of(row), 0.0);
+        }
+    }
+    Ok(pixels)
+}
+
+/// Encodes in memory, where nothing can fail half-way, then writes.
+fn write_png(path: &Path, picture: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Result<(), Error> {
+    let mut png = Vec::new();
+    let encoded = PngEncoder::new(&mut png).write_image(picture, width, height, colour);
+    encoded.map_err(|error| Error::io("write", path)(io::Error::other(error)))?;
+    write_atomically(path, |file| file.write_all(&png))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(grid: Grid) -> image::GrayImage {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("grid.png");
+        grid.write(&path).unwrap();
+        let picture = image::open(&path).unwrap();
+        assert_eq!(picture.color(), image::ColorType::L8);
+        picture.into_luma8()
+    }
+
+    #[test]
+    fn cells_are_where_they_belong() {
+        // Five images of 2 x 3 in two columns; pixel i of image n is (10 n + i) / 255.
+        let pixels: Vec<f32> = (0..5).flat_map(|n| (0..6).map(move |i| (10 * n + i) as f32 / 255.0)).collect();
+        let picture = drawn(Grid { pixels: &pixels, height: 2, width: 3, columns: 2 });
+        let scale = 1120 / 9;
+        assert_eq!(picture.dimensions(), (9 * scale, 10 * scale));
+        for (x, y, grey) in picture.enumerate_pixels() {
+            let (x, y) = ((x / scale) as usize, (y / scale) as usize);
+            let want = match (x % 4, y % 3) {
+                (0, _) | (_, 0) => LINE,
+                _ if x > 4 && y > 6 => 0,
+                (cell_x, cell_y) => (10 * (y / 3 * 2 + x / 4) + (cell_y - 1) * 3 + cell_x - 1) as u8,
+            };
+            assert_eq!(grey.0[0], want, "at {x}, {y}");
+        }
+    }
+
+    #[test]
+    fn values_are_clamped_and_rounded() {
+        let pixels = [-1.0, f32::NEG_INFINITY, 0.5 / 255.0, 0.499 / 255.0, 127.5 / 255.0, 1.0, 7.0, f32::INFINITY];
+        let picture = drawn(Grid { pixels: &pixels, height: 1, width: 8, columns: 3 });
+        let scale = picture.width() / 10;
+        let row: Vec<u8> = (1..9).map(|x| picture.get_pixel(x * scale, scale).0[0]).collect();
+        assert_eq!(row, [0, 0, 1, 0, 128, 255, 255, 255]);
+    }
+
+    #[test]
+    fn pictures_have_a_handy_size() {
+        for (columns, count) in [(1, 1), (10, 64), (16, 256), (20, 400), (10, 200)] {
+            let picture = drawn(Grid { pixels: &vec![0.5; count * 784], height: 28, width: 28, columns });
+            assert!((560..=1120).contains(&picture.width()), "{columns} columns: {} wide", picture.width());
+        }
+        let wide = drawn(Grid { pixels: &[0.5; 3000], height: 1, width: 3000, columns: 1 });
+        assert_eq!(wide.dimensions(), (3002, 3));
+    }
+
+    #[test]
+    fn refuses_nan_and_wrong_lengths() {
+        let mut pixels = [0.0; 12];
+        pixels[4 + 3] = f32::NAN;
+        let path = Path::new("unwritten.png");
+        let message = |grid: Grid| grid.write(path).unwrap_err().to_string();
+        let grid = Grid { pixels: &pixels, height: 2, width: 2, columns: 2 };
+        assert_eq!(message(grid), "drawing a grid: expected pixels from 0 to 1, found pixel 3 of image 1 is NaN");
+        let wrong = [
+            Grid { pixels: &pixels[..7], ..grid },
+            Grid { pixels: &[], ..grid },
+            Grid { columns: 0, ..grid },
+            Grid { width: 0, ..grid },
+        ];
+        for grid in wrong {
+            assert!(message(grid).starts_with("drawing a grid: expected at least one image of "));
+        }
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn reconstructions_stand_below_their_originals() {
+        let paired = paired_rows(&[1.0, 2.0, 3.0], &[-1.0, -2.0, -3.0], 1, 2).unwrap();
+        assert_eq!(paired, [1.0, 2.0, -1.0, -2.0, 3.0, 0.0, -3.0, 0.0]);
+        for (originals, reconstructions, dimensions, columns) in
+            [(4, 3, 1, 1), (3, 3, 2, 1), (4, 4, 2, 0), (4, 4, 0, 2)]
+        {
+            let (originals, reconstructions) = (vec![0.0; originals], vec![0.0; reconstructions]);
+            let result = paired_rows(&originals, &reconstructions, dimensions, columns);
+            assert!(matches!(result, Err(Error::Shape { .. })));
+        }
+    }
+}

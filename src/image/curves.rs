@@ -1,0 +1,255 @@
+//! The training curve as a PNG: elbo large, nll and kl beside it.
+
+use std::io;
+use std::path::Path;
+use std::sync::Once;
+
+use image::imageops::thumbnail;
+use image::{ExtendedColorType, RgbImage};
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{BoldPoints, Ranged};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontStyle, register_font};
+
+use super::write_png;
+use crate::Error;
+use crate::metrics::{Averages, EpochMetrics};
+
+const WIDTH: u32 = 1200;
+const HEIGHT: u32 = 520;
+/// The picture is drawn this much larger and then shrunk, because plotters puts glyphs and the ends of lines on whole
+/// pixels. All sizes below are in these smaller pixels.
+const OVERSAMPLING: u32 = 2;
+/// Blue and vermilion, which colour-blind readers can tell apart too (Okabe & Ito 2008).
+const TRAIN: RGBColor = RGBColor(0, 114, 178);
+const TEST: RGBColor = RGBColor(213, 94, 0);
+const TEXT: RGBColor = RGBColor(40, 40, 40);
+const FAINT: RGBColor = RGBColor(225, 225, 225);
+/// Up to here every epoch has a marker, so that a single one can be seen.
+const MAX_MARKERS: usize = 50;
+/// Whoever has larger values has other problems, and plotters never finds ticks for ranges that overflow.
+const MAX_VALUE: f64 = 1e100;
+
+/// The name under which the embedded font is registered: plotters on its own has none.
+const FONT: &str = "sans-serif";
+static FONT_FILE: &[u8] = include_bytes!("../../assets/fonts/DejaVuSans-subset.ttf");
+static REGISTER_FONT: Once = Once::new();
+
+/// Draws train and test over the epochs of a run.
+///
+/// # Errors
+///
+/// [`Error::Shape`] if there is no epoch, or if a value is NaN, infinite or absurdly large; [`Error::Io`] if the file
+/// cannot be written.
+pub fn write(path: &Path, epochs: &[EpochMetrics]) -> Result<(), Error> {
+    let bad = |expected, found| Error::Shape { operation: "drawing curves", expected, found };
+    if epochs.is_empty() {
+        return Err(bad("at least one epoch".into(), "none".into()));
+    }
+    for epoch in epochs {
+        for Averages { elbo, nll, kl, .. } in [epoch.train, epoch.test] {
+            if let Some(value) = [elbo, nll, kl].into_iter().find(|value| value.is_nan() || value.abs() > MAX_VALUE) {
+                let expected = format!("values from -{MAX_VALUE:e} to {MAX_VALUE:e}");
+                return Err(bad(expected, format!("{value:e} in epoch {}", epoch.epoch)));
+            }
+        }
+    }
+    REGISTER_FONT.call_once(|| {
+        // A font that cannot be read is reported by the first text to be drawn in it.
+        let _ = register_font(FONT, FontStyle::Normal, FONT_FILE);
+    });
+    let mut picture = RgbImage::new(WIDTH * OVERSAMPLING, HEIGHT * OVERSAMPLING);
+    draw(&mut picture, epochs).map_err(|error| Error::io("draw", path)(io::Error::other(error.to_string())))?;
+    let picture = thumbnail(&picture, WIDTH, HEIGHT);
+    write_png(path, &picture, WIDTH, HEIGHT, ExtendedColorType::Rgb8)
+}
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+/// plotters' own error has the type parameters of the whole drawing.
+type DrawError = Box<dyn std::error::Error>;
+
+fn draw(picture: &mut RgbImage, epochs: &[EpochMetrics]) -> Result<(), DrawError> {
+    let size = picture.dimensions();
+    let root = BitMapBackend::with_buffer(picture, size).into_drawing_area();
+    root.fill(&WHITE)?;
+    let root = root.margin(16, 4, 4, 16);
+    let (large, small) = root.split_horizontally(1440);
+    let (top, bottom) = small.split_vertically(HEIGHT * OVERSAMPLING / 2 - 10);
+    draw_panel(&large, "elbo (larger is better)", epochs, |averages| averages.elbo)?;
+    draw_panel(&top, "nll (negative log likelihood)", epochs, |averages| averages.nll)?;
+    draw_panel(&bottom, "kl (posterior to prior)", epochs, |averages| averages.kl)?;
+    // In the line of the title, where no curve can run into it.
+    for (x, name, colour) in [(1110, "train", TRAIN), (1280, "test", TEST)] {
+        root.draw(&PathElement::new([(x, 42), (x + 50, 42)], colour.stroke_width(6)))?;
+        root.draw(&Text::new(name, (x + 62, 42), text(32).pos(Pos::new(HPos::Left, VPos::Center))))?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+fn text(size: u32) -> TextStyle<'static> {
+    (FONT, size).into_font().color(&TEXT)
+}
+
+/// Draws one value, train and test, with its axes.
+fn draw_panel(area: &Area, title: &str, epochs: &[EpochMetrics], value: fn(&Averages) -> f64) -> Result<(), DrawError> {
+    let (first, last) = (i64::from(epochs[0].epoch), i64::from(epochs[epochs.len() - 1].epoch));
+    let margin = 1 + (last - first) / 50;
+    let (low, high) = value_range(epochs, value);
+    let ticks = RangedCoordf64::from(low..high).key_points(BoldPoints(VALUE_TICKS));
+
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, text(38))
+        .margin(20)
+        .x_label_area_size(88)
+        .y_label_area_size(170)
+        .build_cartesian_2d((first - margin..last + margin).with_key_points(epoch_ticks(first, last)), low..high)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .bold_line_style(FAINT.stroke_width(2))
+        .light_line_style(TRANSPARENT)
+        .axis_style(TEXT.stroke_width(2))
+        .set_all_tick_mark_size(8)
+        .y_labels(VALUE_TICKS)
+        .label_style(text(30))
+        .axis_desc_style(text(30))
+        .x_desc("epoch")
+        .y_desc("nats per example")
+        .y_label_formatter(&value_format(&ticks))
+        .draw()?;
+    let train: Vec<f64> = epochs.iter().map(|epoch| value(&epoch.train)).collect();
+    let test: Vec<f64> = epochs.iter().map(|epoch| value(&epoch.test)).collect();
+    // Train is wider, so that it still shows where test runs over it.
+    for (colour, width, values) in [(TRAIN, 8, train), (TEST, 4, test)] {
+        let points = || epochs.iter().map(|epoch| i64::from(epoch.epoch)).zip(values.iter().copied());
+        let line: Vec<_> = points().map(|(epoch, value)| (epoch, value.clamp(low, high))).collect();
+        // Segment by segment: the mitred corners of one long path stick out where a curve zigzags.
+        chart.draw_series(line.windows(2).map(|ends| PathElement::new(ends, colour.stroke_width(width))))?;
+        let radius = if epochs.len() <= MAX_MARKERS { width + 3 } else { width / 2 };
+        let within = points().filter(|(_, value)| (low..=high).contains(value));
+        chart.draw_series(within.map(|point| Circle::new(point, radius, colour.filled())))?;
+    }
+    Ok(())
+}
+
+/// The range of the axis, from below the smallest value to above the largest.
+///
+/// The first tenth of the epochs can widen it to four times what the others need. What lies beyond runs along the edge,
+/// without markers: otherwise the first epoch, far off as it often is, would flatten all that follows.
+fn value_range(epochs: &[EpochMetrics], value: fn(&Averages) -> f64) -> (f64, f64) {
+    let range = |epochs: &[EpochMetrics]| {
+        let values = epochs.iter().flat_map(|epoch| [value(&epoch.train), value(&epoch.test)]);
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+    };
+    let (low, high) = range(epochs);
+    let (late_low, late_high) = range(&epochs[epochs.len() / 10..]);
+    let room = 3.0 * (late_high - late_low);
+    let (low, high) = (low.max(late_low - room), high.min(late_high + room));
+    // Equal values need a range too, and one that is not lost in rounding.
+    let margin = (0.05 * (high - low)).max(1e-4 * low.abs().max(high.abs())).max(1e-3);
+    (low - margin, high + margin)
+}
+
+/// About how many ticks the axis of values has.
+const VALUE_TICKS: usize = 8;
+
+/// Formats the ticks with as few decimals as they all need.
+fn value_format(ticks: &[f64]) -> impl Fn(&f64) -> String {
+    let exact = |value: &f64, decimals: usize| {
+        let scaled = value * 10f64.powi(decimals as i32);
+        (scaled - scaled.round()).abs() < 1e-3
+    };
+    let decimals = (0..4).find(|&decimals| ticks.iter().all(|tick| exact(tick, decimals))).unwrap_or(4);
+    let large = ticks.iter().any(|tick| tick.abs() >= 1e6);
+    // Adding zero turns -0 into 0.
+    move |value| if large { format!("{:.2e}", value + 0.0) } else { format!("{:.decimals$}", value + 0.0) }
+}
+
+/// Whole epochs, a distance of 1, 2 or 5 times a power of ten apart: as many as have room for their digits.
+fn epoch_ticks(first: i64, last: i64) -> Vec<i64> {
+    let most = if last < 1000 { 10 } else { 5 };
+    let mut distances = (0..10).flat_map(|power| [1, 2, 5].map(|digit| digit * 10i64.pow(power)));
+    let distance = distances.find(|distance| (last - first) / distance <= most).unwrap_or(i64::MAX);
+    ((first + distance - 1) / distance..=last / distance).map(|tick| tick * distance).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epochs(range: std::ops::RangeInclusive<u32>, nll: impl Fn(f64) -> f64) -> Vec<EpochMetrics> {
+        let averages = |nll: f64| Averages { elbo: -nll - 5.0, nll, kl: 5.0, loss: nll + 5.0 };
+        let of_epoch = |epoch: u32| EpochMetrics {
+            epoch,
+            train: averages(nll(f64::from(epoch))),
+            test: averages(1.02 * nll(f64::from(epoch)) + 1.0),
+            kl_weight: 1.0,
+            learning_rate: 1e-3,
+            examples_per_second: 1.0,
+            seconds: 1.0,
+        };
+        range.map(of_epoch).collect()
+    }
+
+    /// How many pixels of the picture have exactly this colour.
+    fn count(picture: &RgbImage, RGBColor(r, g, b): RGBColor) -> usize {
+        picture.pixels().filter(|pixel| pixel.0 == [r, g, b]).count()
+    }
+
+    fn drawn(epochs: &[EpochMetrics]) -> RgbImage {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("curves.png");
+        write(&path, epochs).unwrap();
+        image::open(path).unwrap().into_rgb8()
+    }
+
+    #[test]
+    fn any_number_of_epochs_and_any_finite_values_show() {
+        for (last, value) in [(1, 100.0), (2, 100.0), (5, 0.0), (60, -1e7), (3, 1e38), (2, 1e99)] {
+            let picture = drawn(&epochs(1..=last, |epoch| value + value / epoch));
+            assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
+            for colour in [TRAIN, TEST] {
+                // The legend alone has about 75.
+                assert!(count(&picture, colour) > 120, "{last} epochs of {value}: {}", count(&picture, colour));
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_what_has_no_place() {
+        let path = Path::new("unwritten.png");
+        assert!(matches!(write(path, &[]), Err(Error::Shape { .. })));
+        for value in [f64::NAN, f64::INFINITY, f64::MAX] {
+            let error = write(path, &epochs(1..=3, |epoch| if epoch == 2.0 { value } else { 1.0 })).unwrap_err();
+            assert!(error.to_string().starts_with("drawing curves: expected values from -1e100 to 1e100, found "));
+            assert!(error.to_string().ends_with(" in epoch 2"));
+        }
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_far_off_start_leaves_room_for_the_rest() {
+        let nll = |averages: &Averages| averages.nll;
+        let far_off = |epoch: f64| 100.0 + 1000.0 / epoch.powi(6);
+        let (low, high) = value_range(&epochs(1..=10, far_off), nll);
+        assert!(low < 100.0 && high > 115.0 && high < 200.0, "{low} to {high}");
+        let (low, high) = value_range(&epochs(1..=9, far_off), nll);
+        assert!(low < 100.0 && high > 1123.0, "{low} to {high}");
+    }
+
+    #[test]
+    fn ticks_are_whole_and_few() {
+        assert_eq!(epoch_ticks(1, 1), [1]);
+        assert_eq!(epoch_ticks(1, 10), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(epoch_ticks(3, 30), [5, 10, 15, 20, 25, 30]);
+        assert_eq!(epoch_ticks(1, 500), [50, 100, 150, 200, 250, 300, 350, 400, 450, 500]);
+        assert_eq!(epoch_ticks(1, 10_000), [2000, 4000, 6000, 8000, 10_000]);
+        assert!((2..7).contains(&epoch_ticks(1, u32::MAX.into()).len()));
+        assert_eq!(value_format(&[-1.0, -0.0, 1.0])(&-0.0), "0");
+        assert_eq!(value_format(&[24.0, 24.5])(&24.0), "24.0");
+        assert_eq!(value_format(&[0.0, 2.5e8])(&2.5e8), "2.50e8");
+    }
+}

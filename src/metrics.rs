@@ -1,0 +1,99 @@
+//! What a run reports: means over examples, in nats. The twin of `shaders/metrics.wgsl`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::gpu::{Dispatch, Gpu, Tensor, source};
+use crate::steps::{Pass, Step, StepSums};
+
+const SOURCE: (&str, &str) = source!("metrics.wgsl");
+
+/// Means over the examples of one pass, in nats per example.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Averages {
+    /// The evidence lower bound, `-nll - kl`; larger is better. The KL weight plays no part in it.
+    pub elbo: f64,
+    /// The negative log likelihood, `-log p(x|z)`.
+    pub nll: f64,
+    /// The KL divergence from the posterior to the prior.
+    pub kl: f64,
+    /// What training minimises: `nll + kl_weight * kl`.
+    pub loss: f64,
+}
+
+/// One line of `metrics.jsonl`: one epoch of training and the evaluation after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochMetrics {
+    /// The epoch, counted from 1.
+    pub epoch: u32,
+    /// Over the training set, while the parameters were changing.
+    pub train: Averages,
+    /// Over the test set, after the epoch.
+    pub test: Averages,
+    /// The KL weight of the epoch's last step.
+    pub kl_weight: f64,
+    /// The learning rate of the epoch's last step.
+    pub learning_rate: f64,
+    /// Training examples per second.
+    pub examples_per_second: f64,
+    /// Seconds that the epoch's training took, evaluation and files apart.
+    pub seconds: f64,
+}
+
+/// Running sums over the examples of a pass, in f64 and in the order of the steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
+    /// Examples so far.
+    pub examples: u64,
+    log_prob: f64,
+    kl: f64,
+    weighted_kl: f64,
+}
+
+impl Sums {
+    /// Adds one step's sums.
+    pub fn add(&mut self, step: &Step, sums: &StepSums) {
+        self.examples += u64::from(step.rows);
+        self.log_prob += f64::from(sums.log_prob);
+        self.kl += f64::from(sums.kl);
+        self.weighted_kl += f64::from(step.kl_weight) * f64::from(sums.kl);
+    }
+
+    /// The means over the examples so far; NaN if there are none.
+    pub fn averages(&self) -> Averages {
+        let examples = self.examples as f64;
+        let (nll, kl) = (-self.log_prob / examples, self.kl / examples);
+        Averages { elbo: -nll - kl, nll, kl, loss: nll + self.weighted_kl / examples }
+    }
+}
+
+/// Records the end of a step: one row of metrics, then the next step.
+///
+/// `metrics[row] = (sum_b log_prob[b], sum_b kl[b])`, `step = steps[row + 1]`
+///
+/// # Shapes
+///
+/// - `log_prob`, `kl`: `(B)`
+/// - `pass`: its table and metrics
+///
+/// # Errors
+///
+/// [`Error::Shape`] if the two terms differ in length.
+pub fn finish(gpu: &Gpu, pass: &Pass, log_prob: &Tensor, kl: &Tensor) -> Result<Dispatch, Error> {
+    if log_prob.columns() != kl.columns() {
+        return Err(Error::Shape {
+            operation: "metrics",
+            expected: format!("({})", log_prob.columns()),
+            found: format!("({})", kl.columns()),
+        });
+    }
+    let kernel = gpu.kernel(SOURCE, "finish", &[])?;
+    let tensors = [
+        ("step", &pass.step),
+        ("steps", &pass.steps),
+        ("log_prob", log_prob),
+        ("kl", kl),
+        ("metrics", &pass.metrics),
+    ];
+    Dispatch::new(gpu, &kernel, &tensors, [1, 1, 1])
+}

@@ -1,0 +1,87 @@
+//! Layers, and the registry through which everything else finds their parameters.
+
+mod activation;
+mod dense;
+mod mlp;
+
+pub use activation::Activation;
+pub use dense::Dense;
+pub use mlp::{Mlp, MlpActivations};
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::Error;
+use crate::gpu::{Arena, Gpu};
+use crate::noise::Stream;
+
+/// How a parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// Uniform between `-bound` and `bound`.
+    Uniform {
+        /// The largest absolute value.
+        bound: f32,
+    },
+    /// Every element the same.
+    Constant(f32),
+}
+
+/// What a layer says of one of its parameters: a matrix `(rows, columns)`, or a vector, which has no rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterSpec {
+    /// The dotted name, such as `encoder.0.weight`.
+    pub name: String,
+    /// The rows of a matrix; a vector has none.
+    pub rows: Option<usize>,
+    /// The columns of a matrix, or the length of a vector.
+    pub columns: usize,
+    /// How it starts.
+    pub init: Init,
+}
+
+impl ParameterSpec {
+    /// The shape as files state it.
+    pub fn shape(&self) -> Vec<usize> {
+        self.rows.into_iter().chain([self.columns]).collect()
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.rows.unwrap_or(1) * self.columns
+    }
+
+    /// Whether it has no elements; a parameter of a checked model always has some.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Makes an arena of zeros with a place for each parameter.
+///
+/// # Errors
+///
+/// As [`Arena::zeros`].
+pub fn arena(gpu: &Gpu, specs: &[ParameterSpec]) -> Result<Arena, Error> {
+    Arena::zeros(gpu, specs.iter().map(|spec| (spec.name.as_str(), spec.rows.unwrap_or(1), spec.columns)))
+}
+
+/// Draws the initial values of every parameter, in order of registration, from the seed.
+///
+/// # Errors
+///
+/// [`Error::Shape`] if the arena was not made from the same specs.
+pub fn initialise(gpu: &Gpu, specs: &[ParameterSpec], parameters: &Arena, seed: u64) -> Result<(), Error> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(Stream::Initialisation as u64);
+    for spec in specs {
+        let mut draw = || match spec.init {
+            Init::Constant(value) => value,
+            // 24 bits are all that an f32 in [-1, 1) holds evenly.
+            Init::Uniform { bound } => bound * ((rng.next_u32() >> 8) as f32 * 2f32.powi(-23) - 1.0),
+        };
+        let values: Vec<f32> = (0..spec.len()).map(|_| draw()).collect();
+        parameters.get(&spec.name).write(gpu, &values)?;
+    }
+    Ok(())
+}

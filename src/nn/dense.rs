@@ -1,0 +1,160 @@
+//! Dense layers: `output = input * weight^T + bias` and its gradients. The twin of `shaders/nn/dense.wgsl`.
+
+use std::sync::Arc;
+
+use super::{Init, ParameterSpec};
+use crate::Error;
+use crate::gpu::{Arena, Dispatch, Gpu, Kernel, Tensor, source};
+
+const SOURCE: (&str, &str) = source!("nn/dense.wgsl");
+
+/// A dense layer's name and sizes; its parameters live in an arena under `name.weight` and `name.bias`.
+#[derive(Clone, Debug)]
+pub struct Dense {
+    name: String,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl Dense {
+    /// Describes a layer of `inputs` by `outputs`.
+    pub fn new(name: impl Into<String>, inputs: usize, outputs: usize) -> Dense {
+        Dense { name: name.into(), inputs, outputs }
+    }
+
+    /// Columns of the input.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Columns of the output.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The parameters: `weight` `(outputs, inputs)` and `bias` `(outputs)`, both uniform within
+    /// `1 / sqrt(inputs)`, as `torch.nn.Linear` starts them.
+    pub fn parameters(&self) -> [ParameterSpec; 2] {
+        let init = Init::Uniform { bound: 1.0 / (self.inputs as f32).sqrt() };
+        [
+            ParameterSpec { name: self.weight(), rows: Some(self.outputs), columns: self.inputs, init },
+            ParameterSpec { name: self.bias(), rows: None, columns: self.outputs, init },
+        ]
+    }
+
+    /// Records the layer.
+    ///
+    /// `output[b, o] = bias[o] + sum_i input[b, i] * weight[o, i]`
+    ///
+    /// # Shapes
+    ///
+    /// - `input`: `(B, inputs)`
+    /// - `output`: `(B, outputs)`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if the tensors have other shapes.
+    pub fn forward(
+        &self,
+        gpu: &Gpu,
+        step: &Tensor,
+        parameters: &Arena,
+        input: &Tensor,
+        output: &Tensor,
+    ) -> Result<Dispatch, Error> {
+        self.check("dense forward", input, output)?;
+        let (kernel, tile_rows) = self.kernel(gpu, "forward")?;
+        let (weight, bias) = (parameters.get(&self.weight()), parameters.get(&self.bias()));
+        let tensors =
+            [("step", step), ("input", input), ("weight", &weight), ("bias", &bias), ("output", output)];
+        Dispatch::new(gpu, &kernel, &tensors, [self.outputs.div_ceil(4), output.rows().div_ceil(tile_rows), 1])
+    }
+
+    /// Records the gradient with respect to the input.
+    ///
+    /// `dinput[b, i] = sum_o doutput[b, o] * weight[o, i]`
+    ///
+    /// # Shapes
+    ///
+    /// - `doutput`: `(B, outputs)`
+    /// - `dinput`: `(B, inputs)`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if the tensors have other shapes.
+    pub fn backward_input(
+        &self,
+        gpu: &Gpu,
+        step: &Tensor,
+        parameters: &Arena,
+        doutput: &Tensor,
+        dinput: &Tensor,
+    ) -> Result<Dispatch, Error> {
+        self.check("dense backward_input", dinput, doutput)?;
+        let (kernel, tile_rows) = self.kernel(gpu, "backward_input")?;
+        let weight = parameters.get(&self.weight());
+        let tensors = [("step", step), ("weight", &weight), ("doutput", doutput), ("dinput", dinput)];
+        Dispatch::new(gpu, &kernel, &tensors, [self.inputs.div_ceil(4), dinput.rows().div_ceil(tile_rows), 1])
+    }
+
+    /// Records the gradients with respect to the weight and the bias, summed over the batch's rows.
+    ///
+    /// `dweight[o, i] = sum_b doutput[b, o] * input[b, i]`, `dbias[o] = sum_b doutput[b, o]`
+    ///
+    /// # Shapes
+    ///
+    /// - `input`: `(B, inputs)`
+    /// - `doutput`: `(B, outputs)`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if the tensors have other shapes.
+    pub fn backward_weight(
+        &self,
+        gpu: &Gpu,
+        step: &Tensor,
+        gradients: &Arena,
+        input: &Tensor,
+        doutput: &Tensor,
+    ) -> Result<Dispatch, Error> {
+        self.check("dense backward_weight", input, doutput)?;
+        let (kernel, tile_rows) = self.kernel(gpu, "backward_weight")?;
+        let (dweight, dbias) = (gradients.get(&self.weight()), gradients.get(&self.bias()));
+        let tensors =
+            [("step", step), ("input", input), ("doutput", doutput), ("dweight", &dweight), ("dbias", &dbias)];
+        Dispatch::new(gpu, &kernel, &tensors, [self.inputs.div_ceil(4), self.outputs.div_ceil(tile_rows), 1])
+    }
+
+    fn weight(&self) -> String {
+        format!("{}.weight", self.name)
+    }
+
+    fn bias(&self) -> String {
+        format!("{}.bias", self.name)
+    }
+
+    /// The kernel of an entry point, and how many rows of the result one thread makes.
+    fn kernel(&self, gpu: &Gpu, entry: &str) -> Result<(Arc<Kernel>, usize), Error> {
+        let overrides = [("INPUTS", self.inputs as f64), ("OUTPUTS", self.outputs as f64)];
+        let tile_rows = gpu.shader(SOURCE)?.constant("TILE_ROWS")?;
+        Ok((gpu.kernel(SOURCE, entry, &overrides)?, tile_rows as usize))
+    }
+
+    fn check(&self, operation: &'static str, input: &Tensor, output: &Tensor) -> Result<(), Error> {
+        let fits = input.columns() == self.inputs && output.columns() == self.outputs && input.rows() == output.rows();
+        if fits {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            operation,
+            expected: format!("(B, {}) and (B, {})", self.inputs, self.outputs),
+            found: format!(
+                "({}, {}) and ({}, {})",
+                input.rows(),
+                input.columns(),
+                output.rows(),
+                output.columns()
+            ),
+        })
+    }
+}

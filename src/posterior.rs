@@ -1,0 +1,3 @@
+//! Posteriors q(z|x): what the encoder describes.
+
+pub mod normal;

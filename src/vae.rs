@@ -1,0 +1,96 @@
+//! The variational autoencoder: encoder, posterior, decoder, likelihood and prior, put together.
+
+mod inference;
+mod network;
+
+pub use inference::PosteriorParameters;
+pub use network::Network;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::config::ModelConfig;
+use crate::gpu::{Arena, Gpu};
+use crate::nn::{self, Mlp, ParameterSpec};
+
+/// The size of the images that a model describes, and its shape: what a file of weights has to state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Height of the images in pixels.
+    pub height: usize,
+    /// Width of the images in pixels.
+    pub width: usize,
+    /// The layers, the latents and the likelihood.
+    #[serde(flatten)]
+    pub config: ModelConfig,
+}
+
+impl Model {
+    /// Pixels of an image, `D`.
+    pub fn dimensions(&self) -> usize {
+        self.height * self.width
+    }
+
+    fn encoder(&self) -> Mlp {
+        let ModelConfig { hidden, latents, activation, .. } = &self.config;
+        Mlp::new("encoder", self.dimensions(), &hidden.0, *activation, "posterior", 2 * latents)
+    }
+
+    fn decoder(&self) -> Mlp {
+        let ModelConfig { hidden, latents, activation, .. } = &self.config;
+        let mirrored: Vec<usize> = hidden.0.iter().rev().copied().collect();
+        Mlp::new("decoder", *latents, &mirrored, *activation, "likelihood", self.dimensions())
+    }
+
+    /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood.
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        let likelihood = self.config.likelihood.parameters(self.config.variance);
+        self.encoder().parameters().chain(self.decoder().parameters()).chain(likelihood).collect()
+    }
+}
+
+/// A model with its parameters on a GPU. Clones share the parameters.
+#[derive(Clone)]
+pub struct Vae {
+    pub(crate) gpu: Gpu,
+    pub(crate) model: Model,
+    pub(crate) specs: Vec<ParameterSpec>,
+    pub(crate) parameters: Arena,
+}
+
+impl Vae {
+    /// Makes a model with fresh parameters: each weight and bias uniform within `1 / sqrt(inputs)`, as
+    /// `torch.nn.Linear` starts them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a model that cannot exist; [`Error::Limit`] for one too large for the adapter.
+    pub fn new(gpu: &Gpu, model: Model, seed: u64) -> Result<Vae, Error> {
+        let vae = Vae::zeros(gpu, model)?;
+        nn::initialise(gpu, &vae.specs, &vae.parameters, seed)?;
+        Ok(vae)
+    }
+
+    /// Makes a model whose parameters are still to be written.
+    pub(crate) fn zeros(gpu: &Gpu, model: Model) -> Result<Vae, Error> {
+        model.config.validate()?;
+        let specs = model.parameters();
+        let parameters = nn::arena(gpu, &specs)?;
+        Ok(Vae { gpu: gpu.clone(), model, specs, parameters })
+    }
+
+    /// The model's shape.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The GPU that it lives on.
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// The number of parameters.
+    pub fn parameter_count(&self) -> usize {
+        self.specs.iter().map(ParameterSpec::len).sum()
+    }
+}

@@ -1,0 +1,137 @@
+//! What a trained model is for: encode, decode, sample, reconstruct.
+
+use super::{Network, Vae};
+use crate::Error;
+use crate::data::Images;
+use crate::data::batch::DeviceImages;
+use crate::data::order::sequential;
+use crate::gpu::{Program, Tensor};
+use crate::noise::{self, Stream};
+use crate::steps::{Step, batches};
+
+/// Rows that are worked on at a time.
+const BATCH: usize = 256;
+
+/// The posterior of each of `N` images, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PosteriorParameters {
+    /// `(N, L)`.
+    pub mean: Vec<f32>,
+    /// `(N, L)`, the log of the variance.
+    pub logvar: Vec<f32>,
+}
+
+impl Vae {
+    /// The posterior of each image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if the images have another size than the model's.
+    pub fn encode(&self, images: &Images) -> Result<PosteriorParameters, Error> {
+        let model = &self.model;
+        if (images.height(), images.width()) != (model.height, model.width) {
+            return Err(Error::Shape {
+                operation: "encoding images",
+                expected: format!("{} x {} pixels, as the model was trained on", model.height, model.width),
+                found: format!("{} x {}", images.height(), images.width()),
+            });
+        }
+        let latents = model.config.latents;
+        let network = Network::new(self, BATCH.min(images.count()))?;
+        let device_images = DeviceImages::upload(&self.gpu, images)?;
+        let order = Tensor::from_values(&self.gpu, 1, images.count(), &sequential(images.count()))?;
+        let step = Step::tensor(&self.gpu)?;
+        let mut program = Program::default();
+        program.push(device_images.gather(&self.gpu, &step, &order, &network.x)?);
+        program.extend(network.encode(&step)?);
+        let mut parameters = PosteriorParameters { mean: Vec::new(), logvar: Vec::new() };
+        self.in_batches(images.count(), [0; 4], &step, &program, network.posterior(), |rows| {
+            for row in rows.chunks_exact(2 * latents) {
+                parameters.mean.extend_from_slice(&row[..latents]);
+                parameters.logvar.extend_from_slice(&row[latents..]);
+            }
+        })?;
+        Ok(parameters)
+    }
+
+    /// The likelihood's mean for each of `N` latents: images `(N, D)` from `latents`, `(N, L)`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if the number of values is not a multiple of the model's latents, or there are none.
+    pub fn decode(&self, latents: &[f32]) -> Result<Vec<f32>, Error> {
+        let width = self.model.config.latents;
+        if latents.is_empty() || !latents.len().is_multiple_of(width) {
+            return Err(Error::Shape {
+                operation: "decoding latents",
+                expected: format!("rows of {width} values"),
+                found: format!("{} values", latents.len()),
+            });
+        }
+        let mut images = Vec::new();
+        for chunk in latents.chunks(BATCH * width) {
+            let network = Network::new(self, chunk.len() / width)?;
+            network.z.write(&self.gpu, chunk)?;
+            let (step, mean) = self.decoding_tensors(&network)?;
+            let mut program = Program::default();
+            program.extend(network.decode(&step, &mean)?);
+            self.in_batches(mean.rows(), [0; 4], &step, &program, &mean, |rows| images.extend_from_slice(rows))?;
+        }
+        Ok(images)
+    }
+
+    /// The likelihood's mean for `count` draws from the prior: images `(count, D)`. The same seed gives the same ones.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost.
+    pub fn sample(&self, count: usize, seed: u64) -> Result<Vec<f32>, Error> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let network = Network::new(self, BATCH.min(count))?;
+        let (step, mean) = self.decoding_tensors(&network)?;
+        let mut program = Program::default();
+        program.push(network.draw_prior(&step)?);
+        program.extend(network.decode(&step, &mean)?);
+        let mut images = Vec::new();
+        self.in_batches(count, noise::key(seed, Stream::Prior), &step, &program, &mean, |rows| {
+            images.extend_from_slice(rows);
+        })?;
+        Ok(images)
+    }
+
+    /// The likelihood's mean for the posterior mean of each image: `(N, D)`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vae::encode`].
+    pub fn reconstruct(&self, images: &Images) -> Result<Vec<f32>, Error> {
+        self.decode(&self.encode(images)?.mean)
+    }
+
+    /// The step that the kernels read, and the tensor that decoded images go to.
+    fn decoding_tensors(&self, network: &Network) -> Result<(Tensor, Tensor), Error> {
+        let mean = Tensor::zeros(&self.gpu, network.z.rows(), self.model.dimensions())?;
+        Ok((Step::tensor(&self.gpu)?, mean))
+    }
+
+    /// Replays `program` over `count` rows in batches as large as `output`, and hands over the rows of each.
+    fn in_batches(
+        &self,
+        count: usize,
+        key: [u32; 4],
+        step: &Tensor,
+        program: &Program,
+        output: &Tensor,
+        mut take: impl FnMut(&[f32]),
+    ) -> Result<(), Error> {
+        for (first, rows) in batches(count, output.rows()) {
+            let row = Step { first, rows, key, ..Step::default() };
+            step.write(&self.gpu, bytemuck::cast_slice::<Step, u32>(&[row]))?;
+            self.gpu.run(program, 1);
+            take(&output.read::<f32>(&self.gpu)?[..rows as usize * output.columns()]);
+        }
+        Ok(())
+    }
+}
