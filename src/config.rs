@@ -58,7 +58,13 @@ pub struct TrainingConfig {
     #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Training")]
     pub batch_size: usize,
     /// Adam's learning rate
-    #[arg(long = "lr", value_name = "X", default_value_t = 1e-3, allow_negative_numbers = true, help_heading = "Training")]
+    #[arg(
+        long = "lr",
+        value_name = "X",
+        default_value_t = 1e-3,
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
     pub learning_rate: f64,
     /// Weight of the KL term in the loss; 1 maximises the ELBO, above 1 is a beta-VAE
     #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true, help_heading = "Training")]
@@ -117,14 +123,7 @@ impl Default for ModelConfig {
 
 impl Default for TrainingConfig {
     fn default() -> TrainingConfig {
-        TrainingConfig {
-            epochs: 10,
-            batch_size: 128,
-            learning_rate: 1e-3,
-            kl_weight: 1.0,
-            kl_warmup: 0,
-            seed: 0,
-        }
+        TrainingConfig { epochs: 10, batch_size: 128, learning_rate: 1e-3, kl_weight: 1.0, kl_warmup: 0, seed: 0 }
     }
 }
 
@@ -182,12 +181,7 @@ impl TrainingConfig {
 }
 
 /// Fails with a named option unless its value fits.
-pub(crate) fn require(
-    option: &'static str,
-    fits: bool,
-    expected: &str,
-    found: impl fmt::Display,
-) -> Result<(), Error> {
+pub(crate) fn require(option: &'static str, fits: bool, expected: &str, found: impl fmt::Display) -> Result<(), Error> {
     if fits {
         return Ok(());
     }

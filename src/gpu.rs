@@ -21,8 +21,8 @@ pub use arena::Arena;
 pub use dispatch::{Dispatch, Program, folded};
 pub use kernel::Kernel;
 pub use readback::Readback;
-pub use shader::{Shader, Source};
 pub(crate) use shader::source;
+pub use shader::{Shader, Source};
 pub use tensor::Tensor;
 
 use crate::Error;

@@ -56,13 +56,7 @@ impl Likelihood {
     /// # Errors
     ///
     /// As [`Tensor::zeros`].
-    pub fn state(
-        self,
-        gpu: &Gpu,
-        parameters: &Arena,
-        batch: usize,
-        variance: f32,
-    ) -> Result<LikelihoodState, Error> {
+    pub fn state(self, gpu: &Gpu, parameters: &Arena, batch: usize, variance: f32) -> Result<LikelihoodState, Error> {
         let logvar = match self {
             Likelihood::Bernoulli => return Ok(LikelihoodState { logvar: None, squared_error: None }),
             Likelihood::Gaussian => parameters.get(LOGVAR),
@@ -141,13 +135,7 @@ fn check(operation: &'static str, matrices: [&Tensor; 2], vector: Option<&Tensor
     if fits {
         return Ok(());
     }
-    let mut found = format!(
-        "({}, {}) and ({}, {})",
-        first.rows(),
-        first.columns(),
-        second.rows(),
-        second.columns()
-    );
+    let mut found = format!("({}, {}) and ({}, {})", first.rows(), first.columns(), second.rows(), second.columns());
     let mut expected = "(B, D) and (B, D)".to_owned();
     if let Some(vector) = vector {
         expected += ", with (B)";

@@ -88,12 +88,7 @@ pub fn finish(gpu: &Gpu, pass: &Pass, log_prob: &Tensor, kl: &Tensor) -> Result<
         });
     }
     let kernel = gpu.kernel(SOURCE, "finish", &[])?;
-    let tensors = [
-        ("step", &pass.step),
-        ("steps", &pass.steps),
-        ("log_prob", log_prob),
-        ("kl", kl),
-        ("metrics", &pass.metrics),
-    ];
+    let tensors =
+        [("step", &pass.step), ("steps", &pass.steps), ("log_prob", log_prob), ("kl", kl), ("metrics", &pass.metrics)];
     Dispatch::new(gpu, &kernel, &tensors, [1, 1, 1])
 }

@@ -4,8 +4,9 @@
 //   backward_input:   dinput[b, i] = sum_o doutput[b, o] * weight[o, i]
 //   backward_weight:  dweight[o, i] = sum_b doutput[b, o] * input[b, i],  dbias[o] = sum_b doutput[b, o]
 //
-// One thread makes a tile of the result, 8 rows by 4 columns: x is the tile's column, y its row. Rows past the end are
-// clamped for loads, which keeps every address in bounds, and left out by the stores.
+// One thread makes a tile of the result, 8 rows by 8 columns: x is the tile's column, y its row. A tile is four
+// mat4x4f, each four rows of one quad; WGSL's matrices are made of columns, so a row of the tile is a column of those.
+// Rows and quads past the end are clamped for loads, which keeps every address in bounds, and left out by the stores.
 
 #import lib/matrix.wgsl
 #import lib/step.wgsl
@@ -26,140 +27,157 @@ override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
 @group(0) @binding(8) var<storage, read_write> dbias: array<vec4f>;     // (OUTPUTS)
 
 const TILE_ROWS = 8u;
+const TILE_COLUMNS = 8u;
 
-// The offsets of a tile's eight rows, those past the last row clamped to it.
-fn tile_rows(first: u32, rows: u32, quads: u32) -> array<u32, 8> {
-    let last = rows - 1u;
-    return array(
-        min(first, last) * quads, min(first + 1u, last) * quads, min(first + 2u, last) * quads,
-        min(first + 3u, last) * quads, min(first + 4u, last) * quads, min(first + 5u, last) * quads,
-        min(first + 6u, last) * quads, min(first + 7u, last) * quads,
-    );
+// Where four rows of a matrix start, in quads; those past the last row are clamped to it.
+fn row_starts(first: u32, rows: u32, quads: u32) -> vec4u {
+    return min(vec4u(first, first + 1u, first + 2u, first + 3u), vec4u(rows - 1u)) * quads;
 }
 
-// Four rows of the weight matrix, `quad` of each, as the columns of a matrix.
-fn weight_rows(first: u32, quad: u32) -> mat4x4f {
-    let last = OUTPUTS - 1u;
-    return mat4x4f(
-        weight[min(first, last) * INPUT_QUADS + quad], weight[min(first + 1u, last) * INPUT_QUADS + quad],
-        weight[min(first + 2u, last) * INPUT_QUADS + quad], weight[min(first + 3u, last) * INPUT_QUADS + quad],
-    );
+fn load_input(rows: vec4u, quad: u32) -> mat4x4f {
+    return mat4x4f(input[rows.x + quad], input[rows.y + quad], input[rows.z + quad], input[rows.w + quad]);
+}
+
+fn load_doutput(rows: vec4u, quad: u32) -> mat4x4f {
+    return mat4x4f(doutput[rows.x + quad], doutput[rows.y + quad], doutput[rows.z + quad], doutput[rows.w + quad]);
+}
+
+fn load_weight(rows: vec4u, quad: u32) -> mat4x4f {
+    return mat4x4f(weight[rows.x + quad], weight[rows.y + quad], weight[rows.z + quad], weight[rows.w + quad]);
+}
+
+// The product of a column of four values and a row of four.
+fn outer_product(column: vec4f, row: vec4f) -> mat4x4f {
+    return mat4x4f(column.x * row, column.y * row, column.z * row, column.w * row);
 }
 
 fn store_output(b: u32, quad: u32, sum: vec4f) {
-    if b < step.rows {
+    if b < step.rows && quad < OUTPUT_QUADS {
         output[b * OUTPUT_QUADS + quad] = keep(sum + bias[quad], 4u * quad, OUTPUTS);
     }
 }
 
+fn store_output_rows(b: u32, quad: u32, sums: mat4x4f) {
+    store_output(b, quad, sums[0]);
+    store_output(b + 1u, quad, sums[1]);
+    store_output(b + 2u, quad, sums[2]);
+    store_output(b + 3u, quad, sums[3]);
+}
+
 @compute @workgroup_size(8, 8)
 fn forward(@builtin(global_invocation_id) id: vec3u) {
-    let quad = id.x;
+    let quad = id.x * (TILE_COLUMNS / 4u);
     let b = id.y * TILE_ROWS;
     if quad < OUTPUT_QUADS && b < step.rows {
-        let rows = tile_rows(b, step.rows, INPUT_QUADS);
-        var sum0 = vec4f(); var sum1 = vec4f(); var sum2 = vec4f(); var sum3 = vec4f();
-        var sum4 = vec4f(); var sum5 = vec4f(); var sum6 = vec4f(); var sum7 = vec4f();
+        let top = row_starts(b, step.rows, INPUT_QUADS);
+        let bottom = row_starts(b + 4u, step.rows, INPUT_QUADS);
+        let left = row_starts(4u * quad, OUTPUTS, INPUT_QUADS);
+        let right = row_starts(4u * quad + 4u, OUTPUTS, INPUT_QUADS);
+        var top_left = mat4x4f(); var top_right = mat4x4f();
+        var bottom_left = mat4x4f(); var bottom_right = mat4x4f();
         for (var i = 0u; i < INPUT_QUADS; i++) {
-            let w = weight_rows(4u * quad, i);
-            sum0 += input[rows[0] + i] * w;
-            sum1 += input[rows[1] + i] * w;
-            sum2 += input[rows[2] + i] * w;
-            sum3 += input[rows[3] + i] * w;
-            sum4 += input[rows[4] + i] * w;
-            sum5 += input[rows[5] + i] * w;
-            sum6 += input[rows[6] + i] * w;
-            sum7 += input[rows[7] + i] * w;
+            let w_left = transpose(load_weight(left, i));
+            let w_right = transpose(load_weight(right, i));
+            let x_top = load_input(top, i);
+            let x_bottom = load_input(bottom, i);
+            top_left += w_left * x_top;
+            top_right += w_right * x_top;
+            bottom_left += w_left * x_bottom;
+            bottom_right += w_right * x_bottom;
         }
-        store_output(b, quad, sum0);
-        store_output(b + 1u, quad, sum1);
-        store_output(b + 2u, quad, sum2);
-        store_output(b + 3u, quad, sum3);
-        store_output(b + 4u, quad, sum4);
-        store_output(b + 5u, quad, sum5);
-        store_output(b + 6u, quad, sum6);
-        store_output(b + 7u, quad, sum7);
+        store_output_rows(b, quad, top_left);
+        store_output_rows(b, quad + 1u, top_right);
+        store_output_rows(b + 4u, quad, bottom_left);
+        store_output_rows(b + 4u, quad + 1u, bottom_right);
     }
 }
 
 fn store_dinput(b: u32, quad: u32, sum: vec4f) {
-    if b < step.rows {
+    if b < step.rows && quad < INPUT_QUADS {
         dinput[b * INPUT_QUADS + quad] = sum;
     }
 }
 
+fn store_dinput_rows(b: u32, quad: u32, sums: mat4x4f) {
+    store_dinput(b, quad, sums[0]);
+    store_dinput(b + 1u, quad, sums[1]);
+    store_dinput(b + 2u, quad, sums[2]);
+    store_dinput(b + 3u, quad, sums[3]);
+}
+
 @compute @workgroup_size(8, 8)
 fn backward_input(@builtin(global_invocation_id) id: vec3u) {
-    let quad = id.x;
+    let quad = id.x * (TILE_COLUMNS / 4u);
     let b = id.y * TILE_ROWS;
     if quad < INPUT_QUADS && b < step.rows {
-        let rows = tile_rows(b, step.rows, OUTPUT_QUADS);
-        var sum0 = vec4f(); var sum1 = vec4f(); var sum2 = vec4f(); var sum3 = vec4f();
-        var sum4 = vec4f(); var sum5 = vec4f(); var sum6 = vec4f(); var sum7 = vec4f();
+        let quad_right = min(quad + 1u, INPUT_QUADS - 1u);
+        let top = row_starts(b, step.rows, OUTPUT_QUADS);
+        let bottom = row_starts(b + 4u, step.rows, OUTPUT_QUADS);
+        var top_left = mat4x4f(); var top_right = mat4x4f();
+        var bottom_left = mat4x4f(); var bottom_right = mat4x4f();
         for (var o = 0u; o < OUTPUT_QUADS; o++) {
-            let w = weight_rows(4u * o, quad);
-            sum0 += w * doutput[rows[0] + o];
-            sum1 += w * doutput[rows[1] + o];
-            sum2 += w * doutput[rows[2] + o];
-            sum3 += w * doutput[rows[3] + o];
-            sum4 += w * doutput[rows[4] + o];
-            sum5 += w * doutput[rows[5] + o];
-            sum6 += w * doutput[rows[6] + o];
-            sum7 += w * doutput[rows[7] + o];
+            // Where these rows are clamped, doutput's padding is what they are multiplied by: zero.
+            let w_rows = row_starts(4u * o, OUTPUTS, INPUT_QUADS);
+            let w_left = load_weight(w_rows, quad);
+            let w_right = load_weight(w_rows, quad_right);
+            let d_top = load_doutput(top, o);
+            let d_bottom = load_doutput(bottom, o);
+            top_left += w_left * d_top;
+            top_right += w_right * d_top;
+            bottom_left += w_left * d_bottom;
+            bottom_right += w_right * d_bottom;
         }
-        store_dinput(b, quad, sum0);
-        store_dinput(b + 1u, quad, sum1);
-        store_dinput(b + 2u, quad, sum2);
-        store_dinput(b + 3u, quad, sum3);
-        store_dinput(b + 4u, quad, sum4);
-        store_dinput(b + 5u, quad, sum5);
-        store_dinput(b + 6u, quad, sum6);
-        store_dinput(b + 7u, quad, sum7);
+        store_dinput_rows(b, quad, top_left);
+        store_dinput_rows(b, quad + 1u, top_right);
+        store_dinput_rows(b + 4u, quad, bottom_left);
+        store_dinput_rows(b + 4u, quad + 1u, bottom_right);
     }
 }
 
 fn store_dweight(o: u32, quad: u32, sum: vec4f) {
-    if o < OUTPUTS {
+    if o < OUTPUTS && quad < INPUT_QUADS {
         dweight[o * INPUT_QUADS + quad] = sum;
     }
 }
 
+fn store_dweight_rows(o: u32, quad: u32, sums: mat4x4f) {
+    store_dweight(o, quad, sums[0]);
+    store_dweight(o + 1u, quad, sums[1]);
+    store_dweight(o + 2u, quad, sums[2]);
+    store_dweight(o + 3u, quad, sums[3]);
+}
+
 @compute @workgroup_size(8, 8)
 fn backward_weight(@builtin(global_invocation_id) id: vec3u) {
-    let quad = id.x;
+    let quad = id.x * (TILE_COLUMNS / 4u);
     let o = id.y * TILE_ROWS;
     if quad < INPUT_QUADS && o < OUTPUTS {
-        let o_quad = o / 4u;
-        let o_quad_next = min(o_quad + 1u, OUTPUT_QUADS - 1u);
-        var sum0 = vec4f(); var sum1 = vec4f(); var sum2 = vec4f(); var sum3 = vec4f();
-        var sum4 = vec4f(); var sum5 = vec4f(); var sum6 = vec4f(); var sum7 = vec4f();
-        var bias_sum = vec4f(); var bias_sum_next = vec4f();
+        let quad_right = min(quad + 1u, INPUT_QUADS - 1u);
+        let o_top = o / 4u;
+        let o_bottom = min(o_top + 1u, OUTPUT_QUADS - 1u);
+        var top_left = mat4x4f(); var top_right = mat4x4f();
+        var bottom_left = mat4x4f(); var bottom_right = mat4x4f();
+        var bias_top = vec4f(); var bias_bottom = vec4f();
         for (var b = 0u; b < step.rows; b++) {
-            let x = input[b * INPUT_QUADS + quad];
-            let d = doutput[b * OUTPUT_QUADS + o_quad];
-            let d_next = doutput[b * OUTPUT_QUADS + o_quad_next];
-            sum0 += d.x * x;
-            sum1 += d.y * x;
-            sum2 += d.z * x;
-            sum3 += d.w * x;
-            sum4 += d_next.x * x;
-            sum5 += d_next.y * x;
-            sum6 += d_next.z * x;
-            sum7 += d_next.w * x;
-            bias_sum += d;
-            bias_sum_next += d_next;
+            let x_left = input[b * INPUT_QUADS + quad];
+            let x_right = input[b * INPUT_QUADS + quad_right];
+            let d_top = doutput[b * OUTPUT_QUADS + o_top];
+            let d_bottom = doutput[b * OUTPUT_QUADS + o_bottom];
+            top_left += outer_product(d_top, x_left);
+            top_right += outer_product(d_top, x_right);
+            bottom_left += outer_product(d_bottom, x_left);
+            bottom_right += outer_product(d_bottom, x_right);
+            bias_top += d_top;
+            bias_bottom += d_bottom;
         }
-        store_dweight(o, quad, sum0);
-        store_dweight(o + 1u, quad, sum1);
-        store_dweight(o + 2u, quad, sum2);
-        store_dweight(o + 3u, quad, sum3);
-        store_dweight(o + 4u, quad, sum4);
-        store_dweight(o + 5u, quad, sum5);
-        store_dweight(o + 6u, quad, sum6);
-        store_dweight(o + 7u, quad, sum7);
+        store_dweight_rows(o, quad, top_left);
+        store_dweight_rows(o, quad + 1u, top_right);
+        store_dweight_rows(o + 4u, quad, bottom_left);
+        store_dweight_rows(o + 4u, quad + 1u, bottom_right);
         if quad == 0u {
-            dbias[o_quad] = bias_sum;
-            dbias[o_quad_next] = select(bias_sum, bias_sum_next, o_quad_next > o_quad);
+            // Where the bottom is clamped to the top, both hold the same sum.
+            dbias[o_top] = bias_top;
+            dbias[o_bottom] = bias_bottom;
         }
     }
 }

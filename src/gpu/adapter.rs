@@ -136,11 +136,7 @@ fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
 
 /// What the user asked for by name or index.
 fn wanted(request: &AdapterRequest) -> Option<String> {
-    request
-        .adapter
-        .clone()
-        .or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok())
-        .filter(|name| !name.is_empty())
+    request.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok()).filter(|name| !name.is_empty())
 }
 
 fn pick(found: &[AdapterSummary], request: &AdapterRequest) -> Result<usize, Error> {

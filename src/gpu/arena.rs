@@ -29,10 +29,7 @@ impl Arena {
     /// # Errors
     ///
     /// As [`Tensor::zeros`].
-    pub fn zeros<'a>(
-        gpu: &Gpu,
-        shapes: impl IntoIterator<Item = (&'a str, usize, usize)>,
-    ) -> Result<Arena, Error> {
+    pub fn zeros<'a>(gpu: &Gpu, shapes: impl IntoIterator<Item = (&'a str, usize, usize)>) -> Result<Arena, Error> {
         let alignment = u64::from(gpu.inner.device.limits().min_storage_buffer_offset_alignment);
         let mut end = 0;
         let mut slots = Vec::new();

@@ -63,11 +63,15 @@ impl Dense {
         output: &Tensor,
     ) -> Result<Dispatch, Error> {
         self.check("dense forward", input, output)?;
-        let (kernel, tile_rows) = self.kernel(gpu, "forward")?;
+        let (kernel, [tile_columns, tile_rows]) = self.kernel(gpu, "forward")?;
         let (weight, bias) = (parameters.get(&self.weight()), parameters.get(&self.bias()));
-        let tensors =
-            [("step", step), ("input", input), ("weight", &weight), ("bias", &bias), ("output", output)];
-        Dispatch::new(gpu, &kernel, &tensors, [self.outputs.div_ceil(4), output.rows().div_ceil(tile_rows), 1])
+        let tensors = [("step", step), ("input", input), ("weight", &weight), ("bias", &bias), ("output", output)];
+        Dispatch::new(
+            gpu,
+            &kernel,
+            &tensors,
+            [self.outputs.div_ceil(tile_columns), output.rows().div_ceil(tile_rows), 1],
+        )
     }
 
     /// Records the gradient with respect to the input.
@@ -91,10 +95,15 @@ impl Dense {
         dinput: &Tensor,
     ) -> Result<Dispatch, Error> {
         self.check("dense backward_input", dinput, doutput)?;
-        let (kernel, tile_rows) = self.kernel(gpu, "backward_input")?;
+        let (kernel, [tile_columns, tile_rows]) = self.kernel(gpu, "backward_input")?;
         let weight = parameters.get(&self.weight());
         let tensors = [("step", step), ("weight", &weight), ("doutput", doutput), ("dinput", dinput)];
-        Dispatch::new(gpu, &kernel, &tensors, [self.inputs.div_ceil(4), dinput.rows().div_ceil(tile_rows), 1])
+        Dispatch::new(
+            gpu,
+            &kernel,
+            &tensors,
+            [self.inputs.div_ceil(tile_columns), dinput.rows().div_ceil(tile_rows), 1],
+        )
     }
 
     /// Records the gradients with respect to the weight and the bias, summed over the batch's rows.
@@ -118,11 +127,11 @@ impl Dense {
         doutput: &Tensor,
     ) -> Result<Dispatch, Error> {
         self.check("dense backward_weight", input, doutput)?;
-        let (kernel, tile_rows) = self.kernel(gpu, "backward_weight")?;
+        let (kernel, [tile_columns, tile_rows]) = self.kernel(gpu, "backward_weight")?;
         let (dweight, dbias) = (gradients.get(&self.weight()), gradients.get(&self.bias()));
         let tensors =
             [("step", step), ("input", input), ("doutput", doutput), ("dweight", &dweight), ("dbias", &dbias)];
-        Dispatch::new(gpu, &kernel, &tensors, [self.inputs.div_ceil(4), self.outputs.div_ceil(tile_rows), 1])
+        Dispatch::new(gpu, &kernel, &tensors, [self.inputs.div_ceil(tile_columns), self.outputs.div_ceil(tile_rows), 1])
     }
 
     fn weight(&self) -> String {
@@ -133,11 +142,12 @@ impl Dense {
         format!("{}.bias", self.name)
     }
 
-    /// The kernel of an entry point, and how many rows of the result one thread makes.
-    fn kernel(&self, gpu: &Gpu, entry: &str) -> Result<(Arc<Kernel>, usize), Error> {
+    /// The kernel of an entry point, and how many columns and rows of the result one thread makes.
+    fn kernel(&self, gpu: &Gpu, entry: &str) -> Result<(Arc<Kernel>, [usize; 2]), Error> {
         let overrides = [("INPUTS", self.inputs as f64), ("OUTPUTS", self.outputs as f64)];
-        let tile_rows = gpu.shader(SOURCE)?.constant("TILE_ROWS")?;
-        Ok((gpu.kernel(SOURCE, entry, &overrides)?, tile_rows as usize))
+        let shader = gpu.shader(SOURCE)?;
+        let tile = [shader.constant("TILE_COLUMNS")? as usize, shader.constant("TILE_ROWS")? as usize];
+        Ok((gpu.kernel(SOURCE, entry, &overrides)?, tile))
     }
 
     fn check(&self, operation: &'static str, input: &Tensor, output: &Tensor) -> Result<(), Error> {
@@ -148,13 +158,7 @@ impl Dense {
         Err(Error::Shape {
             operation,
             expected: format!("(B, {}) and (B, {})", self.inputs, self.outputs),
-            found: format!(
-                "({}, {}) and ({}, {})",
-                input.rows(),
-                input.columns(),
-                output.rows(),
-                output.columns()
-            ),
+            found: format!("({}, {}) and ({}, {})", input.rows(), input.columns(), output.rows(), output.columns()),
         })
     }
 }

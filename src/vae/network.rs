@@ -114,8 +114,7 @@ impl Network {
         let (encoder, decoder) = (&self.encoder_values, &self.decoder_values);
         let tensors = self.likelihood_tensors();
         let likelihood = model.config.likelihood;
-        let mut dispatches =
-            likelihood.backward(gpu, step, &self.likelihood, gradients, &tensors, &decoder.doutput)?;
+        let mut dispatches = likelihood.backward(gpu, step, &self.likelihood, gradients, &tensors, &decoder.doutput)?;
         dispatches.extend(self.decoder.backward(gpu, step, parameters, gradients, decoder, Some(&self.dz))?);
         let dposterior = &encoder.doutput;
         dispatches.push(normal::reparameterise_backward(gpu, step, self.posterior(), &self.dz, dposterior)?);
