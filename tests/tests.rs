@@ -1,0 +1,25 @@
+//! The whole suite in one binary, so that it opens one device. Run it with `make test`.
+
+/// The shared device.
+mod support;
+
+/// Every kernel against its f64 reference, with and without run-time checks; every checker against a wrong answer.
+mod kernels;
+
+/// The f64 gradients against central differences.
+mod gradients;
+
+/// Ten steps of training against PyTorch's.
+mod golden;
+
+/// Every shader parses, validates and translates, without a GPU.
+mod shaders;
+
+/// Hostile values end in finite results or named errors.
+mod poison;
+
+/// Determinism, resuming, flat memory, backends.
+mod training;
+
+/// The program from outside: its commands, files and error messages.
+mod cli;
