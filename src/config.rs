@@ -11,7 +11,7 @@ use crate::likelihood::Likelihood;
 use crate::nn::Activation;
 
 /// The widest layer that is accepted: beyond it the number of weights of two layers overflows what files can state.
-const WIDEST: usize = 1 << 20;
+pub(crate) const WIDEST: usize = 1 << 20;
 
 /// Everything that decides the result of a run, apart from the adapter.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! Elbo.
 #![deny(missing_docs, unsafe_code)]
+pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod noise;
 pub mod optim;
 pub mod posterior;
 pub mod prior;
+pub mod run;
 pub mod steps;
 pub mod train;
 pub mod vae;

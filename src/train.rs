@@ -56,7 +56,7 @@ pub struct Trainer {
     pass: Pass,
     program: Program,
     evaluation: Evaluation,
-    pub(crate) progress: Progress,
+    progress: Progress,
 }
 
 impl Trainer {
@@ -67,18 +67,20 @@ impl Trainer {
     /// [`Error::Config`] for values that cannot work; [`Error::Limit`] for sizes beyond the adapter's.
     pub fn new(gpu: &Gpu, data: &Dataset, config: &Config) -> Result<Trainer, Error> {
         config.validate()?;
-        config.training.validate_batch(data.train.images.count())?;
         let images = &data.train.images;
         let model = Model { height: images.height(), width: images.width(), config: config.model.clone() };
-        Trainer::from_vae(Vae::new(gpu, model, config.training.seed)?, data, &config.training)
+        let vae = Vae::new(gpu, model, config.training.seed)?;
+        Trainer::from_vae(vae, data, &config.training, Progress::default())
     }
 
-    /// Records the training of a model that exists, from where its parameters are.
+    /// Records the training of a model that exists, from where its parameters are and as far as `progress` says.
     ///
     /// # Errors
     ///
     /// As [`Trainer::new`].
-    pub fn from_vae(vae: Vae, data: &Dataset, config: &TrainingConfig) -> Result<Trainer, Error> {
+    pub fn from_vae(vae: Vae, data: &Dataset, config: &TrainingConfig, progress: Progress) -> Result<Trainer, Error> {
+        config.validate()?;
+        config.validate_batch(data.train.images.count())?;
         let gpu = vae.gpu().clone();
         let optimiser = Adam::default();
         let (train, test) = (&data.train.images, &data.test.images);
@@ -105,7 +107,7 @@ impl Trainer {
             examples: train.count(),
             pass,
             program,
-            progress: Progress::default(),
+            progress,
         })
     }
 
@@ -119,6 +121,16 @@ impl Trainer {
         self.progress
     }
 
+    /// Adam's first and second moments.
+    pub(crate) fn moments(&self) -> (&Arena, &Arena) {
+        (&self.moment1, &self.moment2)
+    }
+
+    /// The error for a value that is NaN or infinite at this point of the training.
+    pub(crate) fn not_finite(&self, value: f32) -> Error {
+        not_finite(self.progress.epochs + u32::from(self.progress.steps > 0), self.progress.steps, value)
+    }
+
     /// The gradients of the last step.
     pub fn gradients(&self) -> &Arena {
         &self.gradients
@@ -127,6 +139,16 @@ impl Trainer {
     /// The dispatches of one step.
     pub fn dispatches_per_step(&self) -> usize {
         self.program.dispatches().len()
+    }
+
+    /// Epochs in all.
+    pub fn epochs(&self) -> u32 {
+        self.config.epochs
+    }
+
+    /// Training examples.
+    pub fn examples(&self) -> usize {
+        self.examples
     }
 
     /// Trains until the configured number of epochs is done, or until `on_epoch` breaks.

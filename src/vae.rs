@@ -9,7 +9,7 @@ pub use network::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, WIDEST, require};
 use crate::gpu::{Arena, Gpu};
 use crate::nn::{self, Mlp, ParameterSpec};
 
@@ -29,6 +29,18 @@ impl Model {
     /// Pixels of an image, `D`.
     pub fn dimensions(&self) -> usize {
         self.height * self.width
+    }
+
+    /// Checks that such a model can exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for the first value that cannot work.
+    pub fn validate(&self) -> Result<(), Error> {
+        let pixels = self.height.checked_mul(self.width).filter(|pixels| (1..=WIDEST).contains(pixels));
+        let found = format!("{} x {}", self.height, self.width);
+        require("image size", pixels.is_some(), "from 1 to 1048576 pixels", found)?;
+        self.config.validate()
     }
 
     fn encoder(&self) -> Mlp {
@@ -73,7 +85,7 @@ impl Vae {
 
     /// Makes a model whose parameters are still to be written.
     pub(crate) fn zeros(gpu: &Gpu, model: Model) -> Result<Vae, Error> {
-        model.config.validate()?;
+        model.validate()?;
         let specs = model.parameters();
         let parameters = nn::arena(gpu, &specs)?;
         Ok(Vae { gpu: gpu.clone(), model, specs, parameters })

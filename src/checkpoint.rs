@@ -1,0 +1,190 @@
+//! Models and trainings as safetensors files.
+//!
+//! A model file holds the parameters under their dotted names, weights as `(out, in)`, and the model's shape as JSON under
+//! the metadata key `elbo`. A checkpoint holds Adam's moments as well (`moment1.*`, `moment2.*`) and how far the training
+//! has come: all that resuming needs, in one file, so that no two files can disagree.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::config::TrainingConfig;
+use crate::data::Dataset;
+use crate::files::write_atomically;
+use crate::gpu::{Arena, Gpu};
+use crate::nn::ParameterSpec;
+use crate::train::{Progress, Trainer};
+use crate::vae::{Model, Vae};
+
+/// The metadata key. There is only one: several would be written in an order that changes from run to run.
+const KEY: &str = "elbo";
+
+const MOMENT1: &str = "moment1.";
+const MOMENT2: &str = "moment2.";
+
+/// What stands under the metadata key.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    model: Model,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<Progress>,
+}
+
+impl Vae {
+    /// Writes the model to a safetensors file, under a temporary name first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be written; the old file is then untouched.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let values = download(&self.gpu, &self.specs, &self.parameters, "")?;
+        write(path, &Header { model: self.model.clone(), progress: None }, &values)
+    }
+
+    /// Reads a model that [`Vae::save`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] if the file is cut, is no safetensors file, was not written by Elbo, or holds other shapes than
+    /// it says; [`Error::Io`] if it cannot be read.
+    pub fn load(gpu: &Gpu, path: &Path) -> Result<Vae, Error> {
+        let bytes = fs::read(path).map_err(Error::io("read", path))?;
+        let file = Checked::new(path, &bytes)?;
+        let parameters = file.values("")?;
+        let vae = Vae::zeros(gpu, file.header.model)?;
+        upload(gpu, &vae.specs, &vae.parameters, &parameters)?;
+        Ok(vae)
+    }
+}
+
+impl Trainer {
+    /// Writes a checkpoint, under a temporary name first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] if the last update made a parameter NaN or infinite; [`Error::Io`] if the file cannot be
+    /// written. The old file is then untouched.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        let Vae { gpu, specs, parameters, model } = self.vae();
+        let mut values = download(gpu, specs, parameters, "")?;
+        if let Some(value) = values.iter().flat_map(|tensor| &tensor.values).find(|value| !value.is_finite()) {
+            return Err(self.not_finite(*value));
+        }
+        let (moment1, moment2) = self.moments();
+        values.extend(download(gpu, specs, moment1, MOMENT1)?);
+        values.extend(download(gpu, specs, moment2, MOMENT2)?);
+        write(path, &Header { model: model.clone(), progress: Some(self.progress()) }, &values)
+    }
+
+    /// Goes on from a checkpoint: the run ends with the same bits as one that was never stopped, on the same adapter
+    /// and with the same data and configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vae::load`], and [`Error::Format`] if it is a model without the state of a training.
+    pub fn resume(gpu: &Gpu, data: &Dataset, config: &TrainingConfig, path: &Path) -> Result<Trainer, Error> {
+        let bytes = fs::read(path).map_err(Error::io("read", path))?;
+        let file = Checked::new(path, &bytes)?;
+        let Some(progress) = file.header.progress else {
+            return Err(fault(path, "a checkpoint of a training", "a model without its training's state"));
+        };
+        let (parameters, moment1, moment2) = (file.values("")?, file.values(MOMENT1)?, file.values(MOMENT2)?);
+        let vae = Vae::zeros(gpu, file.header.model)?;
+        upload(gpu, &vae.specs, &vae.parameters, &parameters)?;
+        let specs = vae.specs.clone();
+        let trainer = Trainer::from_vae(vae, data, config, progress)?;
+        let arenas = trainer.moments();
+        upload(gpu, &specs, arenas.0, &moment1)?;
+        upload(gpu, &specs, arenas.1, &moment2)?;
+        Ok(trainer)
+    }
+}
+
+/// A tensor on its way to a file.
+struct Values {
+    name: String,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+}
+
+fn download(gpu: &Gpu, specs: &[ParameterSpec], arena: &Arena, prefix: &str) -> Result<Vec<Values>, Error> {
+    let read = |spec: &ParameterSpec| {
+        let values = arena.get(&spec.name).read(gpu)?;
+        Ok(Values { name: format!("{prefix}{}", spec.name), shape: spec.shape(), values })
+    };
+    specs.iter().map(read).collect()
+}
+
+fn upload(gpu: &Gpu, specs: &[ParameterSpec], arena: &Arena, values: &[Vec<f32>]) -> Result<(), Error> {
+    for (spec, values) in specs.iter().zip(values) {
+        arena.get(&spec.name).write(gpu, values)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, header: &Header, tensors: &[Values]) -> Result<(), Error> {
+    let invalid = |error: String| Error::io("write", path)(std::io::Error::other(error));
+    let header = serde_json::to_string(header).map_err(|error| invalid(error.to_string()))?;
+    let mut views = Vec::new();
+    for Values { name, shape, values } in tensors {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values));
+        views.push((name, view.map_err(|error| invalid(error.to_string()))?));
+    }
+    let metadata = HashMap::from([(KEY.to_owned(), header)]);
+    let bytes = serialize(views, Some(metadata)).map_err(|error| invalid(error.to_string()))?;
+    write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// A file whose header was read and whose model could exist; its tensors are checked as they are taken.
+struct Checked<'a> {
+    path: &'a Path,
+    tensors: SafeTensors<'a>,
+    header: Header,
+}
+
+impl<'a> Checked<'a> {
+    fn new(path: &'a Path, bytes: &'a [u8]) -> Result<Checked<'a>, Error> {
+        let bad = |error| fault(path, "a whole safetensors file", &format!("{} bytes: {error}", bytes.len()));
+        let tensors = SafeTensors::deserialize(bytes).map_err(bad)?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(bad)?;
+        let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+        let text = text.ok_or_else(|| fault(path, "a file that Elbo wrote", "no `elbo` in its metadata"))?;
+        let header: Header = serde_json::from_str(text)
+            .map_err(|error| fault(path, "a model's configuration in the metadata", &error.to_string()))?;
+        let unfit = |error: Error| fault(path, "a model that can exist", &error.to_string());
+        header.model.validate().map_err(unfit)?;
+        Ok(Checked { path, tensors, header })
+    }
+
+    /// The values of all parameters, in order of registration, from the tensors of that prefix.
+    fn values(&self, prefix: &str) -> Result<Vec<Vec<f32>>, Error> {
+        self.header.model.parameters().iter().map(|spec| self.tensor(&format!("{prefix}{}", spec.name), spec)).collect()
+    }
+
+    fn tensor(&self, name: &str, spec: &ParameterSpec) -> Result<Vec<f32>, Error> {
+        let shape = spec.shape();
+        let Ok(view) = self.tensors.tensor(name) else {
+            return Err(fault(self.path, &format!("a tensor `{name}` of shape {shape:?}"), "none"));
+        };
+        if view.dtype() != Dtype::F32 || view.shape() != shape {
+            let expected = format!("`{name}` as F32 {shape:?}");
+            return Err(fault(self.path, &expected, &format!("{:?} {:?}", view.dtype(), view.shape())));
+        }
+        let values: Vec<f32> = bytemuck::allocation::pod_collect_to_vec(view.data());
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(index) => {
+                let found = format!("{} in `{name}` at {index}", values[index]);
+                Err(fault(self.path, "finite values", &found))
+            }
+            None => Ok(values),
+        }
+    }
+}
+
+fn fault(path: &Path, expected: &str, found: &str) -> Error {
+    Error::Format { path: path.to_owned(), expected: expected.to_owned(), found: found.to_owned() }
+}

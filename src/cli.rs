@@ -1,0 +1,242 @@
+//! The command line: one file per command.
+
+mod adapters;
+mod decode;
+mod encode;
+mod eval;
+mod interpolate;
+mod manifold;
+mod reconstruct;
+mod sample;
+mod selftest;
+mod train;
+mod traverse;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::builder::TypedValueParser;
+use clap::{Args, Parser, Subcommand};
+use elbo::Error;
+use elbo::config::Config;
+use elbo::data::{Dataset, Images};
+use elbo::gpu::{AdapterRequest, Backend, Gpu};
+use elbo::image::Grid;
+use elbo::run::RunDirectory;
+use elbo::vae::Vae;
+
+/// Variational autoencoders, trained on any GPU, without CUDA and without Python.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    gpu: GpuArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  elbo train                                    train on the built-in MNIST, into runs/1
+  elbo train --latents 2 --out runs/plane       a model whose latents can be seen as a plane
+  elbo manifold runs/plane                      ... and the picture of that plane
+  elbo eval runs/1 --json                       what the model is worth, for a program
+  elbo sample runs/1 --count 400 --out 400.png  what it dreams";
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Train),
+    Resume(train::Resume),
+    Eval(eval::Eval),
+    Sample(sample::Sample),
+    Reconstruct(reconstruct::Reconstruct),
+    Interpolate(interpolate::Interpolate),
+    Traverse(traverse::Traverse),
+    Manifold(manifold::Manifold),
+    Encode(encode::Encode),
+    Decode(decode::Decode),
+    Adapters(adapters::Adapters),
+    Selftest(selftest::Selftest),
+}
+
+impl Cli {
+    /// Runs the command.
+    pub fn run(self) -> Result<ExitCode, Error> {
+        let gpu = &self.gpu;
+        match self.command {
+            Command::Train(command) => command.run(gpu),
+            Command::Resume(command) => command.run(gpu),
+            Command::Eval(command) => command.run(gpu),
+            Command::Sample(command) => command.run(gpu),
+            Command::Reconstruct(command) => command.run(gpu),
+            Command::Interpolate(command) => command.run(gpu),
+            Command::Traverse(command) => command.run(gpu),
+            Command::Manifold(command) => command.run(gpu),
+            Command::Encode(command) => command.run(gpu),
+            Command::Decode(command) => command.run(gpu),
+            Command::Adapters(command) => command.run(gpu),
+            Command::Selftest(command) => command.run(gpu),
+        }
+    }
+}
+
+/// Which GPU to use, for every command.
+#[derive(Args)]
+#[command(next_help_heading = "GPU")]
+struct GpuArgs {
+    /// The adapter: its index as `elbo adapters` lists it, or part of its name [default: the fastest kind there is]
+    #[arg(long, global = true, value_name = "INDEX|NAME")]
+    adapter: Option<String>,
+    /// The graphics API [default: any; WGPU_BACKEND is honoured]
+    #[arg(long, global = true, value_enum)]
+    backend: Option<Backend>,
+    /// Let shaders check their indices and loops: slower, for finding faults in drivers and shaders
+    #[arg(long, global = true)]
+    shader_checks: bool,
+}
+
+impl GpuArgs {
+    fn request(&self) -> AdapterRequest {
+        AdapterRequest { adapter: self.adapter.clone(), backend: self.backend, shader_checks: self.shader_checks }
+    }
+
+    fn open(&self) -> Result<Gpu, Error> {
+        Gpu::open(&self.request())
+    }
+}
+
+/// A trained model, named by its run.
+#[derive(Args)]
+struct ModelArgs {
+    /// A run directory, or a model's .safetensors file
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+}
+
+impl ModelArgs {
+    fn load(&self, gpu: &GpuArgs) -> Result<Vae, Error> {
+        // The file is looked for first: a mistyped name should not wait for a GPU.
+        let path = if self.run.is_dir() { RunDirectory::open(&self.run).model() } else { self.run.clone() };
+        std::fs::File::open(&path).map_err(Error::io("read the model", &path))?;
+        Vae::load(&gpu.open()?, &path)
+    }
+
+    /// The options of the run, or the defaults for a model that stands alone.
+    fn config(&self) -> Result<Config, Error> {
+        if self.run.is_dir() { Ok(RunDirectory::open(&self.run).read_config()?.config) } else { Ok(Config::default()) }
+    }
+
+    /// Where a picture goes unless told otherwise: into the run, or beside the model.
+    fn output(&self, out: Option<&PathBuf>, name: &str) -> PathBuf {
+        let home = if self.run.is_dir() { &self.run } else { self.run.parent().unwrap_or(Path::new("")) };
+        out.cloned().unwrap_or_else(|| home.join(name))
+    }
+}
+
+/// The data to look at with a model.
+#[derive(Args)]
+struct DataArgs {
+    /// The data: `mnist` or a directory of IDX files [default: what the run was trained on]
+    #[arg(long, value_name = "MNIST|DIR")]
+    data: Option<String>,
+}
+
+impl DataArgs {
+    fn load(&self, model: &ModelArgs) -> Result<Dataset, Error> {
+        match &self.data {
+            Some(data) => Dataset::load(data),
+            None => Dataset::load(&model.config()?.data),
+        }
+    }
+}
+
+/// The first `count` images.
+fn first(images: &Images, count: usize) -> Result<Images, Error> {
+    let count = count.min(images.count());
+    let bytes = images.bytes()[..count * images.dimensions()].to_vec();
+    Images::new(bytes, count, images.height(), images.width())
+}
+
+/// The image of that index.
+fn nth(images: &Images, index: usize) -> Result<Images, Error> {
+    if index >= images.count() {
+        let expected = format!("below {}, the number of test images", images.count());
+        return Err(Error::Config { option: "--image", expected, found: index.to_string() });
+    }
+    let size = images.dimensions();
+    let bytes = images.bytes()[index * size..][..size].to_vec();
+    Images::new(bytes, 1, images.height(), images.width())
+}
+
+/// Parses a number of images: at least 1, and no more than a picture can show.
+fn count() -> impl clap::builder::TypedValueParser<Value = usize> {
+    clap::value_parser!(u32).range(1..=100_000).map(|count| count as usize)
+}
+
+fn check_range(range: f32) -> Result<(), Error> {
+    if range.is_finite() && range > 0.0 {
+        return Ok(());
+    }
+    let expected = "a finite number above 0".to_owned();
+    Err(Error::Config { option: "--range", expected, found: range.to_string() })
+}
+
+/// The pixels as the model sees them, 0 to 1.
+fn pixels(images: &Images) -> Vec<f32> {
+    images.bytes().iter().map(|&byte| f32::from(byte) / 255.0).collect()
+}
+
+/// Writes a grid of a model's images and says where it is.
+fn write_grid(vae: &Vae, pixels: &[f32], columns: usize, path: &Path, what: &str) -> Result<ExitCode, Error> {
+    let model = vae.model();
+    Grid { pixels, height: model.height, width: model.width, columns }.write(path)?;
+    say(format_args!("{what}: {}", path.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `count` numbers from `first` to `last`, evenly spaced; the middle alone if there is but one.
+fn evenly_spaced(first: f32, last: f32, count: usize) -> impl Iterator<Item = f32> + Clone {
+    (0..count).map(move |index| match count {
+        1 => 0.5 * (first + last),
+        _ => first + (last - first) * index as f32 / (count - 1) as f32,
+    })
+}
+
+const STANDARD_OUTPUT: &str = "standard output";
+
+/// Prints a line to standard output.
+fn say(line: impl fmt::Display) -> Result<(), Error> {
+    writeln!(io::stdout().lock(), "{line}").map_err(Error::io("write to", STANDARD_OUTPUT))
+}
+
+/// Prints a value to standard output as JSON, for programs.
+fn say_json(value: &impl serde::Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::from);
+    say(text.map_err(Error::io("write to", STANDARD_OUTPUT))?)
+}
+
+/// Whether standard output was closed by its reader, as by `| head`.
+pub fn is_broken_pipe(error: &Error) -> bool {
+    matches!(error, Error::Io { path, source, .. }
+        if path == Path::new(STANDARD_OUTPUT) && source.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_are_evenly_spaced() {
+        assert_eq!(evenly_spaced(-1.0, 1.0, 3).collect::<Vec<_>>(), [-1.0, 0.0, 1.0]);
+        assert_eq!(evenly_spaced(-1.0, 3.0, 1).collect::<Vec<_>>(), [1.0]);
+    }
+}

@@ -1,0 +1,57 @@
+//! `elbo encode`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use elbo::Error;
+use elbo::files::npy;
+
+use super::{DataArgs, GpuArgs, ModelArgs, say};
+
+/// Encode images into posterior means and log variances, as .npy files
+///
+/// Writes mean.npy and logvar.npy, f32 (N, latents), and labels.npy, u8 (N).
+#[derive(Args)]
+pub struct Encode {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Which images
+    #[arg(long, value_enum, default_value = "test")]
+    split: Part,
+    /// The directory to write to [default: encoded in the run]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// A part of a data set.
+#[derive(Clone, Copy, ValueEnum)]
+enum Part {
+    /// The training set
+    Train,
+    /// The test set
+    Test,
+}
+
+impl Encode {
+    pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+        let data = self.data.load(&self.model)?;
+        let vae = self.model.load(gpu)?;
+        let split = match self.split {
+            Part::Train => &data.train,
+            Part::Test => &data.test,
+        };
+        let posterior = vae.encode(&split.images)?;
+        let directory = self.model.output(self.out.as_ref(), "encoded");
+        fs::create_dir_all(&directory).map_err(Error::io("create the directory", &directory))?;
+        let shape = [split.images.count(), vae.model().config.latents];
+        npy::write(&directory.join("mean.npy"), &posterior.mean, &shape)?;
+        npy::write(&directory.join("logvar.npy"), &posterior.logvar, &shape)?;
+        npy::write_u8(&directory.join("labels.npy"), &split.labels)?;
+        say(format_args!("mean.npy, logvar.npy, labels.npy: {}", directory.display()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,45 @@
+//! `elbo interpolate`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use elbo::Error;
+
+use super::{DataArgs, GpuArgs, ModelArgs, evenly_spaced, first, write_grid};
+
+/// Walk in straight lines between the posterior means of test images: a PNG grid, one pair of images a row
+#[derive(Args)]
+pub struct Interpolate {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Pairs of test images, from the first one on
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = super::count())]
+    pairs: usize,
+    /// Images from one end to the other, both ends included
+    #[arg(long, value_name = "N", default_value_t = 11, value_parser = super::count())]
+    steps: usize,
+    /// The PNG to write [default: interpolate.png in the run]
+    #[arg(long, value_name = "PNG")]
+    out: Option<PathBuf>,
+}
+
+impl Interpolate {
+    pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+        let data = self.data.load(&self.model)?;
+        let vae = self.model.load(gpu)?;
+        let means = vae.encode(&first(&data.test.images, self.pairs.saturating_mul(2))?)?.mean;
+        let width = vae.model().config.latents;
+        let mut latents = Vec::new();
+        for pair in means.chunks_exact(2 * width) {
+            let (from, to) = pair.split_at(width);
+            for share in evenly_spaced(0.0, 1.0, self.steps) {
+                latents.extend(from.iter().zip(to).map(|(from, to)| from + share * (to - from)));
+            }
+        }
+        let path = self.model.output(self.out.as_ref(), "interpolate.png");
+        write_grid(&vae, &vae.decode(&latents)?, self.steps, &path, "interpolations, a pair a row")
+    }
+}

@@ -1,0 +1,265 @@
+//! `elbo train` and `elbo resume`.
+
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use elbo::Error;
+use elbo::config::Config;
+use elbo::data::{Dataset, Images};
+use elbo::gpu::Gpu;
+use elbo::image::{Grid, paired_rows};
+use elbo::metrics::EpochMetrics;
+use elbo::run::{RunConfig, RunDirectory};
+use elbo::train::{Trainer, Update};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{GpuArgs, first, pixels, say};
+
+/// Images in the pictures made after each epoch.
+const SAMPLES: usize = 100;
+const RECONSTRUCTIONS: usize = 30;
+const COLUMNS: usize = 10;
+
+/// The exit code of a program that was interrupted.
+const INTERRUPTED: u8 = 130;
+
+/// Train a model
+///
+/// Writes a run directory: config.json, metrics.jsonl (a line an epoch), model.safetensors, checkpoint.safetensors (what
+/// `elbo resume` needs), curves.png, and a picture of samples and of reconstructions for each epoch. Ctrl-C stops between
+/// two steps and keeps everything.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  elbo train
+  elbo train --hidden 512,256 --latents 32 --activation gelu --epochs 50 --out runs/wide
+  elbo train --data /usr/share/datasets/fashion-mnist --likelihood gaussian --out runs/fashion
+  elbo train --latents 10 --kl-weight 4 --kl-warmup 5 --out runs/beta")]
+pub struct Train {
+    #[command(flatten)]
+    config: Config,
+    /// The run directory to make [default: the first of runs/1, runs/2, ... that is free]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Replace the run in that directory; files that are not of a run stay
+    #[arg(long, help_heading = "Output")]
+    overwrite: bool,
+    /// Print nothing but errors
+    #[arg(long, short, help_heading = "Output")]
+    quiet: bool,
+}
+
+/// Go on with a training that was stopped, or train a finished one for longer
+///
+/// A run that was stopped and resumed on the same adapter ends with the same bits as one that was not.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  elbo resume runs/1
+  elbo resume runs/1 --epochs 50")]
+pub struct Resume {
+    /// The run directory
+    run: PathBuf,
+    /// Passes over the training set in all, those done included [default: as the run was begun]
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl Train {
+    pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+        self.config.validate()?;
+        let out = self.out.unwrap_or_else(RunDirectory::next_free);
+        RunDirectory::check(&out, self.overwrite)?;
+        let data = Dataset::load(&self.config.data)?;
+        self.config.training.validate_batch(data.train.images.count())?;
+        let gpu = gpu.open()?;
+        let trainer = Trainer::new(&gpu, &data, &self.config)?;
+        let config = RunConfig {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config: self.config,
+            adapter: gpu.adapter().clone(),
+        };
+        let run = RunDirectory::create(&out, self.overwrite, &config)?;
+        Session { run, trainer, history: Vec::new(), quiet: self.quiet }.run(&gpu, &data)
+    }
+}
+
+impl Resume {
+    pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+        let run = RunDirectory::open(&self.run);
+        let mut config = run.read_config()?;
+        let epochs = self.epochs.unwrap_or(config.config.training.epochs);
+        config.config.training.epochs = epochs;
+        config.config.validate()?;
+        let mut history = run.read_metrics()?;
+        let data = Dataset::load(&config.config.data)?;
+        let gpu = gpu.open()?;
+        let trainer = Trainer::resume(&gpu, &data, &config.config.training, &run.checkpoint())?;
+        let done = trainer.progress().epochs;
+        // The metrics are written before the checkpoint: a crash between the two leaves a line too many.
+        history.retain(|line| line.epoch <= done);
+        if done >= epochs {
+            say(format_args!("{done} epochs are done: give a larger number with --epochs to train for longer"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let adapter = (&gpu.adapter().name, &gpu.adapter().driver_version);
+        if !self.quiet && adapter != (&config.adapter.name, &config.adapter.driver_version) {
+            say(format_args!("note: this run was begun on {}; rounding may differ from here on", config.adapter))?;
+        }
+        run.write_config(&config)?;
+        Session { run, trainer, history, quiet: self.quiet }.run(&gpu, &data)
+    }
+}
+
+/// A training under way and the directory that it goes to.
+struct Session {
+    run: RunDirectory,
+    trainer: Trainer,
+    history: Vec<EpochMetrics>,
+    quiet: bool,
+}
+
+impl Session {
+    fn run(mut self, gpu: &Gpu, data: &Dataset) -> Result<ExitCode, Error> {
+        let epochs = self.trainer.epochs();
+        let stop = stop_on_interrupt();
+        let test_images = first(&data.test.images, RECONSTRUCTIONS)?;
+        self.say(format_args!("adapter: {}", gpu.adapter()))?;
+        self.say(format_args!(
+            "data: {}, {} training and {} test images of {} x {}",
+            data.name,
+            data.train.images.count(),
+            data.test.images.count(),
+            data.train.images.height(),
+            data.train.images.width(),
+        ))?;
+        let parameters = self.trainer.vae().parameter_count();
+        self.say(format_args!("run: {}, {parameters} parameters", self.run.path().display()))?;
+        let bar = self.progress_bar();
+        while self.trainer.progress().epochs < epochs {
+            let metrics = self.trainer.epoch(|update| {
+                show(&bar, update, epochs);
+                if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            let metrics = metrics.inspect_err(|_| {
+                bar.abandon();
+                self.report_what_is_kept();
+            })?;
+            let Some(metrics) = metrics else { break };
+            bar.suspend(|| self.say(summary(&metrics, epochs)))?;
+            self.history.push(metrics);
+            self.write_epoch(&test_images)?;
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+        if self.trainer.progress().epochs < epochs {
+            self.save()?;
+            return self.interrupted();
+        }
+        let run = &self.run;
+        self.say(format_args!("model: {}", run.model().display()))?;
+        self.say(format_args!("samples: {}", run.samples(epochs).display()))?;
+        self.say(format_args!("reconstructions: {}", run.reconstructions(epochs).display()))?;
+        self.say(format_args!("curves: {}", run.curves().display()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Writes all that an epoch adds to the run. The metrics come before the checkpoint: see [`Resume`].
+    fn write_epoch(&self, test_images: &Images) -> Result<(), Error> {
+        let (vae, epoch) = (self.trainer.vae(), self.trainer.progress().epochs);
+        self.run.write_metrics(&self.history)?;
+        self.save()?;
+        let (height, width) = (vae.model().height, vae.model().width);
+        let samples = vae.sample(SAMPLES, 0)?;
+        Grid { pixels: &samples, height, width, columns: COLUMNS }.write(&self.run.samples(epoch))?;
+        let reconstructions = vae.reconstruct(test_images)?;
+        let pairs = paired_rows(&pixels(test_images), &reconstructions, height * width, COLUMNS)?;
+        Grid { pixels: &pairs, height, width, columns: COLUMNS }.write(&self.run.reconstructions(epoch))
+    }
+
+    fn save(&self) -> Result<(), Error> {
+        self.trainer.save(&self.run.checkpoint())?;
+        self.trainer.vae().save(&self.run.model())
+    }
+
+    fn interrupted(&self) -> Result<ExitCode, Error> {
+        let progress = self.trainer.progress();
+        let path = self.run.path().display();
+        eprintln!(
+            "stopped after {} epochs and {} steps; nothing is lost: `elbo resume {path}` goes on from here",
+            progress.epochs, progress.steps
+        );
+        Ok(ExitCode::from(INTERRUPTED))
+    }
+
+    /// Says, when a training fails, what of it is on disk.
+    fn report_what_is_kept(&self) {
+        match self.history.last() {
+            Some(last) => eprintln!("kept: {} as of epoch {}", self.run.checkpoint().display(), last.epoch),
+            None => eprintln!("kept: nothing, the first epoch was not finished"),
+        }
+    }
+
+    fn say(&self, line: impl std::fmt::Display) -> Result<(), Error> {
+        if self.quiet { Ok(()) } else { say(line) }
+    }
+
+    /// A bar over the whole run where standard error is a terminal; a hidden one elsewhere.
+    fn progress_bar(&self) -> ProgressBar {
+        if self.quiet || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let progress = self.trainer.progress();
+        let examples = self.trainer.examples() as u64;
+        let bar = ProgressBar::with_draw_target(
+            Some(u64::from(self.trainer.epochs()) * examples),
+            ProgressDrawTarget::stderr(),
+        );
+        let template = "{msg} [{bar:24}] {percent}% {per_sec}, {eta} left";
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_position(u64::from(progress.epochs) * examples + progress.sums.examples);
+        bar.reset_eta();
+        bar
+    }
+}
+
+fn show(bar: &ProgressBar, update: &Update, epochs: u32) {
+    let averages = update.averages;
+    bar.set_message(format!("epoch {}/{epochs}, elbo {:.2}, kl {:.2}", update.epoch, averages.elbo, averages.kl));
+    bar.set_position(u64::from(update.epoch - 1) * update.of + update.examples);
+}
+
+fn summary(metrics: &EpochMetrics, epochs: u32) -> String {
+    let EpochMetrics { epoch, train, test, examples_per_second, seconds, .. } = metrics;
+    format!(
+        "epoch {epoch}/{epochs}: train elbo {:.2} (nll {:.2}, kl {:.2}), test elbo {:.2} (nll {:.2}, kl {:.2}), \
+         {examples_per_second:.0} examples/s, {seconds:.1} s",
+        train.elbo, train.nll, train.kl, test.elbo, test.nll, test.kl
+    )
+}
+
+/// A flag that Ctrl-C sets. The second Ctrl-C ends the program at once.
+fn stop_on_interrupt() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let handler = move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        eprintln!("\nstopping after the steps under way; press Ctrl-C again to stop at once and lose this epoch");
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        eprintln!("note: Ctrl-C will end the program at once: {error}");
+    }
+    stop
+}

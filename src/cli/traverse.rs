@@ -1,0 +1,53 @@
+//! `elbo traverse`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use elbo::Error;
+
+use super::{DataArgs, GpuArgs, ModelArgs, evenly_spaced, write_grid};
+
+/// Sweep each latent by itself: a PNG grid, one latent a row, the others held still
+#[derive(Args)]
+pub struct Traverse {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Hold the others at the posterior mean of this test image, counted from 0 [default: at 0, the prior's mean]
+    #[arg(long, value_name = "INDEX")]
+    image: Option<usize>,
+    /// Sweep from -X to X
+    #[arg(long, value_name = "X", default_value_t = 3.0)]
+    range: f32,
+    /// Images in a row
+    #[arg(long, value_name = "N", default_value_t = 11, value_parser = super::count())]
+    steps: usize,
+    /// The PNG to write [default: traverse.png in the run]
+    #[arg(long, value_name = "PNG")]
+    out: Option<PathBuf>,
+}
+
+impl Traverse {
+    pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+        super::check_range(self.range)?;
+        let data = self.image.map(|_| self.data.load(&self.model)).transpose()?;
+        let vae = self.model.load(gpu)?;
+        let width = vae.model().config.latents;
+        let base = match (self.image, data) {
+            (Some(index), Some(data)) => vae.encode(&super::nth(&data.test.images, index)?)?.mean,
+            _ => vec![0.0; width],
+        };
+        let mut latents = Vec::new();
+        for latent in 0..width {
+            for value in evenly_spaced(-self.range, self.range, self.steps) {
+                let start = latents.len();
+                latents.extend_from_slice(&base);
+                latents[start + latent] = value;
+            }
+        }
+        let path = self.model.output(self.out.as_ref(), "traverse.png");
+        write_grid(&vae, &vae.decode(&latents)?, self.steps, &path, "traversals, a latent a row")
+    }
+}

@@ -1,0 +1,200 @@
+//! Run directories: what a training writes, and where.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::config::Config;
+use crate::files::write_atomically;
+use crate::gpu::AdapterSummary;
+use crate::image::curves;
+use crate::metrics::EpochMetrics;
+
+/// `config.json`: all that is needed to repeat a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// The version of Elbo that began the run.
+    pub version: String,
+    /// The options.
+    #[serde(flatten)]
+    pub config: Config,
+    /// The adapter and its driver.
+    pub adapter: AdapterSummary,
+}
+
+/// A directory that belongs to one run.
+#[derive(Clone, Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+}
+
+/// The directory that runs go to unless told otherwise.
+const RUNS: &str = "runs";
+const CONFIG: &str = "config.json";
+const METRICS: &str = "metrics.jsonl";
+const MODEL: &str = "model.safetensors";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const CURVES: &str = "curves.png";
+const SAMPLES: &str = "samples";
+const RECONSTRUCTIONS: &str = "reconstructions";
+
+impl RunDirectory {
+    /// The first of `runs/1`, `runs/2`, … that does not exist.
+    pub fn next_free() -> PathBuf {
+        let mut number = 1;
+        loop {
+            let path = Path::new(RUNS).join(number.to_string());
+            if !path.exists() {
+                return path;
+            }
+            number += 1;
+        }
+    }
+
+    /// Fails if a new run must not go to `path`: it exists, and `overwrite` is not set.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exists`] in that case; [`Error::Io`] if it is a file.
+    pub fn check(path: &Path, overwrite: bool) -> Result<(), Error> {
+        match fs::metadata(path) {
+            Ok(found) if !found.is_dir() => {
+                Err(Error::io("create the directory", path)(io::ErrorKind::AlreadyExists.into()))
+            }
+            Ok(_) if !overwrite => Err(Error::Exists { path: path.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the directory, writes `config.json`, and removes what an earlier run left there if `overwrite` is set.
+    ///
+    /// Only what runs write is removed: a directory that holds other things keeps them.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDirectory::check`]; [`Error::Io`] if the directory cannot be made or written.
+    pub fn create(path: &Path, overwrite: bool, config: &RunConfig) -> Result<RunDirectory, Error> {
+        RunDirectory::check(path, overwrite)?;
+        let run = RunDirectory { path: path.to_owned() };
+        fs::create_dir_all(path).map_err(Error::io("create the directory", path))?;
+        for file in [METRICS, MODEL, CHECKPOINT, CURVES] {
+            remove(&path.join(file), |path| fs::remove_file(path))?;
+        }
+        for directory in [SAMPLES, RECONSTRUCTIONS] {
+            let directory = path.join(directory);
+            remove(&directory, |path| fs::remove_dir_all(path))?;
+            fs::create_dir(&directory).map_err(Error::io("create the directory", &directory))?;
+        }
+        run.write_config(config)?;
+        Ok(run)
+    }
+
+    /// A directory that exists, for reading.
+    pub fn open(path: &Path) -> RunDirectory {
+        RunDirectory { path: path.to_owned() }
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The trained model.
+    pub fn model(&self) -> PathBuf {
+        self.path.join(MODEL)
+    }
+
+    /// The state of the training.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.path.join(CHECKPOINT)
+    }
+
+    /// The training curve.
+    pub fn curves(&self) -> PathBuf {
+        self.path.join(CURVES)
+    }
+
+    /// The samples drawn after an epoch.
+    pub fn samples(&self, epoch: u32) -> PathBuf {
+        self.path.join(SAMPLES).join(format!("{epoch:04}.png"))
+    }
+
+    /// The reconstructions made after an epoch.
+    pub fn reconstructions(&self, epoch: u32) -> PathBuf {
+        self.path.join(RECONSTRUCTIONS).join(format!("{epoch:04}.png"))
+    }
+
+    /// Writes `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be written.
+    pub fn write_config(&self, config: &RunConfig) -> Result<(), Error> {
+        write_atomically(&self.path.join(CONFIG), |file| {
+            serde_json::to_writer_pretty(&mut *file, config)?;
+            file.write_all(b"\n")
+        })
+    }
+
+    /// Reads `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if there is none; [`Error::Format`] if it is not what a run writes.
+    pub fn read_config(&self) -> Result<RunConfig, Error> {
+        let path = self.path.join(CONFIG);
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        serde_json::from_str(&text).map_err(|error| Error::Format {
+            path,
+            expected: "a run's configuration".to_owned(),
+            found: error.to_string(),
+        })
+    }
+
+    /// Writes `metrics.jsonl`, a line an epoch, and `curves.png`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if one of them cannot be written.
+    pub fn write_metrics(&self, epochs: &[EpochMetrics]) -> Result<(), Error> {
+        write_atomically(&self.path.join(METRICS), |file| {
+            for epoch in epochs {
+                serde_json::to_writer(&mut *file, epoch)?;
+                file.write_all(b"\n")?;
+            }
+            Ok(())
+        })?;
+        if epochs.is_empty() { Ok(()) } else { curves::write(&self.curves(), epochs) }
+    }
+
+    /// Reads `metrics.jsonl`; a run that was stopped before its first epoch ended has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if a line is not what a run writes.
+    pub fn read_metrics(&self) -> Result<Vec<EpochMetrics>, Error> {
+        let path = self.path.join(METRICS);
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            read => read.map_err(Error::io("read", &path))?,
+        };
+        let parse = |line| {
+            serde_json::from_str(line).map_err(|error| Error::Format {
+                path: path.clone(),
+                expected: "one epoch's metrics a line".to_owned(),
+                found: error.to_string(),
+            })
+        };
+        text.lines().map(parse).collect()
+    }
+}
+
+fn remove(path: &Path, remove: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Error> {
+    match remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
