@@ -44,7 +44,13 @@ pub struct ModelConfig {
     #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
     pub likelihood: Likelihood,
     /// The Gaussian likelihoods' variance: fixed, or where learning starts
-    #[arg(long, value_name = "X", default_value_t = 0.1, help_heading = "Data and model")]
+    #[arg(
+        long,
+        value_name = "X",
+        default_value_t = 0.1,
+        allow_negative_numbers = true,
+        help_heading = "Data and model"
+    )]
     pub variance: f32,
 }
 
@@ -169,14 +175,16 @@ impl TrainingConfig {
         require("--kl-weight", weight.is_finite() && weight >= 0.0, "a finite number, 0 or more", weight)
     }
 
-    /// Checks that the batch is no larger than the training set.
+    /// Checks what depends on the number of training examples: the batch is no larger, and the steps can be counted.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if it is.
-    pub fn validate_batch(&self, examples: usize) -> Result<(), Error> {
+    /// [`Error::Config`] if not.
+    pub fn validate_for(&self, examples: usize) -> Result<(), Error> {
         let expected = format!("at most the {examples} training examples");
-        require("--batch-size", self.batch_size <= examples, &expected, self.batch_size)
+        require("--batch-size", self.batch_size <= examples, &expected, self.batch_size)?;
+        let most = u32::MAX / examples.div_ceil(self.batch_size) as u32;
+        require("--epochs", self.epochs <= most, &format!("at most {most}, so that steps fit 32 bits"), self.epochs)
     }
 }
 
@@ -241,7 +249,7 @@ mod tests {
             let error = parse(&[flag, value]).validate().expect_err(flag);
             assert!(error.to_string().starts_with(&format!("{flag}: expected ")), "{error}");
         }
-        let error = TrainingConfig::default().validate_batch(100).expect_err("too large").to_string();
+        let error = TrainingConfig::default().validate_for(100).expect_err("too large").to_string();
         assert!(error.contains("100") && error.contains("128"), "{error}");
     }
 }

@@ -29,8 +29,9 @@ impl Evaluation {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if the images have another number of pixels than the model.
+    /// [`Error::Shape`] if the images have another size than the model's.
     pub fn new(vae: &Vae, network: &Network, images: &Images, kl_weight: f64, seed: u64) -> Result<Evaluation, Error> {
+        vae.check_size("evaluating a model", images)?;
         let batch_size = network.x.rows();
         let pass = Pass::new(&vae.gpu, images.count(), batch_size)?;
         let device_images = DeviceImages::upload(&vae.gpu, images)?;

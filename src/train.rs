@@ -31,6 +31,24 @@ pub struct Progress {
     pub seconds: f64,
 }
 
+impl Progress {
+    /// Checks that an epoch which is under way was begun on as many examples, in batches of the same size.
+    fn check(&self, examples: usize, batch_size: usize) -> Result<(), Error> {
+        let done = u64::from(self.steps) * batch_size as u64;
+        if self.sums.examples == done && done < examples as u64 {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            operation: "resuming an epoch",
+            expected: format!(
+                "the data and batch size it was begun with, {} examples in {} steps",
+                self.sums.examples, self.steps
+            ),
+            found: format!("{examples} training examples in batches of {batch_size}"),
+        })
+    }
+}
+
 /// What is known in the middle of an epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct Update {
@@ -80,7 +98,9 @@ impl Trainer {
     /// As [`Trainer::new`].
     pub fn from_vae(vae: Vae, data: &Dataset, config: &TrainingConfig, progress: Progress) -> Result<Trainer, Error> {
         config.validate()?;
-        config.validate_batch(data.train.images.count())?;
+        config.validate_for(data.train.images.count())?;
+        vae.check_size("training a model", &data.train.images)?;
+        progress.check(data.train.images.count(), config.batch_size)?;
         let gpu = vae.gpu().clone();
         let optimiser = Adam::default();
         let (train, test) = (&data.train.images, &data.test.images);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::config::{ModelConfig, WIDEST, require};
+use crate::data::Images;
 use crate::gpu::{Arena, Gpu};
 use crate::nn::{self, Mlp, ParameterSpec};
 
@@ -99,6 +100,23 @@ impl Vae {
     /// The GPU that it lives on.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
+    }
+
+    /// Checks that images are of the size that the model describes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if they are not.
+    pub(crate) fn check_size(&self, operation: &'static str, images: &Images) -> Result<(), Error> {
+        let Model { height, width, .. } = self.model;
+        if (images.height(), images.width()) == (height, width) {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            operation,
+            expected: format!("images of {height} x {width} pixels, as the model was trained on"),
+            found: format!("{} x {}", images.height(), images.width()),
+        })
     }
 
     /// The number of parameters.

@@ -20,7 +20,7 @@ pub struct Manifold {
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = super::count())]
     size: usize,
     /// The grid runs from -X to X
-    #[arg(long, value_name = "X", default_value_t = 2.5)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = 2.5)]
     range: f32,
     /// The PNG to write [default: manifold.png in the run]
     #[arg(long, value_name = "PNG")]

@@ -79,7 +79,7 @@ impl Train {
         let out = self.out.unwrap_or_else(RunDirectory::next_free);
         RunDirectory::check(&out, self.overwrite)?;
         let data = Dataset::load(&self.config.data)?;
-        self.config.training.validate_batch(data.train.images.count())?;
+        self.config.training.validate_for(data.train.images.count())?;
         let gpu = gpu.open()?;
         let trainer = Trainer::new(&gpu, &data, &self.config)?;
         let config = RunConfig {
@@ -149,11 +149,15 @@ impl Session {
                 show(&bar, update, epochs);
                 if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
-            let metrics = metrics.inspect_err(|_| {
-                bar.abandon();
-                self.report_what_is_kept();
-            })?;
-            let Some(metrics) = metrics else { break };
+            let metrics = match metrics {
+                Ok(Some(metrics)) => metrics,
+                Ok(None) => break,
+                Err(error) => {
+                    bar.finish_and_clear();
+                    self.say(self.what_is_kept())?;
+                    return Err(error);
+                }
+            };
             bar.suspend(|| self.say(summary(&metrics, epochs)))?;
             self.history.push(metrics);
             self.write_epoch(&test_images)?;
@@ -202,11 +206,11 @@ impl Session {
         Ok(ExitCode::from(INTERRUPTED))
     }
 
-    /// Says, when a training fails, what of it is on disk.
-    fn report_what_is_kept(&self) {
-        match self.history.last() {
-            Some(last) => eprintln!("kept: {} as of epoch {}", self.run.checkpoint().display(), last.epoch),
-            None => eprintln!("kept: nothing, the first epoch was not finished"),
+    /// What is on disk of a training that failed.
+    fn what_is_kept(&self) -> String {
+        match self.trainer.progress().epochs {
+            0 => "kept: nothing, the first epoch was not finished".to_owned(),
+            epoch => format!("kept: {} as of epoch {epoch}", self.run.checkpoint().display()),
         }
     }
 

@@ -19,7 +19,7 @@ pub struct Traverse {
     #[arg(long, value_name = "INDEX")]
     image: Option<usize>,
     /// Sweep from -X to X
-    #[arg(long, value_name = "X", default_value_t = 3.0)]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = 3.0)]
     range: f32,
     /// Images in a row
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = super::count())]

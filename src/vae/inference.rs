@@ -28,15 +28,8 @@ impl Vae {
     ///
     /// [`Error::Shape`] if the images have another size than the model's.
     pub fn encode(&self, images: &Images) -> Result<PosteriorParameters, Error> {
-        let model = &self.model;
-        if (images.height(), images.width()) != (model.height, model.width) {
-            return Err(Error::Shape {
-                operation: "encoding images",
-                expected: format!("{} x {} pixels, as the model was trained on", model.height, model.width),
-                found: format!("{} x {}", images.height(), images.width()),
-            });
-        }
-        let latents = model.config.latents;
+        self.check_size("encoding images", images)?;
+        let latents = self.model.config.latents;
         let network = Network::new(self, BATCH.min(images.count()))?;
         let device_images = DeviceImages::upload(&self.gpu, images)?;
         let order = Tensor::from_values(&self.gpu, 1, images.count(), &sequential(images.count()))?;
