@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
 use elbo::Error;
-use elbo::config::Config;
+use elbo::config::{Config, require};
 use elbo::data::{Dataset, Images};
 use elbo::gpu::{AdapterRequest, Backend, Gpu};
 use elbo::image::Grid;
@@ -152,22 +152,9 @@ impl DataArgs {
     }
 }
 
-/// The first `count` images.
+/// The first `count` images, or all if there are fewer.
 fn first(images: &Images, count: usize) -> Result<Images, Error> {
-    let count = count.min(images.count());
-    let bytes = images.bytes()[..count * images.dimensions()].to_vec();
-    Images::new(bytes, count, images.height(), images.width())
-}
-
-/// The image of that index.
-fn nth(images: &Images, index: usize) -> Result<Images, Error> {
-    if index >= images.count() {
-        let expected = format!("below {}, the number of test images", images.count());
-        return Err(Error::Config { option: "--image", expected, found: index.to_string() });
-    }
-    let size = images.dimensions();
-    let bytes = images.bytes()[index * size..][..size].to_vec();
-    Images::new(bytes, 1, images.height(), images.width())
+    images.slice(0..count.min(images.count()))
 }
 
 /// Parses a number of images: at least 1, and no more than a picture can show.
@@ -176,11 +163,7 @@ fn count() -> impl clap::builder::TypedValueParser<Value = usize> {
 }
 
 fn check_range(range: f32) -> Result<(), Error> {
-    if range.is_finite() && range > 0.0 {
-        return Ok(());
-    }
-    let expected = "a finite number above 0".to_owned();
-    Err(Error::Config { option: "--range", expected, found: range.to_string() })
+    require("--range", range.is_finite() && range > 0.0, "a finite number above 0", range)
 }
 
 /// The pixels as the model sees them, 0 to 1.

@@ -188,8 +188,12 @@ impl TrainingConfig {
     }
 }
 
-/// Fails with a named option unless its value fits.
-pub(crate) fn require(option: &'static str, fits: bool, expected: &str, found: impl fmt::Display) -> Result<(), Error> {
+/// Fails unless an option's value fits.
+///
+/// # Errors
+///
+/// [`Error::Config`] with the option, what it takes and what was found.
+pub fn require(option: &'static str, fits: bool, expected: &str, found: impl fmt::Display) -> Result<(), Error> {
     if fits {
         return Ok(());
     }

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
@@ -13,9 +14,6 @@ use crate::Error;
 pub mod batch;
 pub mod idx;
 pub mod order;
-
-/// The name of the data set that is compiled into the binary.
-const BUILT_IN: &str = "mnist";
 
 /// A stack of grey images of one size, row-major, a byte per pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,13 +68,18 @@ impl Images {
         self.height * self.width
     }
 
-    /// The pixels of one image, row-major.
+    /// Some of the images, by position.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If `index` is not below [`count`](Self::count).
-    pub fn row(&self, index: usize) -> &[u8] {
-        &self.bytes[index * self.dimensions()..][..self.dimensions()]
+    /// [`Error::Shape`] if there are none in the range, or it reaches past the last one.
+    pub fn slice(&self, range: Range<usize>) -> Result<Images, Error> {
+        if range.is_empty() || range.end > self.count {
+            let expected = format!("some of the {} images", self.count);
+            return Err(Error::Shape { operation: "slicing images", expected, found: format!("{range:?}") });
+        }
+        let bytes = self.bytes[range.start * self.dimensions()..range.end * self.dimensions()].to_vec();
+        Images::new(bytes, range.len(), self.height, self.width)
     }
 }
 
@@ -101,6 +104,9 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// The name of the data set that is compiled into the binary.
+    pub const BUILT_IN: &str = "mnist";
+
     /// Loads the data set that `--data` names: `mnist`, which is built in, or else a directory.
     ///
     /// A directory that happens to be called `mnist` is `./mnist`.
@@ -110,12 +116,15 @@ impl Dataset {
     /// [`Error::Config`] if there is nothing of that name, and those of [`Dataset::from_directory`].
     pub fn load(source: &str) -> Result<Dataset, Error> {
         let path = Path::new(source);
-        if source == BUILT_IN {
+        if source == Self::BUILT_IN {
             Dataset::mnist()
         } else if matches!(path.try_exists(), Ok(false)) {
             Err(Error::Config {
                 option: "--data",
-                expected: format!("`{BUILT_IN}` (the only built-in name) or a directory that holds four IDX files"),
+                expected: format!(
+                    "`{}` (the only built-in name) or a directory that holds four IDX files",
+                    Self::BUILT_IN
+                ),
                 found: format!("`{source}`, which does not exist"),
             })
         } else {
@@ -138,7 +147,7 @@ impl Dataset {
             built_in("t10k-images-idx3-ubyte.gz", include_bytes!("../assets/mnist/t10k-images-idx3-ubyte.gz")),
             built_in("t10k-labels-idx1-ubyte.gz", include_bytes!("../assets/mnist/t10k-labels-idx1-ubyte.gz")),
         )?;
-        Ok(Dataset { name: BUILT_IN.into(), train, test })
+        Ok(Dataset { name: Self::BUILT_IN.into(), train, test })
     }
 
     /// Reads the four IDX files of a directory that bears MNIST's names, such as MNIST itself or Fashion-MNIST.
@@ -253,7 +262,7 @@ mod tests {
     #[test]
     fn images_are_checked_and_cut_into_rows() {
         let images = Images::new((0..12).collect(), 2, 3, 2).unwrap();
-        assert_eq!((images.dimensions(), images.row(1)), (6, &[6, 7, 8, 9, 10, 11][..]));
+        assert_eq!((images.dimensions(), images.slice(1..2).unwrap().bytes()), (6, &[6, 7, 8, 9, 10, 11][..]));
         let message = |result: Result<Images, Error>| result.unwrap_err().to_string();
         let short = message(Images::new(vec![0; 11], 2, 3, 2));
         assert_eq!(short, "Images::new: expected 2 x 3 x 2 bytes, found 11 bytes");

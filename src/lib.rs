@@ -1,5 +1,78 @@
-//! Elbo.
+//! Variational autoencoders, trained on any GPU that `wgpu` reaches, without CUDA and without Python.
+//!
+//! All of the mathematics of training runs in WGSL compute shaders, in `shaders/`; Rust lays out memory, records
+//! dispatches, feeds data and writes files.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use elbo::{AdapterRequest, Config, Dataset, Gpu, Trainer, Vae};
+//!
+//! # fn main() -> Result<(), elbo::Error> {
+//! # let directory = tempfile::tempdir().map_err(elbo::Error::io("create", "a temporary directory"))?;
+//! # let path = directory.path().join("model.safetensors");
+//! let gpu = Gpu::open(&AdapterRequest::default())?;
+//! let mut data = Dataset::mnist()?;
+//! data.train.images = data.train.images.slice(0..1024)?; // an excerpt: a real run takes them all
+//! data.test.images = data.test.images.slice(0..100)?;
+//!
+//! let mut config = Config::default();
+//! config.training.epochs = 2;
+//! let mut trainer = Trainer::new(&gpu, &data, &config)?;
+//! trainer.run(|metrics, _vae| {
+//!     println!("epoch {}: {:.1} nats per example", metrics.epoch, metrics.test.elbo);
+//!     Ok(ControlFlow::Continue(()))
+//! })?;
+//!
+//! let vae = trainer.vae();
+//! let dreams = vae.sample(16, 0)?; // 16 images of 784 pixels, from draws of the prior
+//! let posterior = vae.encode(&data.test.images)?; // the mean and log variance of each image
+//! let images = vae.decode(&posterior.mean)?;
+//! vae.save(&path)?;
+//! let again = Vae::load(&gpu, &path)?;
+//! assert_eq!(again.sample(16, 0)?, dreams);
+//! # assert_eq!(images.len(), 100 * 784);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Terms
+//!
+//! The *encoder* describes the posterior q(z|x), the *decoder* the likelihood p(x|z); the prior is p(z). The *ELBO* is
+//! `E_q[log p(x|z)] - KL(q || p)`, in nats per example, constants included, summed over dimensions and averaged over
+//! examples; larger is better. The *loss* is what training minimises: `-log p(x|z) + kl_weight * KL`. Sizes are `B` (the
+//! batch), `D` (data dimensions), `H` (a hidden layer), `L` (latents); matrices are row-major, weights `(out, in)`.
+//!
+//! # Architecture
+//!
+//! `src/` and `shaders/` are mirror trees: each WGSL file (headers in `shaders/lib/` apart) has one Rust twin at the same
+//! path, and that twin is the only code that names its bindings. Dependencies point one way:
+//!
+//! ```text
+//! command line -> run, checkpoint, train, eval -> vae -> nn, posterior, prior, likelihood, optim, data -> gpu
+//! ```
+//!
+//! What stays true everywhere:
+//!
+//! 1. WGSL owns bindings and workgroup sizes; the host reads both by reflection and binds by name. Sizes are `override`
+//!    constants.
+//! 2. Everything is recorded once and replayed: [`gpu::Kernel`], [`gpu::Dispatch`], [`gpu::Program`]. Nothing is created
+//!    inside the step loop, and memory is flat from the first step to the last.
+//! 3. The GPU runs the epoch ([`steps::Pass`]): images are uploaded once, as bytes; an epoch's order and table of steps
+//!    once an epoch; the last kernel of a step moves on to the next one. Noise is made on the GPU by a counter-based
+//!    generator, and made again in the backward pass instead of stored.
+//! 4. The same seed on the same adapter gives the same bits: no float atomics, every sum is a tree or in index order. A
+//!    run that was stopped and resumed ends bit-identical to one that was not.
+//! 5. Every kernel is checked against an f64 reference ([`selftest`]), every gradient against central differences, and
+//!    the whole step against PyTorch.
+//!
+//! Two decisions that the code relies on everywhere: rows of every matrix are padded with zeros to whole `vec4`s
+//! ([`gpu::Tensor`]), so that kernels load four values at once and sums need no special case; and parameters, gradients
+//! and both of Adam's moments are one buffer each ([`gpu::Arena`]), so that an update is one dispatch.
+//!
+//! Adding a likelihood, a prior, a posterior or a layer touches one WGSL file, its twin, one variant of the enum that
+//! lists them, and one row of the self-test.
 #![deny(missing_docs, unsafe_code)]
+
 pub mod checkpoint;
 pub mod config;
 pub mod data;
@@ -19,4 +92,10 @@ pub mod run;
 pub mod steps;
 pub mod train;
 pub mod vae;
+
+pub use config::Config;
+pub use data::Dataset;
 pub use error::Error;
+pub use gpu::{AdapterRequest, Gpu};
+pub use train::Trainer;
+pub use vae::Vae;

@@ -74,11 +74,17 @@ pub struct Resume {
 }
 
 impl Train {
-    pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+    pub fn run(mut self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         self.config.validate()?;
         let out = self.out.unwrap_or_else(RunDirectory::next_free);
         RunDirectory::check(&out, self.overwrite)?;
         let data = Dataset::load(&self.config.data)?;
+        // A directory is kept by its full path, so that the run can be evaluated and resumed from anywhere.
+        if let Ok(path) = std::fs::canonicalize(&self.config.data)
+            && data.name != Dataset::BUILT_IN
+        {
+            self.config.data = path.to_string_lossy().into_owned();
+        }
         self.config.training.validate_for(data.train.images.count())?;
         let gpu = gpu.open()?;
         let trainer = Trainer::new(&gpu, &data, &self.config)?;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use elbo::Error;
+use elbo::config::require;
 
 use super::{DataArgs, GpuArgs, ModelArgs, evenly_spaced, write_grid};
 
@@ -36,7 +37,12 @@ impl Traverse {
         let vae = self.model.load(gpu)?;
         let width = vae.model().config.latents;
         let base = match (self.image, data) {
-            (Some(index), Some(data)) => vae.encode(&super::nth(&data.test.images, index)?)?.mean,
+            (Some(index), Some(data)) => {
+                let images = &data.test.images;
+                let expected = format!("below {}, the number of test images", images.count());
+                require("--image", index < images.count(), &expected, index)?;
+                vae.encode(&images.slice(index..index + 1)?)?.mean
+            }
             _ => vec![0.0; width],
         };
         let mut latents = Vec::new();
