@@ -23,3 +23,6 @@ mod training;
 
 /// The program from outside: its commands, files and error messages.
 mod cli;
+
+/// The published run, which takes minutes: `make published`.
+mod published;
