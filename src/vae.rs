@@ -89,6 +89,11 @@ impl Vae {
         &self.gpu
     }
 
+    /// The parameters, by name: to read them, or to write others over them.
+    pub fn parameters(&self) -> &Arena {
+        &self.parameters
+    }
+
     /// The number of parameters.
     pub fn parameter_count(&self) -> usize {
         self.specs.iter().map(ParameterSpec::len).sum()
