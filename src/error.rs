@@ -104,6 +104,19 @@ pub enum Error {
         /// The value: NaN or an infinity.
         value: f32,
     },
+    /// What a model gives out is NaN or infinite.
+    #[error(
+        "{operation}: expected finite values, found {value} in {place}: likely causes are parameters or latents that \
+         are NaN, infinite or very large"
+    )]
+    NotFiniteOutput {
+        /// The operation.
+        operation: &'static str,
+        /// Where the value is: `row 3`, counted from 0, or `the loss`.
+        place: String,
+        /// The value: NaN or an infinity.
+        value: f32,
+    },
 }
 
 impl Error {

@@ -52,8 +52,18 @@ impl Evaluation {
     ///
     /// # Errors
     ///
-    /// [`Error::Gpu`] if the device was lost.
+    /// [`Error::NotFiniteOutput`] if the loss is NaN or infinite; [`Error::Gpu`] if the device was lost.
     pub fn run(&mut self) -> Result<Averages, Error> {
+        let averages = self.averages()?;
+        if averages.loss.is_finite() {
+            return Ok(averages);
+        }
+        let (operation, place) = ("evaluating the model", "the loss".to_owned());
+        Err(Error::NotFiniteOutput { operation, place, value: averages.loss as f32 })
+    }
+
+    /// As [`Evaluation::run`], for callers that check the loss themselves.
+    pub(crate) fn averages(&mut self) -> Result<Averages, Error> {
         let mut sums = Sums::default();
         let steps = &self.steps;
         self.pass.run(&self.vae.gpu, &self.program, &self.order, steps, 0, |row, step_sums| {

@@ -97,7 +97,7 @@ impl Gpu {
         self.inner.checks
     }
 
-    /// Bytes of GPU memory that tensors hold now.
+    /// Bytes of GPU memory that tensors hold now, those included that only a dispatch still refers to.
     pub fn allocated_bytes(&self) -> u64 {
         self.inner.allocated.load(Ordering::Relaxed)
     }

@@ -220,7 +220,7 @@ impl Trainer {
             self.progress = Progress { steps: done as u32, sums, seconds, ..self.progress };
             return Ok(None);
         }
-        let test = self.evaluation.run()?;
+        let test = self.evaluation.averages()?;
         if !test.loss.is_finite() {
             return Err(not_finite(epoch, steps.len() as u32, test.loss as f32));
         }

@@ -119,6 +119,11 @@ impl Vae {
         })
     }
 
+    /// The parameters, by name: to read them, or to write others over them.
+    pub fn parameters(&self) -> &Arena {
+        &self.parameters
+    }
+
     /// The number of parameters.
     pub fn parameter_count(&self) -> usize {
         self.specs.iter().map(ParameterSpec::len).sum()

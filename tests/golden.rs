@@ -1,1 +1,290 @@
-//! To be written.
+//! Ten steps of training against PyTorch's, from the same parameters, order and noise; `tests/fixtures/README.md` says
+//! what the fixtures hold and how they were made.
+
+use std::ops::ControlFlow;
+
+use elbo::config::{ModelConfig, Widths};
+use elbo::data::Images;
+use elbo::data::batch::DeviceImages;
+use elbo::gpu::{Arena, Program, Tensor};
+use elbo::likelihood::Likelihood;
+use elbo::metrics;
+use elbo::nn::{self, Activation};
+use elbo::noise::{self, Stream};
+use elbo::optim::Adam;
+use elbo::posterior::normal;
+use elbo::steps::{Pass, Step, batches};
+use elbo::vae::{Model, Network, Vae};
+use safetensors::SafeTensors;
+use serde::Deserialize;
+
+use crate::support::gpu;
+
+/// Bernoulli with one hidden layer; a learned variance, two hidden layers and warm-up; no hidden layer.
+const FIXTURES: [&str; 3] = ["bernoulli-relu", "gaussian-tanh", "linear"];
+
+/// A float32 run by PyTorch is within 6e-7; noise from the worst sine and cosine that Vulkan permits moves it by 3e-5.
+const LOSS_TOLERANCE: f64 = 1e-4;
+
+/// Absolute; the sources of difference are those of the losses.
+const PARAMETER_TOLERANCE: f64 = 1e-4;
+
+/// Of the largest value of each tensor.
+const GRADIENT_TOLERANCE: f64 = 1e-4;
+
+/// Vulkan's bound on the error of sine and cosine, 2^-11, times the largest radius of a Box-Muller draw, 5.8.
+const NOISE_TOLERANCE: f64 = 5.8 / 2048.0;
+
+/// What a fixture's metadata say.
+#[derive(Deserialize)]
+struct Case {
+    dimensions: usize,
+    hidden: Widths,
+    latents: usize,
+    activation: Activation,
+    likelihood: Likelihood,
+    batch_size: usize,
+    kl_weight: Vec<f64>,
+    learning_rate: f64,
+    seed: String,
+}
+
+struct Fixture {
+    bytes: Vec<u8>,
+    case: Case,
+}
+
+impl Fixture {
+    fn load(name: &str) -> Fixture {
+        let path = format!("{}/tests/fixtures/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        let case = serde_json::from_str(&header.metadata().as_ref().unwrap()["elbo"]).unwrap();
+        Fixture { bytes, case }
+    }
+
+    fn bytes_of(&self, tensor: &str) -> Vec<u8> {
+        SafeTensors::deserialize(&self.bytes).unwrap().tensor(tensor).unwrap().data().to_vec()
+    }
+
+    fn f32s(&self, tensor: &str) -> Vec<f32> {
+        bytemuck::pod_collect_to_vec(&self.bytes_of(tensor))
+    }
+
+    fn f64s(&self, tensor: &str) -> Vec<f64> {
+        bytemuck::pod_collect_to_vec(&self.bytes_of(tensor))
+    }
+
+    fn order(&self) -> Vec<u32> {
+        bytemuck::pod_collect_to_vec(&self.bytes_of("order"))
+    }
+
+    /// The names of the parameters, sorted.
+    fn parameters(&self) -> Vec<String> {
+        let tensors = SafeTensors::deserialize(&self.bytes).unwrap();
+        let names = tensors.names().into_iter().filter_map(|name| name.strip_prefix("initial.").map(str::to_owned));
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// The fixture's table of steps.
+    fn steps(&self, optimiser: Adam) -> Vec<Step> {
+        let Case { batch_size, kl_weight, learning_rate, seed, .. } = &self.case;
+        let key = noise::key(seed.parse().unwrap(), Stream::Training);
+        let learning_rate = *learning_rate as f32;
+        let rows = batches(self.order().len(), *batch_size).zip(kl_weight).zip(0..);
+        rows.map(|(((first, rows), &kl_weight), row)| {
+            let t = row + 1;
+            let (correction1, correction2) = optimiser.corrections(t);
+            let kl_weight = kl_weight as f32;
+            Step { row, t, first, rows, learning_rate, kl_weight, correction1, correction2, key }
+        })
+        .collect()
+    }
+}
+
+/// A fixture's training, recorded but not yet run.
+struct Replay {
+    vae: Vae,
+    gradients: Arena,
+    pass: Pass,
+    program: Program,
+    order: Vec<u32>,
+    steps: Vec<Step>,
+}
+
+impl Replay {
+    fn record(fixture: &Fixture, optimiser: Adam) -> Replay {
+        let Case { dimensions, hidden, latents, activation, likelihood, batch_size, .. } = &fixture.case;
+        let (order, steps) = (fixture.order(), fixture.steps(optimiser));
+        let config = ModelConfig {
+            hidden: hidden.clone(),
+            latents: *latents,
+            activation: *activation,
+            likelihood: *likelihood,
+            variance: 1.0,
+        };
+        let vae = Vae::new(gpu(), Model { height: 1, width: *dimensions, config }, 0).unwrap();
+        let mut names: Vec<_> = vae.parameters().tensors().map(|(name, _)| name.to_owned()).collect();
+        names.sort();
+        assert_eq!(names, fixture.parameters());
+        for (name, tensor) in vae.parameters().tensors() {
+            tensor.write(gpu(), &fixture.f32s(&format!("initial.{name}"))).unwrap();
+        }
+        let images = Images::new(fixture.bytes_of("images"), order.len(), 1, *dimensions).unwrap();
+        let network = Network::new(&vae, *batch_size).unwrap();
+        let pass = Pass::new(gpu(), order.len(), *batch_size).unwrap();
+        let arena = || nn::arena(gpu(), &vae.model().parameters()).unwrap();
+        let [gradients, moment1, moment2] = [arena(), arena(), arena()];
+        let images = DeviceImages::upload(gpu(), &images).unwrap();
+
+        let mut program = Program::default();
+        program.push(images.gather(gpu(), &pass.step, &pass.order, &network.x).unwrap());
+        program.extend(network.forward(&pass.step).unwrap());
+        program.extend(network.backward(&pass.step, &gradients).unwrap());
+        let parameters = vae.parameters();
+        program.push(optimiser.update(gpu(), &pass.step, parameters, &gradients, &moment1, &moment2).unwrap());
+        program.push(metrics::finish(gpu(), &pass, &network.log_prob, &network.kl).unwrap());
+        Replay { vae, gradients, pass, program, order, steps }
+    }
+
+    /// Runs the first step only: its gradients are in the arena afterwards.
+    fn run_first_step(&self) {
+        self.pass.order.write(gpu(), &self.order).unwrap();
+        self.pass.step.write(gpu(), bytemuck::cast_slice::<Step, u32>(&self.steps[..1])).unwrap();
+        gpu().run(&self.program, 1);
+    }
+
+    /// Runs all steps: the loss, log_prob and kl of each, as means over its batch.
+    fn run(&mut self) -> [Vec<f64>; 3] {
+        let mut terms = [Vec::new(), Vec::new(), Vec::new()];
+        let Replay { pass, program, order, steps, .. } = self;
+        let done = pass.run(gpu(), program, order, steps, 0, |row, sums| {
+            for (step, sums) in steps[row..].iter().zip(sums) {
+                let log_prob = f64::from(sums.log_prob) / f64::from(step.rows);
+                let kl = f64::from(sums.kl) / f64::from(step.rows);
+                let loss = -log_prob + f64::from(step.kl_weight) * kl;
+                for (values, value) in terms.iter_mut().zip([loss, log_prob, kl]) {
+                    values.push(value);
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        });
+        assert_eq!(done.unwrap(), steps.len());
+        terms
+    }
+}
+
+/// The largest difference found so far, and where it was.
+#[derive(Default)]
+struct Worst {
+    difference: f64,
+    place: String,
+}
+
+impl Worst {
+    /// Compares element by element; a difference counts as a multiple of `scale`, and NaN as infinite.
+    fn add(&mut self, name: &str, found: &[f64], want: &[f64], scale: impl Fn(f64) -> f64) {
+        assert_eq!(found.len(), want.len(), "{name}");
+        for (i, (&found, &want)) in found.iter().zip(want).enumerate() {
+            let difference = (found - want).abs() / scale(want);
+            let difference = if difference.is_nan() { f64::INFINITY } else { difference };
+            if difference > self.difference || self.place.is_empty() {
+                *self = Worst { difference, place: format!("{name}[{i}]: found {found:e}, expected {want:e}") };
+            }
+        }
+    }
+
+    fn check(&self, tolerance: f64) -> Result<(), String> {
+        let Worst { difference, place } = self;
+        println!("    {difference:.1e} of {tolerance:.1e} permitted, at {place}");
+        if *difference <= tolerance {
+            return Ok(());
+        }
+        Err(format!("off by {difference:e}, permitted {tolerance:e}, at {place}"))
+    }
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+fn read(tensor: &Tensor) -> Vec<f64> {
+    widen(&tensor.read::<f32>(gpu()).unwrap())
+}
+
+/// Trains a fixture's ten steps and compares every loss, then the final parameters.
+fn compare(name: &str, optimiser: Adam) -> [Result<(), String>; 2] {
+    let fixture = Fixture::load(name);
+    let mut replay = Replay::record(&fixture, optimiser);
+    println!("{name}");
+    let mut losses = Worst::default();
+    for (term, found) in ["loss", "log_prob", "kl"].into_iter().zip(replay.run()) {
+        losses.add(term, &found, &fixture.f64s(term), f64::abs);
+    }
+    let mut parameters = Worst::default();
+    for (parameter, tensor) in replay.vae.parameters().tensors() {
+        let want = widen(&fixture.f32s(&format!("final.{parameter}")));
+        parameters.add(parameter, &read(&tensor), &want, |_| 1.0);
+    }
+    [losses.check(LOSS_TOLERANCE), parameters.check(PARAMETER_TOLERANCE)]
+}
+
+#[test]
+fn training_is_that_of_pytorch() -> Result<(), String> {
+    for name in FIXTURES {
+        let [losses, parameters] = compare(name, Adam::default());
+        losses?;
+        parameters?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_wrong_constant_in_adam_is_noticed() {
+    for wrong in [Adam { beta2: 0.99, ..Adam::default() }, Adam { epsilon: 1e-6, ..Adam::default() }] {
+        let [_, parameters] = compare("bernoulli-relu", wrong);
+        parameters.expect_err("the parameters are compared too loosely");
+    }
+}
+
+#[test]
+fn the_first_gradients_are_those_of_pytorch() -> Result<(), String> {
+    for name in FIXTURES {
+        let fixture = Fixture::load(name);
+        let replay = Replay::record(&fixture, Adam::default());
+        replay.run_first_step();
+        println!("{name}");
+        let mut worst = Worst::default();
+        for (parameter, tensor) in replay.gradients.tensors() {
+            let want = widen(&fixture.f32s(&format!("gradient.{parameter}")));
+            let largest = want.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+            assert!(largest > 0.0, "{name}: the gradient of {parameter} is zero");
+            worst.add(parameter, &read(&tensor), &want, |_| largest);
+        }
+        worst.check(GRADIENT_TOLERANCE)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_noise_is_the_one_specified() -> Result<(), String> {
+    for name in FIXTURES {
+        let fixture = Fixture::load(name);
+        let Case { latents, batch_size, .. } = fixture.case;
+        // With mean and log variance 0 the draw is the noise itself.
+        let posterior = Tensor::zeros(gpu(), batch_size, 2 * latents).unwrap();
+        let z = Tensor::zeros(gpu(), batch_size, latents).unwrap();
+        let first = fixture.steps(Adam::default())[0];
+        let step = Tensor::from_values(gpu(), 1, size_of::<Step>() / 4, bytemuck::cast_slice::<Step, u32>(&[first]));
+        let mut program = Program::default();
+        program.push(normal::reparameterise(gpu(), &step.unwrap(), &posterior, &z).unwrap());
+        gpu().run(&program, 1);
+        println!("{name}");
+        let mut worst = Worst::default();
+        worst.add("noise.0", &read(&z), &widen(&fixture.f32s("noise.0")), |_| 1.0);
+        worst.check(NOISE_TOLERANCE)?;
+    }
+    Ok(())
+}

@@ -1,1 +1,228 @@
-//! To be written.
+//! Every shader without a GPU: it parses, validates, translates to what each backend takes, and is where it should be.
+//!
+//! The files are found by walking `shaders/`, so that none can be forgotten.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use elbo::gpu::Shader;
+use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants, spv};
+use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ShaderStage};
+
+/// A size that is a multiple of nothing.
+const SIZE: f64 = 61.0;
+
+/// Storage buffers that wgpu's default limits let one kernel bind.
+const STORAGE_BUFFERS: usize = 8;
+
+/// Lines that a file may have.
+const LINES: usize = 200;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files below a directory of the repository, with paths relative to it, sorted.
+fn files(directory: &str, extension: &str) -> Vec<(PathBuf, String)> {
+    let base = root().join(directory);
+    let (mut found, mut directories) = (Vec::new(), vec![base.clone()]);
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                let text = fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
+                found.push((path.strip_prefix(&base).unwrap().to_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "no .{extension} file in {directory}");
+    found
+}
+
+/// The shaders with entry points: all but the headers.
+fn kernels() -> impl Iterator<Item = (PathBuf, String)> {
+    files("shaders", "wgsl").into_iter().filter(|(path, _)| !path.starts_with("lib"))
+}
+
+/// Expands, parses and validates; `Shader` wants text that lives as long as the program.
+fn parse(path: &str, text: &str) -> Result<Shader, String> {
+    Shader::parse((String::leak(path.to_owned()), String::leak(text.to_owned()))).map_err(|error| error.to_string())
+}
+
+/// The module of a shader as naga sees it.
+fn module(path: &str, text: &str) -> Result<(Module, ModuleInfo), String> {
+    let shader = parse(path, text)?;
+    let module = naga::front::wgsl::parse_str(shader.text()).map_err(|error| error.emit_to_string(shader.text()))?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+    Ok((module, info.map_err(|error| error.emit_to_string(shader.text()))?))
+}
+
+/// Values for all overrides that need one.
+fn constants(module: &Module) -> PipelineConstants {
+    let needed = module.overrides.iter().filter(|(_, declaration)| declaration.init.is_none());
+    let value = |(_, declaration): (_, &naga::Override)| {
+        let whole = module.types[declaration.ty].inner.scalar() == Some(naga::Scalar::U32);
+        (declaration.name.clone().unwrap(), if whole { SIZE } else { 0.1 })
+    };
+    needed.map(value).collect()
+}
+
+/// Translates one entry point to what Vulkan, Metal, DX12 and GL take, with run-time checks and without.
+fn translate(module: &Module, info: &ModuleInfo, entry: &str) -> Result<(), String> {
+    let stage = ShaderStage::Compute;
+    let fault = |language: &str, error: String| format!("{entry}, to {language}: {error}");
+    let (module, info) = pipeline_constants::process_overrides(module, info, Some((stage, entry)), &constants(module))
+        .map_err(|error| fault("values of overrides", error.to_string()))?;
+    for policy in [BoundsCheckPolicy::Unchecked, BoundsCheckPolicy::Restrict] {
+        let checked = policy == BoundsCheckPolicy::Restrict;
+        let policies = BoundsCheckPolicies { index: policy, buffer: policy, image_load: policy, binding_array: policy };
+
+        let options =
+            spv::Options { bounds_check_policies: policies, force_loop_bounding: checked, ..Default::default() };
+        let pipeline = spv::PipelineOptions { shader_stage: stage, entry_point: entry.to_owned() };
+        let words = spv::write_vec(&module, &info, &options, Some(&pipeline))
+            .map_err(|error| fault("SPIR-V", error.to_string()))?;
+        assert_eq!(words[0], 0x0723_0203, "SPIR-V starts with its magic number");
+
+        let options = msl::Options {
+            lang_version: (2, 0),
+            bounds_check_policies: policies,
+            force_loop_bounding: checked,
+            ..Default::default()
+        };
+        let pipeline = msl::PipelineOptions { entry_point: Some((stage, entry.to_owned())), ..Default::default() };
+        let (_, translated) =
+            msl::write_string(&module, &info, &options, &pipeline).map_err(|error| fault("MSL", error.to_string()))?;
+        for name in translated.entry_point_names {
+            name.map_err(|error| fault("MSL", error.to_string()))?;
+        }
+
+        let options = hlsl::Options { restrict_indexing: checked, force_loop_bounding: checked, ..Default::default() };
+        let pipeline = hlsl::PipelineOptions { entry_point: Some((stage, entry.to_owned())) };
+        let mut text = String::new();
+        let translated = hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(&module, &info, None)
+            .map_err(|error| fault("HLSL", error.to_string()))?;
+        for name in translated.entry_point_names {
+            name.map_err(|error| fault("HLSL", error.to_string()))?;
+        }
+
+        let options = glsl::Options { version: glsl::Version::new_gles(310), ..Default::default() };
+        let pipeline = glsl::PipelineOptions { shader_stage: stage, entry_point: entry.to_owned(), multiview: None };
+        let mut text = String::new();
+        glsl::Writer::new(&mut text, &module, &info, &options, &pipeline, policies)
+            .and_then(|mut writer| writer.write())
+            .map_err(|error| fault("GLSL", error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Translates every entry point of a file: how many there are.
+fn translate_all(path: &str, text: &str) -> Result<usize, String> {
+    let (module, info) = module(path, text)?;
+    for entry in &module.entry_points {
+        translate(&module, &info, &entry.name).map_err(|error| format!("{path}: {error}"))?;
+    }
+    Ok(module.entry_points.len())
+}
+
+#[test]
+fn every_entry_point_translates_for_every_backend() -> Result<(), String> {
+    for (path, text) in kernels() {
+        let path = path.to_str().unwrap();
+        assert!(translate_all(path, &text)? > 0, "{path} has no entry point");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_broken_shader_is_noticed() {
+    let kernel = |body: &str| {
+        let binding = "@group(0) @binding(0) var<storage, read_write> a: array<u32>;";
+        format!("{binding}\n@compute @workgroup_size(1)\nfn store() {{ {body} }}")
+    };
+    let levels = format!("@group(0) @binding(1) var t: texture_2d<f32>;\n{}", kernel("a[0] = textureNumLevels(t);"));
+    let cases = [
+        (kernel("a[0] = 1u;"), None),
+        (kernel("a[0] = ;"), Some("expected")),
+        (kernel("a[0] = 1.0;"), Some("u32")),
+        (format!("#import lib/nothing.wgsl\n{}", kernel("")), Some("lib/nothing.wgsl")),
+        // GL ES has no such query: this one is valid, and is noticed by the translation alone.
+        (levels, Some("store, to GLSL: ")),
+    ];
+    for (text, complaint) in cases {
+        match (translate_all("broken.wgsl", &text), complaint) {
+            (Ok(entries), None) => assert_eq!(entries, 1),
+            (Err(error), Some(complaint)) => assert!(error.contains(complaint), "{error}"),
+            (result, complaint) => panic!("expected {complaint:?}, found {result:?} for\n{text}"),
+        }
+    }
+}
+
+#[test]
+fn no_kernel_binds_more_than_every_adapter_allows() -> Result<(), String> {
+    for (path, text) in kernels() {
+        let (module, info) = module(path.to_str().unwrap(), &text)?;
+        for (index, entry) in module.entry_points.iter().enumerate() {
+            let uses = info.get_entry_point(index);
+            let storage = module.global_variables.iter().filter(|(handle, variable)| {
+                matches!(variable.space, AddressSpace::Storage { .. }) && !uses[*handle].is_empty()
+            });
+            let count = storage.count();
+            assert!(
+                (1..=STORAGE_BUFFERS).contains(&count),
+                "{} of {}: {count} storage buffers",
+                entry.name,
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_shader_has_a_twin_which_uses_each_of_its_entry_points() -> Result<(), String> {
+    let sources = files("src", "rs");
+    for (path, text) in kernels() {
+        let name = path.to_str().unwrap().replace('\\', "/");
+        let twin = path.with_extension("rs");
+        let quoted = format!("source!(\"{name}\")");
+        let names = |text: &str| text.lines().any(|line| line.contains(&quoted) && !line.starts_with("//"));
+        let naming = sources.iter().filter(|(_, text)| names(text)).map(|(path, _)| path.clone());
+        let naming: Vec<_> = naming.collect();
+        assert_eq!(naming, [twin.clone()], "files that contain {quoted}");
+        let (_, twin_text) = sources.iter().find(|(path, _)| *path == twin).unwrap();
+        for entry in parse(&name, &text)?.entry_points() {
+            assert!(twin_text.contains(&format!("\"{entry}\"")), "src/{} never uses `{entry}`", twin.display());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn headers_can_be_imported_and_hold_no_bindings_and_no_entry_points() -> Result<(), String> {
+    for (path, text) in files("shaders", "wgsl").into_iter().filter(|(path, _)| path.starts_with("lib")) {
+        let name = path.to_str().unwrap().replace('\\', "/");
+        let shader = parse("importing.wgsl", &format!("#import {name}"))?;
+        assert!(shader.text().contains(&text), "{name}");
+        let (module, _) = module("importing.wgsl", &format!("#import {name}"))?;
+        assert!(module.entry_points.is_empty(), "{name} has an entry point");
+        assert!(module.global_variables.iter().all(|(_, variable)| variable.binding.is_none()), "{name} has a binding");
+    }
+    Ok(())
+}
+
+#[test]
+fn files_are_short_start_with_their_purpose_and_have_no_main() {
+    for (path, text) in files("shaders", "wgsl") {
+        let name = path.display();
+        assert!(text.lines().count() < LINES, "{name} has {} lines", text.lines().count());
+        assert!(text.starts_with("// "), "{name} does not start with a comment");
+        assert!(!text.contains("fn main("), "{name}: an entry point is a verb");
+    }
+}

@@ -1,5 +1,7 @@
 //! What the tests share: one device for the whole binary. No adapter is a failure, not a skip.
 
+pub mod synthetic;
+
 use std::sync::OnceLock;
 
 use elbo::gpu::{AdapterRequest, Gpu};

@@ -35,9 +35,11 @@ fn normal_density(x: vec4f) -> vec4f {
     return 0.3989422804014327 * exp(-0.5 * x * x);
 }
 
-// Some drivers compute tanh as a quotient of exponentials that overflow; at 15 it is 1 to the last bit.
+// Some drivers compute tanh as a quotient of exponentials that overflow; at 15 it is 1 to the last bit. Others clamp, which
+// turns NaN into a number, and a broken model would train on in silence: here no comparison is true of NaN, and it stays.
 fn stable_tanh(x: vec4f) -> vec4f {
-    return tanh(clamp(x, vec4f(-15.0), vec4f(15.0)));
+    let size = abs(x);
+    return select(select(x, tanh(x), size <= vec4f(15.0)), sign(x), size > vec4f(15.0));
 }
 
 // Where the sign decides, NaN takes the side of x itself, so that it is not lost.

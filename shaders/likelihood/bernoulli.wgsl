@@ -1,6 +1,6 @@
 // The Bernoulli likelihood p(x|z) = prod_d p_d^x_d (1 - p_d)^(1 - x_d), p = sigmoid(logits), from the logits.
 //
-//   forward:      log_prob[b] = sum_d (x * logits - softplus(logits)), finite for any finite logit
+//   forward:      log_prob[b] = sum_d (x * logits - softplus(logits)), finite unless the sum itself exceeds f32
 //   backward:     dlogits = (sigmoid(logits) - x) / rows, the gradient of the mean of -log_prob
 //   decode_mean:  mean = sigmoid(logits)
 //

@@ -16,7 +16,7 @@ use elbo::image::{Grid, paired_rows};
 use elbo::metrics::EpochMetrics;
 use elbo::run::{RunConfig, RunDirectory};
 use elbo::train::{Trainer, Update};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{GpuArgs, first, pixels, say};
 
@@ -235,8 +235,13 @@ impl Session {
             Some(u64::from(self.trainer.epochs()) * examples),
             ProgressDrawTarget::stderr(),
         );
-        let template = "{msg} [{bar:24}] {percent}% {per_sec}, {eta} left";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let style = ProgressStyle::with_template("{msg} [{bar:24}] {percent}% {rate}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key("rate", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+                // Nothing can be done about a terminal that takes no text.
+                let _ = write!(text, "{:.0} examples/s", state.per_sec());
+            });
+        bar.set_style(style);
         bar.set_position(u64::from(progress.epochs) * examples + progress.sums.examples);
         bar.reset_eta();
         bar

@@ -9,6 +9,8 @@ use crate::Error;
 pub struct Dispatch {
     kernel: Arc<Kernel>,
     bind_group: wgpu::BindGroup,
+    /// The bind group keeps their buffers alive, so they have to stay in the count of allocated bytes.
+    _tensors: Vec<Tensor>,
     workgroups: [u32; 3],
 }
 
@@ -66,7 +68,8 @@ impl Dispatch {
             entries: &entries,
         });
         gpu.check("binding tensors")?;
-        Ok(Dispatch { kernel: Arc::clone(kernel), bind_group, workgroups })
+        let tensors = tensors.iter().map(|(_, tensor)| (*tensor).clone()).collect();
+        Ok(Dispatch { kernel: Arc::clone(kernel), bind_group, _tensors: tensors, workgroups })
     }
 
     /// The kernel's file and entry point.

@@ -40,6 +40,10 @@ impl Readback {
     ///
     /// Nothing is waited for: [`Readback::collect`] does that.
     pub fn submit(&mut self, gpu: &Gpu, program: &Program, times: u32, from: &Tensor, first_row: usize, rows: usize) {
+        if self.pending.take().is_some() {
+            // Nobody collected it, as when a pass ends with an error: a mapped buffer cannot be copied to.
+            self.staging.unmap();
+        }
         let row_bytes = super::tensor::padded_bytes(1, from.columns());
         let (buffer, offset) = from.raw();
         let bytes = row_bytes * rows as u64;

@@ -8,7 +8,7 @@ use crate::gpu::{Dispatch, Gpu, Kernel, Tensor, source};
 
 const SOURCE: (&str, &str) = source!("likelihood/bernoulli.wgsl");
 
-/// Records the log probability of each example, finite for any finite logit.
+/// Records the log probability of each example: never NaN for finite logits, and finite unless the sum exceeds f32.
 ///
 /// `log_prob[b] = sum_d (x * logits - softplus(logits))`, in nats.
 ///

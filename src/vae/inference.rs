@@ -26,7 +26,8 @@ impl Vae {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if the images have another size than the model's.
+    /// [`Error::Shape`] if the images have another size than the model's; [`Error::NotFiniteOutput`] if a mean or a log
+    /// variance is NaN or infinite.
     pub fn encode(&self, images: &Images) -> Result<PosteriorParameters, Error> {
         self.check_size("encoding images", images)?;
         let latents = self.model.config.latents;
@@ -44,6 +45,9 @@ impl Vae {
                 parameters.logvar.extend_from_slice(&row[latents..]);
             }
         })?;
+        for values in [&parameters.mean, &parameters.logvar] {
+            check_finite("encoding images", values, latents)?;
+        }
         Ok(parameters)
     }
 
@@ -51,7 +55,8 @@ impl Vae {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if the number of values is not a multiple of the model's latents, or there are none.
+    /// [`Error::Shape`] if the number of values is not a multiple of the model's latents, or there are none;
+    /// [`Error::NotFiniteOutput`] if a pixel is NaN or infinite.
     pub fn decode(&self, latents: &[f32]) -> Result<Vec<f32>, Error> {
         let width = self.model.config.latents;
         if latents.is_empty() || !latents.len().is_multiple_of(width) {
@@ -70,6 +75,7 @@ impl Vae {
             program.extend(network.decode(&step, &mean)?);
             self.in_batches(mean.rows(), [0; 4], &step, &program, &mean, |rows| images.extend_from_slice(rows))?;
         }
+        check_finite("decoding latents", &images, self.model.dimensions())?;
         Ok(images)
     }
 
@@ -77,7 +83,7 @@ impl Vae {
     ///
     /// # Errors
     ///
-    /// [`Error::Gpu`] if the device was lost.
+    /// [`Error::NotFiniteOutput`] if a pixel is NaN or infinite; [`Error::Gpu`] if the device was lost.
     pub fn sample(&self, count: usize, seed: u64) -> Result<Vec<f32>, Error> {
         if count == 0 {
             return Ok(Vec::new());
@@ -91,6 +97,7 @@ impl Vae {
         self.in_batches(count, noise::key(seed, Stream::Prior), &step, &program, &mean, |rows| {
             images.extend_from_slice(rows);
         })?;
+        check_finite("drawing samples", &images, self.model.dimensions())?;
         Ok(images)
     }
 
@@ -98,7 +105,7 @@ impl Vae {
     ///
     /// # Errors
     ///
-    /// As [`Vae::encode`].
+    /// As [`Vae::encode`] and [`Vae::decode`].
     pub fn reconstruct(&self, images: &Images) -> Result<Vec<f32>, Error> {
         self.decode(&self.encode(images)?.mean)
     }
@@ -126,5 +133,15 @@ impl Vae {
             take(&output.read::<f32>(&self.gpu)?[..rows as usize * output.columns()]);
         }
         Ok(())
+    }
+}
+
+/// Names the first row of `columns` values that holds NaN or an infinity.
+fn check_finite(operation: &'static str, values: &[f32], columns: usize) -> Result<(), Error> {
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(at) => {
+            Err(Error::NotFiniteOutput { operation, place: format!("row {}", at / columns), value: values[at] })
+        }
+        None => Ok(()),
     }
 }

@@ -1,0 +1,73 @@
+//! A small data set that is the same everywhere, and models for it.
+//!
+//! All models have the same widths, so that they share most of their kernels: a software adapter compiles each for up to
+//! half a second.
+
+use elbo::config::{Config, ModelConfig, TrainingConfig, Widths};
+use elbo::data::{Dataset, Images, Split};
+use elbo::likelihood::Likelihood;
+use elbo::nn::Activation;
+
+/// The images' height and width: 42 pixels, not a multiple of four.
+pub const SIZE: [usize; 2] = [6, 7];
+
+/// The width of hidden layers, and of the posterior.
+pub const HIDDEN: usize = 10;
+
+/// The latents.
+pub const LATENTS: usize = HIDDEN / 2;
+
+pub const ACTIVATIONS: [Activation; 8] = [
+    Activation::Relu,
+    Activation::LeakyRelu,
+    Activation::Elu,
+    Activation::Silu,
+    Activation::Gelu,
+    Activation::Tanh,
+    Activation::Sigmoid,
+    Activation::Softplus,
+];
+
+pub const LIKELIHOODS: [Likelihood; 3] = [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianFixed];
+
+/// Four patterns of stripes with noise on every pixel; black, white and grey all occur.
+pub fn images(count: usize, seed: u32) -> Images {
+    let [height, width] = SIZE;
+    let mut state = seed;
+    let mut random = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) % below
+    };
+    let mut bytes = Vec::new();
+    for _ in 0..count {
+        let pattern = random(4);
+        for pixel in 0..height * width {
+            let (row, column) = ((pixel / width) as u32, (pixel % width) as u32);
+            let light = (row * (pattern + 1) + column * (4 - pattern)) % 5 < 2;
+            let value = if light { 200 } else { 0 } + random(80);
+            bytes.push(value.min(255) as u8);
+        }
+    }
+    Images::new(bytes, count, height, width).unwrap()
+}
+
+/// `train` images to train on and `test` others.
+pub fn dataset(train: usize, test: usize) -> Dataset {
+    let split = |count, seed| Split { images: images(count, seed), labels: vec![0; count] };
+    Dataset { name: "synthetic".to_owned(), train: split(train, 1), test: split(test, 2) }
+}
+
+/// A model of `layers` hidden layers, trained in batches of 64, fast.
+pub fn config(layers: usize, activation: Activation, likelihood: Likelihood) -> Config {
+    Config {
+        data: "synthetic".to_owned(),
+        model: ModelConfig {
+            hidden: Widths(vec![HIDDEN; layers]),
+            latents: LATENTS,
+            activation,
+            likelihood,
+            variance: 0.1,
+        },
+        training: TrainingConfig { epochs: 3, batch_size: 64, learning_rate: 0.01, ..TrainingConfig::default() },
+    }
+}
