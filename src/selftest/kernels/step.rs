@@ -21,7 +21,8 @@ pub fn gather(bench: &mut Bench<'_>) -> Result<(), Error> {
     let x = bench.output(columns)?;
     let device_images = DeviceImages::upload(bench.gpu, &images)?;
     let dispatch = device_images.gather(bench.gpu, &bench.step_tensor, &order_tensor, &x)?;
-    let values = Matrix::from_fn(rows, columns, |b, d| f64::from(images.row(order[first + b] as usize)[d]) / 255.0);
+    let pixel = |b: usize, d: usize| images.bytes()[order[first + b] as usize * columns + d];
+    let values = Matrix::from_fn(rows, columns, |b, d| f64::from(pixel(b, d)) / 255.0);
     let errors = values.map(|value| DIVISION * value);
     bench.check(dispatch, [Output::matrix("x", &x, &values, &errors)])
 }
