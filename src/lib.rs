@@ -89,6 +89,7 @@ pub mod optim;
 pub mod posterior;
 pub mod prior;
 pub mod run;
+pub mod selftest;
 pub mod steps;
 pub mod train;
 pub mod vae;

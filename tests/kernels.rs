@@ -1,1 +1,157 @@
-//! To be written.
+//! Every kernel against its f64 reference, with and without run-time checks; every checker against a wrong answer.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use elbo::gpu::{AdapterRequest, Arena, Gpu, Program, Shader};
+use elbo::optim::Adam;
+use elbo::selftest::{self, Case, Outcome, Sizes, UNTOUCHED};
+use elbo::steps::Step;
+
+use crate::support::gpu;
+
+/// One below, at and above each size at which a kernel's indexing changes, and primes. `short` needs no new kernels.
+const CASES: [Case<'static>; 19] = [
+    ("", Sizes::new(1, 1, 1)),
+    // The tile of a thread of the dense kernels, 8.
+    ("", Sizes::new(7, 8, 9)),
+    ("", Sizes::new(8, 9, 7)),
+    ("", Sizes::new(9, 7, 8)),
+    ("", Sizes::new(9, 7, 8).short(8, 5)),
+    ("", Sizes::new(9, 7, 8).short(1, 11)),
+    // The workgroup's reach, 64: of the dense kernels in tiles, of the reductions and the KL divergence in examples.
+    ("", Sizes::new(63, 64, 65)),
+    ("", Sizes::new(64, 65, 63)),
+    ("", Sizes::new(65, 63, 64)),
+    ("", Sizes::new(65, 63, 64).short(64, 128)),
+    // That of the kernels of the latents, 8 quads.
+    ("normal.wgsl", Sizes::new(6, 31, 1)),
+    ("normal.wgsl", Sizes::new(10, 32, 1)),
+    ("normal.wgsl", Sizes::new(11, 33, 1)),
+    // That of the others, 64 quads.
+    ("", Sizes::new(2, 255, 3)),
+    ("", Sizes::new(3, 256, 2)),
+    ("", Sizes::new(5, 257, 4)),
+    // Primes, and several rounds of every loop.
+    ("", Sizes::new(131, 523, 17).short(127, 1009)),
+    ("metrics", Sizes::new(1021, 1, 1)),
+    ("backward_logvar", Sizes::new(1021, 1, 1).short(1019, 0)),
+];
+
+/// Collects what went wrong, a line each.
+fn faults(run: impl FnOnce(&mut dyn FnMut(&Outcome))) -> Vec<String> {
+    let mut faults = Vec::new();
+    run(&mut |outcome| {
+        if !outcome.passed() {
+            faults.push(outcome.to_string());
+        }
+    });
+    faults
+}
+
+fn assert_right(gpu: &Gpu, cases: &[Case<'_>]) {
+    let faults = faults(|on_outcome| {
+        selftest::run_cases(gpu, cases, &|_| (), on_outcome).unwrap();
+    });
+    assert!(faults.is_empty(), "{} outputs are wrong:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn every_kernel_is_right_at_every_size() {
+    assert_right(gpu(), &selftest::CASES);
+    assert_right(gpu(), &CASES);
+}
+
+#[test]
+fn every_kernel_is_right_with_run_time_checks() {
+    let checked = Gpu::open(&AdapterRequest { shader_checks: true, ..AdapterRequest::default() }).unwrap();
+    assert!(checked.shader_checks() && !gpu().shader_checks());
+    assert_right(&checked, &selftest::CASES);
+}
+
+#[test]
+fn every_entry_point_is_tested() {
+    let mut tested = BTreeSet::new();
+    let passed = selftest::run(gpu(), |outcome| {
+        tested.insert(outcome.kernel.clone());
+    });
+    assert!(passed.unwrap());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let mut written = BTreeSet::new();
+    for path in wgsl_files(&root) {
+        let name = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+        let source = (&*name.leak(), &*fs::read_to_string(&path).unwrap().leak());
+        for entry in Shader::parse(source).unwrap().entry_points() {
+            written.insert(format!("{}:{entry}", source.0));
+        }
+    }
+    assert_eq!(tested, written);
+}
+
+/// All WGSL files in a folder and those below it.
+fn wgsl_files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(wgsl_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "wgsl") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The largest of the words that a kernel wrote.
+fn largest(words: &mut [f64]) -> &mut f64 {
+    let written = words.iter_mut().filter(|word| word.abs() < f64::from(UNTOUCHED));
+    written.max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap()
+}
+
+#[test]
+fn every_checker_sees_a_wrong_answer() {
+    let wrongs: [(&str, &dyn Fn(&mut [f64])); 6] = [
+        ("the largest element has the other sign", &|words| *largest(words) *= -1.0),
+        ("the largest element is 1% too large", &|words| *largest(words) *= 1.01),
+        ("the largest element is not a number", &|words| *largest(words) = f64::NAN),
+        ("the largest element was not written", &|words| *largest(words) = f64::from(UNTOUCHED)),
+        // The padding of the last row, or of a row past the end of a short batch.
+        ("the last word was touched", &|words| *words.last_mut().unwrap() = 0.125),
+        ("everything is zero", &|words| words.fill(0.0)),
+    ];
+    for (wrong, tamper) in wrongs {
+        for sizes in [Sizes::new(37, 61, 43), Sizes::new(37, 61, 43).short(29, 74)] {
+            let mut count = 0;
+            let passed = selftest::run_cases(gpu(), &[("", sizes)], tamper, |outcome| {
+                count += 1;
+                assert!(!outcome.passed(), "{wrong}, and yet: {outcome}");
+                assert!(outcome.worst.share() > 1.0);
+            });
+            assert!(!passed.unwrap());
+            assert!(count > 30, "{count} outputs were compared");
+        }
+    }
+}
+
+#[test]
+fn an_update_reaches_the_end_of_a_folded_grid() {
+    // More workgroups than one axis of the grid takes.
+    const PARAMETERS: usize = 32_768 * 64 * 4 + 1_000;
+    let [parameters, gradients, moment1, moment2] =
+        [(); 4].map(|()| Arena::zeros(gpu(), [("parameter", 1, PARAMETERS)]).unwrap());
+    let signs: Vec<f32> = (0..PARAMETERS).map(|i| if i % 3 == 0 { -1.0 } else { 1.0 }).collect();
+    gradients.get("parameter").write(gpu(), &signs).unwrap();
+    let adam = Adam::default();
+    let (correction1, correction2) = adam.corrections(1);
+    let step = Step { learning_rate: 0.5, correction1, correction2, ..Step::default() };
+    let step_tensor = Step::tensor(gpu()).unwrap();
+    step_tensor.write(gpu(), bytemuck::cast_slice::<Step, u32>(&[step])).unwrap();
+    let mut program = Program::default();
+    program.push(adam.update(gpu(), &step_tensor, &parameters, &gradients, &moment1, &moment2).unwrap());
+    gpu().run(&program, 1);
+    // The first update is the learning rate against the gradient's sign.
+    let found: Vec<f32> = parameters.get("parameter").read(gpu()).unwrap();
+    let wrong = found.iter().zip(&signs).position(|(p, sign)| (p + 0.5 * sign).abs() > 1e-5);
+    assert_eq!((wrong, found.len()), (None, PARAMETERS));
+}

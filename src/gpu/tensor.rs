@@ -125,11 +125,28 @@ impl Tensor {
     ///
     /// [`Error::Gpu`] if the device was lost or memory ran out.
     pub fn read<T: Pod>(&self, gpu: &Gpu) -> Result<Vec<T>, Error> {
-        let mut readback = super::Readback::new(gpu, self.padded_len())?;
-        let words: Vec<u32> = readback.fetch(gpu, self)?;
+        let words: Vec<u32> = self.read_padded(gpu)?;
         let stride = self.columns.next_multiple_of(QUAD).max(1);
         let rows = words.chunks_exact(stride).flat_map(|row| &row[..self.columns]);
         Ok(bytemuck::allocation::pod_collect_to_vec(&rows.copied().collect::<Vec<u32>>()))
+    }
+
+    /// Uploads every word, padding included: only the self-test may put anything but zeros there.
+    pub(crate) fn write_padded(&self, gpu: &Gpu, words: &[f32]) -> Result<(), Error> {
+        if words.len() != self.padded_len() {
+            return Err(Error::Shape {
+                operation: "writing a padded tensor",
+                expected: format!("{} words", self.padded_len()),
+                found: format!("{} words", words.len()),
+            });
+        }
+        gpu.inner.queue.write_buffer(&self.buffer.raw, self.offset, bytemuck::cast_slice(words));
+        Ok(())
+    }
+
+    /// Waits for the GPU and downloads every word, row-major, padding included.
+    pub(crate) fn read_padded<T: Pod>(&self, gpu: &Gpu) -> Result<Vec<T>, Error> {
+        super::Readback::new(gpu, self.padded_len())?.fetch(gpu, self)
     }
 
     pub(super) fn bytes(&self) -> u64 {

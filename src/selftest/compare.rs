@@ -1,0 +1,102 @@
+//! Holds what a kernel wrote against what it should have written.
+
+/// What one word must be, and how far from it it may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Want {
+    value: f64,
+    tolerance: f64,
+}
+
+impl Want {
+    /// A word that allows of one value only.
+    pub fn exactly(value: f64) -> Want {
+        Want { value, tolerance: 0.0 }
+    }
+
+    /// A result with the first-order bound of its error.
+    ///
+    /// One percent on top is for the products of two errors. The smallest numbers may be taken for zero anywhere on the
+    /// way: 1e-30 is that, 2^-126, times the largest factor that follows.
+    pub fn near(value: f64, error: f64) -> Want {
+        Want { value, tolerance: 1.01 * error + 1e-30 }
+    }
+}
+
+/// The element that fits worst, by the share of its tolerance that its error takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Worst {
+    /// `|found - expected|`; NaN if a NaN was found.
+    pub error: f64,
+    /// The largest error that is still right.
+    pub tolerance: f64,
+    /// Row and column. Columns past the last are padding; rows past the last belong to no example.
+    pub index: [usize; 2],
+    /// What the adapter computed.
+    pub found: f64,
+    /// The reference.
+    pub expected: f64,
+}
+
+impl Worst {
+    /// Whether even the worst element is right.
+    pub fn passed(&self) -> bool {
+        // A NaN is not.
+        self.error <= self.tolerance
+    }
+
+    /// The share of its tolerance that the error takes: above 1 it is wrong. A NaN takes all there is.
+    pub fn share(&self) -> f64 {
+        if self.error == 0.0 {
+            0.0
+        } else if self.error.is_nan() {
+            f64::INFINITY
+        } else {
+            self.error / self.tolerance
+        }
+    }
+}
+
+/// The word that fits worst; rows are `stride` words apart.
+pub(super) fn worst(wants: &[Want], found: &[f64], stride: usize) -> Worst {
+    assert_eq!(wants.len(), found.len(), "a want for each word");
+    let compared = wants.iter().zip(found).enumerate().map(|(i, (want, found))| Worst {
+        error: (found - want.value).abs(),
+        tolerance: want.tolerance,
+        index: [i / stride, i % stride],
+        found: *found,
+        expected: want.value,
+    });
+    // Of equals the first: `max_by` would give the last.
+    compared.reduce(|worst, next| if next.share() > worst.share() { next } else { worst }).expect("at least one word")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wants() -> Vec<Want> {
+        vec![Want::near(1.0, 0.1), Want::near(-2.0, 0.1), Want::near(1e-3, 1e-5), Want::exactly(0.0)]
+    }
+
+    #[test]
+    fn the_worst_is_the_one_that_takes_most_of_its_tolerance() {
+        let worst = worst(&wants(), &[1.05, -2.0, 1.009e-3, 0.0], 2);
+        assert_eq!((worst.index, worst.found, worst.expected), ([1, 0], 1.009e-3, 1e-3));
+        assert!(worst.passed() && worst.share() > 0.8 && worst.share() < 1.0);
+    }
+
+    #[test]
+    fn every_wrong_word_is_found() {
+        let right = [1.0, -2.0, 1e-3, 0.0];
+        assert_eq!(worst(&wants(), &right, 2).share(), 0.0);
+        for index in 0..right.len() {
+            for wrong in [right[index] + 0.2, -right[index] - 0.2, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                let mut found = right;
+                found[index] = wrong;
+                let worst = worst(&wants(), &found, 2);
+                assert!(!worst.passed(), "{wrong} at {index}");
+                assert_eq!(worst.index, [index / 2, index % 2]);
+            }
+        }
+    }
+}

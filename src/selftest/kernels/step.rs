@@ -1,0 +1,62 @@
+//! The checks of the kernels that begin and end a step: `shaders/data/batch.wgsl` and `shaders/metrics.wgsl`.
+
+use crate::Error;
+use crate::data::batch::DeviceImages;
+use crate::data::{Images, order};
+use crate::gpu::Tensor;
+use crate::metrics;
+use crate::selftest::Sizes;
+use crate::selftest::bench::{Bench, Output, UNTOUCHED, poisoned};
+use crate::selftest::reference::Matrix;
+use crate::selftest::tolerance::{self, DIVISION};
+use crate::steps::{Pass, Step};
+
+pub fn gather(bench: &mut Bench<'_>) -> Result<(), Error> {
+    let Sizes { batch, rows, first, columns, .. } = bench.sizes;
+    let count = first + batch;
+    let bytes = (0..count * columns).map(|_| (128.0 * (1.0 + bench.draw())) as u8).collect();
+    let images = Images::new(bytes, count, 1, columns)?;
+    let order = order::shuffled(count, 0, 1);
+    let order_tensor = Tensor::from_values(bench.gpu, 1, count, &order)?;
+    let x = bench.output(columns)?;
+    let device_images = DeviceImages::upload(bench.gpu, &images)?;
+    let dispatch = device_images.gather(bench.gpu, &bench.step_tensor, &order_tensor, &x)?;
+    let pixel = |b: usize, d: usize| images.bytes()[order[first + b] as usize * columns + d];
+    let values = Matrix::from_fn(rows, columns, |b, d| f64::from(pixel(b, d)) / 255.0);
+    let errors = values.map(|value| DIVISION * value);
+    bench.check(dispatch, [Output::matrix("x", &x, &values, &errors)])
+}
+
+/// From a step in the middle of the table and from the last one, which stays.
+pub fn metrics(bench: &mut Bench<'_>) -> Result<(), Error> {
+    const STEPS: usize = 3;
+    let Sizes { batch, rows, .. } = bench.sizes;
+    for row in [1, STEPS - 1] {
+        let table: [Step; STEPS] = std::array::from_fn(|row| Step { row: row as u32, ..bench.step });
+        let words = |row: usize| bytemuck::cast_slice::<Step, u32>(&table[row..=row]);
+        let pass = Pass::new(bench.gpu, STEPS * batch, batch)?;
+        pass.steps.write(bench.gpu, bytemuck::cast_slice::<Step, u32>(&table))?;
+        pass.step.write(bench.gpu, words(row))?;
+        poisoned(bench.gpu, pass.metrics.clone())?;
+        let [log_prob, kl] = [bench.vector_input(|draw| 100.0 * draw)?, bench.vector_input(|draw| 10.0 + draw)?];
+        let dispatch = metrics::finish(bench.gpu, &pass, &log_prob.tensor, &kl.tensor)?;
+
+        let sums = [&log_prob, &kl].map(|terms| terms.values.values().iter().sum::<f64>());
+        let magnitudes = [&log_prob, &kl].map(|terms| terms.values.abs().values().iter().sum::<f64>());
+        let values = Matrix::from_fn(STEPS, 4, |r, c| match (r == row, c) {
+            (true, 0 | 1) => sums[c],
+            (true, _) => 0.0,
+            (false, _) => f64::from(UNTOUCHED),
+        });
+        let errors = Matrix::from_fn(STEPS, 4, |r, c| match (r == row, c) {
+            (true, 0 | 1) => tolerance::sum(rows, magnitudes[c]),
+            _ => 0.0,
+        });
+        let outputs = [
+            Output::matrix("metrics", &pass.metrics, &values, &errors),
+            Output::words("step", &pass.step, words((row + 1).min(STEPS - 1))),
+        ];
+        bench.check(dispatch, outputs)?;
+    }
+    Ok(())
+}
