@@ -2,14 +2,28 @@
 
 pub mod synthetic;
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use elbo::gpu::{AdapterRequest, Gpu};
 
+/// Held by the test that may use a GL device now.
+static TURN: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    static TAKEN: MutexGuard<'static, ()> = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+}
+
 /// The device that all tests use.
+///
+/// A GL context serves one thread at a time, and wgpu panics when one has waited for it for some seconds: on GL the tests
+/// take turns, each as long as its thread lives.
 pub fn gpu() -> &'static Gpu {
     static GPU: OnceLock<Gpu> = OnceLock::new();
-    GPU.get_or_init(|| {
+    let gpu = GPU.get_or_init(|| {
         Gpu::open(&AdapterRequest::default()).unwrap_or_else(|error| panic!("the tests need an adapter: {error}"))
-    })
+    });
+    if gpu.adapter().backend == "gl" {
+        TAKEN.with(|_| ());
+    }
+    gpu
 }
