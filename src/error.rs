@@ -104,15 +104,15 @@ pub enum Error {
         /// The value: NaN or an infinity.
         value: f32,
     },
-    /// What a model gives out is NaN or infinite.
+    /// What a model is given, or gives out, is NaN or infinite.
     #[error(
         "{operation}: expected finite values, found {value} in {place}: likely causes are parameters or latents that \
          are NaN, infinite or very large"
     )]
-    NotFiniteOutput {
+    NotFiniteValue {
         /// The operation.
         operation: &'static str,
-        /// Where the value is: `row 3`, counted from 0, or `the loss`.
+        /// Where the value is: `row 3 of the images`, counted from 0, or `the loss`.
         place: String,
         /// The value: NaN or an infinity.
         value: f32,

@@ -52,14 +52,14 @@ impl Evaluation {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFiniteOutput`] if the loss is NaN or infinite; [`Error::Gpu`] if the device was lost.
+    /// [`Error::NotFiniteValue`] if the loss is NaN or infinite; [`Error::Gpu`] if the device was lost.
     pub fn run(&mut self) -> Result<Averages, Error> {
         let averages = self.averages()?;
         if averages.loss.is_finite() {
             return Ok(averages);
         }
         let (operation, place) = ("evaluating the model", "the loss".to_owned());
-        Err(Error::NotFiniteOutput { operation, place, value: averages.loss as f32 })
+        Err(Error::NotFiniteValue { operation, place, value: averages.loss as f32 })
     }
 
     /// As [`Evaluation::run`], for callers that check the loss themselves.

@@ -195,7 +195,7 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFinite`] if the loss becomes NaN or infinite.
+    /// [`Error::NotFinite`] if the loss becomes NaN or infinite, or a parameter is at the end of the epoch.
     pub fn epoch(
         &mut self,
         mut on_update: impl FnMut(&Update) -> ControlFlow<()>,
@@ -223,6 +223,11 @@ impl Trainer {
         let test = self.evaluation.averages()?;
         if !test.loss.is_finite() {
             return Err(not_finite(epoch, steps.len() as u32, test.loss as f32));
+        }
+        // Where a comparison decides, as in relu, a driver may lose NaN, and then the loss does not show it.
+        let parameters = self.vae.parameters.whole().read::<f32>(&self.vae.gpu)?;
+        if let Some(value) = parameters.iter().find(|value| !value.is_finite()) {
+            return Err(not_finite(epoch, steps.len() as u32, *value));
         }
         self.progress = Progress { epochs: epoch, ..Progress::default() };
         Ok(Some(EpochMetrics {

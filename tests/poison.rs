@@ -63,8 +63,8 @@ fn check_output(result: &Result<Vec<f32>, Error>, row: Option<usize>) -> Result<
     match result {
         Ok(values) if values.iter().all(|value| value.is_finite()) => Ok(()),
         Ok(_) => Err("silent".to_owned()),
-        Err(Error::NotFiniteOutput { place, value, .. }) => {
-            let fits = !value.is_finite() && row.is_none_or(|row| *place == format!("row {row}"));
+        Err(Error::NotFiniteValue { place, value, .. }) => {
+            let fits = !value.is_finite() && row.is_none_or(|row| place.starts_with(&format!("row {row} of ")));
             if fits { Ok(()) } else { Err(format!("found {value} in {place}, expected row {row:?}")) }
         }
         Err(error) => Err(format!("not the error for this: {error}")),
@@ -96,9 +96,11 @@ fn try_poisons(config: &Config) {
             let result = epoch(&mut trainer);
             check_training(&result, (1, STEPS)).unwrap_or_else(|error| panic!("{error}: {}", case()));
             assert!(value != DENORMAL || result.is_ok(), "{result:?}: {}", case());
-            // No parameter is without effect on the very first loss.
-            let stopped = matches!(result, Err(Error::NotFinite { epoch: 1, step: 1, .. }));
-            assert!(!value.is_nan() || stopped, "{result:?}: {}", case());
+            assert!(!value.is_nan() || result.is_err(), "{result:?}: {}", case());
+            // Some drivers lose NaN in an activation; where there is none behind it, the very first loss has to show it.
+            let direct = name.starts_with("posterior") || name.starts_with("likelihood");
+            let at_once = matches!(result, Err(Error::NotFinite { epoch: 1, step: 1, .. }));
+            assert!(!value.is_nan() || !direct || at_once, "{result:?}: {}", case());
         }
     }
 }
@@ -161,7 +163,7 @@ fn a_training_that_stopped_stops_again() {
     let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
     config.training.batch_size = 1;
     let mut trainer = Trainer::new(gpu(), &dataset(64, 16), &config).unwrap();
-    poison(trainer.vae(), "encoder.0.bias", f32::NAN);
+    poison(trainer.vae(), "posterior.bias", f32::NAN);
     for _ in 0..3 {
         let result = epoch(&mut trainer);
         check_training(&result, (1, 1)).unwrap();
@@ -177,9 +179,9 @@ fn an_evaluation_of_a_poisoned_model_is_an_error() {
         Evaluation::new(trainer.vae(), &network, &images(20, 0), 1.0, 0)?.run()
     };
     evaluate().unwrap();
-    poison(trainer.vae(), "decoder.0.bias", f32::NAN);
+    poison(trainer.vae(), "likelihood.bias", f32::NAN);
     let error = evaluate().expect_err("the loss is NaN");
-    assert!(matches!(error, Error::NotFiniteOutput { .. }), "{error}");
+    assert!(matches!(error, Error::NotFiniteValue { .. }), "{error}");
 }
 
 #[test]
@@ -195,7 +197,7 @@ fn hostile_latents() {
                 let result = model.vae().decode(&latents);
                 let case = || format!("{value:e} with {activation:?}, {likelihood:?}");
                 check_output(&result, Some(ROW)).unwrap_or_else(|error| panic!("{error}: {}", case()));
-                assert!(!value.is_nan() || result.is_err(), "{}", case());
+                assert!(value.is_finite() || result.is_err(), "{}", case());
                 assert!(value != DENORMAL || result.is_ok(), "{}", case());
                 if likelihood == Likelihood::Bernoulli {
                     let probs = result.unwrap_or_default();

@@ -12,7 +12,7 @@ use elbo::likelihood::Likelihood;
 use elbo::metrics::EpochMetrics;
 use elbo::nn::Activation;
 use elbo::train::Trainer;
-use elbo::vae::{Model, Network, Vae};
+use elbo::vae::{Network, Vae};
 
 use crate::support::gpu;
 use crate::support::synthetic::{ACTIVATIONS, HIDDEN, LATENTS, LIKELIHOODS, config, dataset};

@@ -26,7 +26,7 @@ impl Vae {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if the images have another size than the model's; [`Error::NotFiniteOutput`] if a mean or a log
+    /// [`Error::Shape`] if the images have another size than the model's; [`Error::NotFiniteValue`] if a mean or a log
     /// variance is NaN or infinite.
     pub fn encode(&self, images: &Images) -> Result<PosteriorParameters, Error> {
         self.check_size("encoding images", images)?;
@@ -45,9 +45,8 @@ impl Vae {
                 parameters.logvar.extend_from_slice(&row[latents..]);
             }
         })?;
-        for values in [&parameters.mean, &parameters.logvar] {
-            check_finite("encoding images", values, latents)?;
-        }
+        check_finite("encoding images", "means", &parameters.mean, latents)?;
+        check_finite("encoding images", "log variances", &parameters.logvar, latents)?;
         Ok(parameters)
     }
 
@@ -56,7 +55,7 @@ impl Vae {
     /// # Errors
     ///
     /// [`Error::Shape`] if the number of values is not a multiple of the model's latents, or there are none;
-    /// [`Error::NotFiniteOutput`] if a pixel is NaN or infinite.
+    /// [`Error::NotFiniteValue`] if a latent or a pixel is NaN or infinite.
     pub fn decode(&self, latents: &[f32]) -> Result<Vec<f32>, Error> {
         let width = self.model.config.latents;
         if latents.is_empty() || !latents.len().is_multiple_of(width) {
@@ -66,6 +65,7 @@ impl Vae {
                 found: format!("{} values", latents.len()),
             });
         }
+        check_finite("decoding latents", "latents", latents, width)?;
         let mut images = Vec::new();
         for chunk in latents.chunks(BATCH * width) {
             let network = Network::new(self, chunk.len() / width)?;
@@ -75,7 +75,7 @@ impl Vae {
             program.extend(network.decode(&step, &mean)?);
             self.in_batches(mean.rows(), [0; 4], &step, &program, &mean, |rows| images.extend_from_slice(rows))?;
         }
-        check_finite("decoding latents", &images, self.model.dimensions())?;
+        check_finite("decoding latents", "images", &images, self.model.dimensions())?;
         Ok(images)
     }
 
@@ -83,7 +83,7 @@ impl Vae {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFiniteOutput`] if a pixel is NaN or infinite; [`Error::Gpu`] if the device was lost.
+    /// [`Error::NotFiniteValue`] if a pixel is NaN or infinite; [`Error::Gpu`] if the device was lost.
     pub fn sample(&self, count: usize, seed: u64) -> Result<Vec<f32>, Error> {
         if count == 0 {
             return Ok(Vec::new());
@@ -97,7 +97,7 @@ impl Vae {
         self.in_batches(count, noise::key(seed, Stream::Prior), &step, &program, &mean, |rows| {
             images.extend_from_slice(rows);
         })?;
-        check_finite("drawing samples", &images, self.model.dimensions())?;
+        check_finite("drawing samples", "images", &images, self.model.dimensions())?;
         Ok(images)
     }
 
@@ -137,11 +137,10 @@ impl Vae {
 }
 
 /// Names the first row of `columns` values that holds NaN or an infinity.
-fn check_finite(operation: &'static str, values: &[f32], columns: usize) -> Result<(), Error> {
-    match values.iter().position(|value| !value.is_finite()) {
-        Some(at) => {
-            Err(Error::NotFiniteOutput { operation, place: format!("row {}", at / columns), value: values[at] })
-        }
-        None => Ok(()),
-    }
+fn check_finite(operation: &'static str, what: &str, values: &[f32], columns: usize) -> Result<(), Error> {
+    let Some(at) = values.iter().position(|value| !value.is_finite()) else {
+        return Ok(());
+    };
+    let place = format!("row {} of the {what}", at / columns);
+    Err(Error::NotFiniteValue { operation, place, value: values[at] })
 }
