@@ -118,7 +118,7 @@ impl<'a> Bench<'a> {
     /// A draw from -1 to 1, one in 16 of them exactly 0.
     pub fn draw(&mut self) -> f32 {
         let word = self.rng.next_u32();
-        if word % 16 == 0 { 0.0 } else { (word >> 8) as f32 * 2f32.powi(-23) - 1.0 }
+        if word.is_multiple_of(16) { 0.0 } else { (word >> 8) as f32 * 2f32.powi(-23) - 1.0 }
     }
 
     /// An input `(B, columns)` that is a function of a draw and the row.
