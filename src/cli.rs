@@ -22,7 +22,7 @@ use clap::{Args, Parser, Subcommand};
 use elbo::Error;
 use elbo::config::{Config, require};
 use elbo::data::{Dataset, Images};
-use elbo::gpu::{AdapterRequest, Backend, Gpu};
+use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelFamily};
 use elbo::image::Grid;
 use elbo::run::RunDirectory;
 use elbo::vae::Vae;
@@ -95,6 +95,9 @@ struct GpuArgs {
     /// Let shaders check their indices and loops: slower, for finding faults in drivers and shaders
     #[arg(long, global = true)]
     shader_checks: bool,
+    /// The kernels that multiply matrices [default: those that suit the adapter]
+    #[arg(long, global = true, value_enum)]
+    kernels: Option<KernelFamily>,
 }
 
 impl GpuArgs {

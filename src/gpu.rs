@@ -11,12 +11,13 @@ mod kernel;
 mod readback;
 mod shader;
 mod tensor;
+mod texture;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use adapter::{AdapterRequest, AdapterSummary, Backend, adapters};
+pub use adapter::{AdapterRequest, AdapterSummary, Backend, KernelFamily, adapters};
 pub use arena::Arena;
 pub use dispatch::{Dispatch, Program, folded};
 pub use kernel::Kernel;
@@ -24,6 +25,7 @@ pub use readback::Readback;
 pub(crate) use shader::source;
 pub use shader::{Shader, Source};
 pub use tensor::Tensor;
+pub use texture::TEXTURE_WIDTH;
 
 use crate::Error;
 
@@ -38,6 +40,7 @@ struct Inner {
     queue: wgpu::Queue,
     adapter: AdapterSummary,
     checks: bool,
+    kernel_family: KernelFamily,
     shaders: Mutex<HashMap<&'static str, Arc<Shader>>>,
     kernels: Mutex<HashMap<kernel::Key, Arc<Kernel>>>,
     allocated: Arc<AtomicU64>,
@@ -55,8 +58,14 @@ impl Gpu {
     pub fn open(request: &AdapterRequest) -> Result<Gpu, Error> {
         let (adapter, summary) = adapter::choose(request)?;
         let limits = adapter.limits();
+        let kernel_family = adapter::kernel_family(&adapter, request)?;
+        let required_features = match kernel_family {
+            KernelFamily::Plain => wgpu::Features::empty(),
+            KernelFamily::Lanes => adapter::LANES_FEATURES,
+        };
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("elbo"),
+            required_features,
             required_limits: limits,
             ..Default::default()
         }))
@@ -79,6 +88,7 @@ impl Gpu {
                 queue,
                 adapter: summary,
                 checks: request.shader_checks,
+                kernel_family,
                 shaders: Mutex::default(),
                 kernels: Mutex::default(),
                 allocated: Arc::default(),
@@ -95,6 +105,11 @@ impl Gpu {
     /// Whether the shaders check their indices and loops at run time.
     pub fn shader_checks(&self) -> bool {
         self.inner.checks
+    }
+
+    /// The shape of the kernels that multiply matrices.
+    pub fn kernel_family(&self) -> KernelFamily {
+        self.inner.kernel_family
     }
 
     /// Bytes of GPU memory that tensors hold now, those included that only a dispatch still refers to.

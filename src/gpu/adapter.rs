@@ -19,6 +19,18 @@ pub struct AdapterRequest {
     pub backend: Option<Backend>,
     /// Whether shaders check their indices and loops at run time: slower, for finding faults.
     pub shader_checks: bool,
+    /// The kernels for products; those that suit the adapter if absent.
+    pub kernels: Option<KernelFamily>,
+}
+
+/// The shape of the kernels that multiply matrices. All compute the same, up to rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KernelFamily {
+    /// Tiles of 8 x 8 in a thread's registers: for any adapter.
+    Plain,
+    /// Tiles of 32 x 32 over the SIMD lanes of a CPU thread: for software adapters with subgroups of 8.
+    Lanes,
 }
 
 /// A graphics API.
@@ -83,6 +95,26 @@ pub fn adapters(request: &AdapterRequest) -> Result<(Vec<AdapterSummary>, Option
         Ok(index) => Ok((summaries, Some(index))),
         Err(_) if wanted(request).is_none() => Ok((summaries, None)),
         Err(error) => Err(error),
+    }
+}
+
+/// What the kernels of [`KernelFamily::Lanes`] need.
+pub(super) const LANES_FEATURES: wgpu::Features =
+    wgpu::Features::SUBGROUP.union(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES);
+
+/// The kernels to use on an adapter: those asked for, or those that suit it.
+pub(super) fn kernel_family(adapter: &wgpu::Adapter, request: &AdapterRequest) -> Result<KernelFamily, Error> {
+    const LANES: u32 = 8;
+    let info = adapter.get_info();
+    let able = adapter.features().contains(LANES_FEATURES)
+        && (info.subgroup_min_size, info.subgroup_max_size) == (LANES, LANES);
+    match request.kernels {
+        Some(KernelFamily::Lanes) if !able => Err(Error::Adapter {
+            reason: format!("the lanes kernels need subgroups of {LANES}, which {} does not have", info.name),
+        }),
+        Some(family) => Ok(family),
+        None if able && info.device_type == wgpu::DeviceType::Cpu => Ok(KernelFamily::Lanes),
+        None => Ok(KernelFamily::Plain),
     }
 }
 

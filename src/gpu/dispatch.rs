@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::shader::Access;
 use super::{Gpu, Kernel, Tensor};
 use crate::Error;
 
@@ -10,7 +11,8 @@ pub struct Dispatch {
     kernel: Arc<Kernel>,
     bind_group: wgpu::BindGroup,
     /// The bind group keeps their buffers alive, so they have to stay in the count of allocated bytes.
-    _tensors: Vec<Tensor>,
+    _read: Vec<Tensor>,
+    written: Vec<Tensor>,
     workgroups: [u32; 3],
 }
 
@@ -34,6 +36,7 @@ impl Dispatch {
         }
         let limits = gpu.inner.device.limits();
         let mut entries = Vec::new();
+        let (mut read, mut written) = (Vec::new(), Vec::new());
         for binding in &kernel.bindings {
             let Some((_, tensor)) = tensors.iter().find(|(name, _)| *name == binding.name) else {
                 return Err(fault(format!("needs the binding `{}`, was given: {}", binding.name, names())));
@@ -47,7 +50,13 @@ impl Dispatch {
                     hint: "use a smaller batch, model or data set",
                 });
             }
-            entries.push(wgpu::BindGroupEntry { binding: binding.index, resource: tensor.binding() });
+            let resource = match binding.access {
+                Access::Read | Access::Write => tensor.binding(),
+                Access::Texture => wgpu::BindingResource::TextureView(tensor.texture(gpu)?.view()),
+            };
+            entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
+            let list = if binding.access == Access::Write { &mut written } else { &mut read };
+            list.push((*tensor).clone());
         }
         let mut workgroups = [0; 3];
         for axis in 0..3 {
@@ -68,8 +77,7 @@ impl Dispatch {
             entries: &entries,
         });
         gpu.check("binding tensors")?;
-        let tensors = tensors.iter().map(|(_, tensor)| (*tensor).clone()).collect();
-        Ok(Dispatch { kernel: Arc::clone(kernel), bind_group, _tensors: tensors, workgroups })
+        Ok(Dispatch { kernel: Arc::clone(kernel), bind_group, _read: read, written, workgroups })
     }
 
     /// The kernel's file and entry point.
@@ -102,15 +110,21 @@ impl Program {
         self.dispatches.push(dispatch);
     }
 
-    /// Records the program `times` times, in one compute pass.
+    /// Records the program `times` times, in one compute pass where no tensor has a texture to keep up to date.
     pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, times: u32) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        let mut open = None;
         for _ in 0..times {
             for dispatch in &self.dispatches {
+                let descriptor = wgpu::ComputePassDescriptor::default();
+                let pass = open.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
                 let [x, y, z] = dispatch.workgroups;
                 pass.set_pipeline(&dispatch.kernel.pipeline);
                 pass.set_bind_group(0, &dispatch.bind_group, &[]);
                 pass.dispatch_workgroups(x, y, z);
+                for texture in dispatch.written.iter().filter_map(Tensor::existing_texture) {
+                    open = None;
+                    texture.record_copy(encoder);
+                }
             }
         }
     }

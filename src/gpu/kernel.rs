@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::shader::{Binding, Shader, Source};
+use super::shader::{Access, Binding, Shader, Source};
 use super::{Gpu, lock};
 use crate::Error;
 
@@ -98,16 +98,19 @@ impl Gpu {
 }
 
 fn layout_entry(binding: &Binding) -> wgpu::BindGroupLayoutEntry {
-    wgpu::BindGroupLayoutEntry {
-        binding: binding.index,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer {
-            ty: wgpu::BufferBindingType::Storage { read_only: binding.read_only },
+    let ty = match binding.access {
+        Access::Read | Access::Write => wgpu::BindingType::Buffer {
+            ty: wgpu::BufferBindingType::Storage { read_only: binding.access == Access::Read },
             has_dynamic_offset: false,
             min_binding_size: None,
         },
-        count: None,
-    }
+        Access::Texture => wgpu::BindingType::StorageTexture {
+            access: wgpu::StorageTextureAccess::ReadOnly,
+            format: super::texture::FORMAT,
+            view_dimension: wgpu::TextureViewDimension::D2,
+        },
+    };
+    wgpu::BindGroupLayoutEntry { binding: binding.index, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None }
 }
 
 impl Kernel {

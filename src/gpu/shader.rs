@@ -31,7 +31,18 @@ const HEADERS: [Source; 5] = [
 pub(super) struct Binding {
     pub name: String,
     pub index: u32,
-    pub read_only: bool,
+    pub access: Access,
+}
+
+/// How an entry point uses a binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// A storage buffer that is read.
+    Read,
+    /// A storage buffer that is written, and perhaps read.
+    Write,
+    /// A texture that mirrors a buffer, for reading.
+    Texture,
 }
 
 /// A parsed and validated WGSL file.
@@ -54,7 +65,10 @@ impl Shader {
         let module =
             naga::front::wgsl::parse_str(&text).map_err(|error| fault(error.emit_to_string_with_path(&text, path)))?;
         let mut validator =
-            naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+            naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::SUBGROUP);
+        validator
+            .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+            .subgroup_operations(naga::valid::SubgroupOperationSet::all());
         let info = validator.validate(&module).map_err(|error| fault(error.emit_to_string_with_path(&text, path)))?;
         Ok(Shader { path, text, module, info })
     }
@@ -92,13 +106,16 @@ impl Shader {
         let uses = self.info.get_entry_point(position);
         let mut bindings = Vec::new();
         for (handle, variable) in self.module.global_variables.iter() {
-            let (Some(at), naga::AddressSpace::Storage { access }) = (variable.binding, variable.space) else {
-                continue;
+            let Some(at) = variable.binding else { continue };
+            let access = match variable.space {
+                naga::AddressSpace::Storage { access } if access.contains(naga::StorageAccess::STORE) => Access::Write,
+                naga::AddressSpace::Storage { .. } => Access::Read,
+                naga::AddressSpace::Handle => Access::Texture,
+                _ => continue,
             };
             if !uses[handle].is_empty() {
                 let name = variable.name.clone().unwrap_or_default();
-                let read_only = !access.contains(naga::StorageAccess::STORE);
-                bindings.push(Binding { name, index: at.binding, read_only });
+                bindings.push(Binding { name, index: at.binding, access });
             }
         }
         Ok((bindings, self.module.entry_points[position].workgroup_size))

@@ -1,11 +1,12 @@
 //! Tensors: regions of GPU buffers, seen as matrices of 32-bit words.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytemuck::Pod;
 
 use super::Gpu;
+use super::texture::Texture;
 use crate::Error;
 
 /// Words in a `vec4`; rows are padded to a multiple of it.
@@ -25,6 +26,8 @@ pub struct Tensor {
 /// A buffer that counts its bytes as long as it lives.
 struct Buffer {
     raw: wgpu::Buffer,
+    /// Made when a kernel first reads the buffer as a texture.
+    texture: OnceLock<Texture>,
     allocated: Arc<AtomicU64>,
 }
 
@@ -57,7 +60,7 @@ impl Tensor {
         gpu.check("allocating memory")?;
         let allocated = Arc::clone(&gpu.inner.allocated);
         allocated.fetch_add(size, Ordering::Relaxed);
-        Ok(Tensor { buffer: Arc::new(Buffer { raw, allocated }), offset: 0, rows, columns })
+        Ok(Tensor { buffer: Arc::new(Buffer { raw, texture: OnceLock::new(), allocated }), offset: 0, rows, columns })
     }
 
     /// Makes a matrix from row-major values.
@@ -106,7 +109,7 @@ impl Tensor {
             });
         }
         if self.columns.is_multiple_of(QUAD) || self.rows == 1 {
-            gpu.inner.queue.write_buffer(&self.buffer.raw, self.offset, bytes);
+            self.upload(gpu, bytes);
         } else {
             let row_bytes = self.columns * size_of::<u32>();
             let padded_row_bytes = self.columns.next_multiple_of(QUAD) * size_of::<u32>();
@@ -114,7 +117,7 @@ impl Tensor {
             for (to, from) in padded.chunks_exact_mut(padded_row_bytes).zip(bytes.chunks_exact(row_bytes)) {
                 to[..row_bytes].copy_from_slice(from);
             }
-            gpu.inner.queue.write_buffer(&self.buffer.raw, self.offset, &padded);
+            self.upload(gpu, &padded);
         }
         Ok(())
     }
@@ -140,13 +143,43 @@ impl Tensor {
                 found: format!("{} words", words.len()),
             });
         }
-        gpu.inner.queue.write_buffer(&self.buffer.raw, self.offset, bytemuck::cast_slice(words));
+        self.upload(gpu, bytemuck::cast_slice(words));
         Ok(())
     }
 
     /// Waits for the GPU and downloads every word, row-major, padding included.
     pub(crate) fn read_padded<T: Pod>(&self, gpu: &Gpu) -> Result<Vec<T>, Error> {
         super::Readback::new(gpu, self.padded_len())?.fetch(gpu, self)
+    }
+
+    fn upload(&self, gpu: &Gpu, bytes: &[u8]) {
+        gpu.inner.queue.write_buffer(&self.buffer.raw, self.offset, bytes);
+        if let Some(texture) = self.existing_texture() {
+            texture.update(gpu);
+        }
+    }
+
+    /// The texture that mirrors the whole buffer which this tensor is a region of, made if there is none yet.
+    pub(super) fn texture(&self, gpu: &Gpu) -> Result<&Texture, Error> {
+        if let Some(texture) = self.existing_texture() {
+            return Ok(texture);
+        }
+        let texture = Texture::mirroring(gpu, &self.buffer.raw)?;
+        Ok(self.buffer.texture.get_or_init(|| texture))
+    }
+
+    pub(super) fn existing_texture(&self) -> Option<&Texture> {
+        self.buffer.texture.get()
+    }
+
+    /// Whether the whole buffer fits a texture of this adapter.
+    pub fn fits_texture(&self, gpu: &Gpu) -> bool {
+        Texture::rows(self.buffer.raw.size()) <= u64::from(gpu.inner.device.limits().max_texture_dimension_2d)
+    }
+
+    /// The region's first quad in that texture.
+    pub fn texture_start(&self) -> usize {
+        (self.offset / super::texture::TEXEL_BYTES) as usize
     }
 
     pub(super) fn bytes(&self) -> u64 {

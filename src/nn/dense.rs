@@ -1,10 +1,10 @@
 //! Dense layers: `output = input * weight^T + bias` and its gradients. The twin of `shaders/nn/dense.wgsl`.
 
-use std::sync::Arc;
+mod lanes;
 
 use super::{Init, ParameterSpec};
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, Gpu, Kernel, Tensor, source};
+use crate::gpu::{Arena, Dispatch, Gpu, KernelFamily, Tensor, source};
 
 const SOURCE: (&str, &str) = source!("nn/dense.wgsl");
 
@@ -63,15 +63,9 @@ impl Dense {
         output: &Tensor,
     ) -> Result<Dispatch, Error> {
         self.check("dense forward", input, output)?;
-        let (kernel, [tile_columns, tile_rows]) = self.kernel(gpu, "forward")?;
         let (weight, bias) = (parameters.get(&self.weight()), parameters.get(&self.bias()));
         let tensors = [("step", step), ("input", input), ("weight", &weight), ("bias", &bias), ("output", output)];
-        Dispatch::new(
-            gpu,
-            &kernel,
-            &tensors,
-            [self.outputs.div_ceil(tile_columns), output.rows().div_ceil(tile_rows), 1],
-        )
+        self.dispatch(gpu, "forward", &tensors, [output.rows(), self.outputs])
     }
 
     /// Records the gradient with respect to the input.
@@ -95,15 +89,9 @@ impl Dense {
         dinput: &Tensor,
     ) -> Result<Dispatch, Error> {
         self.check("dense backward_input", dinput, doutput)?;
-        let (kernel, [tile_columns, tile_rows]) = self.kernel(gpu, "backward_input")?;
         let weight = parameters.get(&self.weight());
         let tensors = [("step", step), ("weight", &weight), ("doutput", doutput), ("dinput", dinput)];
-        Dispatch::new(
-            gpu,
-            &kernel,
-            &tensors,
-            [self.inputs.div_ceil(tile_columns), dinput.rows().div_ceil(tile_rows), 1],
-        )
+        self.dispatch(gpu, "backward_input", &tensors, [dinput.rows(), self.inputs])
     }
 
     /// Records the gradients with respect to the weight and the bias, summed over the batch's rows.
@@ -127,11 +115,10 @@ impl Dense {
         doutput: &Tensor,
     ) -> Result<Dispatch, Error> {
         self.check("dense backward_weight", input, doutput)?;
-        let (kernel, [tile_columns, tile_rows]) = self.kernel(gpu, "backward_weight")?;
         let (dweight, dbias) = (gradients.get(&self.weight()), gradients.get(&self.bias()));
         let tensors =
             [("step", step), ("input", input), ("doutput", doutput), ("dweight", &dweight), ("dbias", &dbias)];
-        Dispatch::new(gpu, &kernel, &tensors, [self.inputs.div_ceil(tile_columns), self.outputs.div_ceil(tile_rows), 1])
+        self.dispatch(gpu, "backward_weight", &tensors, [self.outputs, self.inputs])
     }
 
     fn weight(&self) -> String {
@@ -142,12 +129,22 @@ impl Dense {
         format!("{}.bias", self.name)
     }
 
-    /// The kernel of an entry point, and how many columns and rows of the result one thread makes.
-    fn kernel(&self, gpu: &Gpu, entry: &str) -> Result<(Arc<Kernel>, [usize; 2]), Error> {
-        let overrides = [("INPUTS", self.inputs as f64), ("OUTPUTS", self.outputs as f64)];
+    /// Binds a product's tensors to the kernel of the adapter's family, for a result of `rows` by `columns`.
+    fn dispatch(
+        &self,
+        gpu: &Gpu,
+        entry: &str,
+        tensors: &[(&str, &Tensor)],
+        [rows, columns]: [usize; 2],
+    ) -> Result<Dispatch, Error> {
+        let sizes = [("INPUTS", self.inputs as f64), ("OUTPUTS", self.outputs as f64)];
+        if gpu.kernel_family() == KernelFamily::Lanes && tensors.iter().all(|(_, tensor)| tensor.fits_texture(gpu)) {
+            return lanes::dispatch(gpu, entry, &sizes, tensors, [rows, columns]);
+        }
         let shader = gpu.shader(SOURCE)?;
-        let tile = [shader.constant("TILE_COLUMNS")? as usize, shader.constant("TILE_ROWS")? as usize];
-        Ok((gpu.kernel(SOURCE, entry, &overrides)?, tile))
+        let [tile_rows, tile_columns] = [shader.constant("TILE_ROWS")?, shader.constant("TILE_COLUMNS")?];
+        let threads = [columns.div_ceil(tile_columns as usize), rows.div_ceil(tile_rows as usize), 1];
+        Dispatch::new(gpu, &gpu.kernel(SOURCE, entry, &sizes)?, tensors, threads)
     }
 
     fn check(&self, operation: &'static str, input: &Tensor, output: &Tensor) -> Result<(), Error> {

@@ -1,0 +1,98 @@
+//! Textures that mirror buffers: on a CPU adapter, texels are loaded for all SIMD lanes at once, storage buffers lane by
+//! lane.
+//!
+//! A texture is made when a kernel first reads a tensor through one. From then on every write to the tensor, by a dispatch
+//! or from the host, is followed by a copy, so that the two never differ.
+
+use super::Gpu;
+use crate::Error;
+
+/// A texel holds a `vec4f`.
+pub(super) const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Float;
+pub(super) const TEXEL_BYTES: u64 = 16;
+
+/// Texels in a row: the buffer is laid out linearly over rows of this width, whatever the tensor's shape.
+pub const TEXTURE_WIDTH: u32 = 1024;
+
+const ROW_BYTES: u64 = TEXTURE_WIDTH as u64 * TEXEL_BYTES;
+
+/// A texture that mirrors a buffer.
+pub(super) struct Texture {
+    buffer: wgpu::Buffer,
+    texture: wgpu::Texture,
+    view: wgpu::TextureView,
+}
+
+impl Texture {
+    /// Makes a texture with the buffer's contents.
+    pub fn mirroring(gpu: &Gpu, buffer: &wgpu::Buffer) -> Result<Texture, Error> {
+        let height = Texture::rows(buffer.size());
+        let allowed = gpu.inner.device.limits().max_texture_dimension_2d;
+        let height = u32::try_from(height).ok().filter(|height| *height <= allowed).ok_or_else(|| Error::Limit {
+            what: format!("a texture of {} bytes", buffer.size()),
+            needed: height,
+            unit: "rows",
+            allowed: u64::from(allowed),
+            hint: "use a smaller batch or model",
+        })?;
+        let texture = gpu.inner.device.create_texture(&wgpu::TextureDescriptor {
+            label: None,
+            size: wgpu::Extent3d { width: TEXTURE_WIDTH, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: FORMAT,
+            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        });
+        gpu.check("allocating memory")?;
+        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+        let texture = Texture { buffer: buffer.clone(), texture, view };
+        texture.update(gpu);
+        Ok(texture)
+    }
+
+    /// Rows of the texture for a buffer of `bytes`: one more than it fills, because tiles read past its end.
+    pub fn rows(bytes: u64) -> u64 {
+        bytes.div_ceil(ROW_BYTES) + 1
+    }
+
+    pub fn view(&self) -> &wgpu::TextureView {
+        &self.view
+    }
+
+    /// Submits a copy of the buffer as it is now.
+    pub fn update(&self, gpu: &Gpu) {
+        let mut encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.record_copy(&mut encoder);
+        gpu.inner.queue.submit([encoder.finish()]);
+    }
+
+    /// Records a copy of the buffer: the rows that it fills, then the rest of the last one.
+    pub fn record_copy(&self, encoder: &mut wgpu::CommandEncoder) {
+        let bytes = self.buffer.size();
+        let full = (bytes / ROW_BYTES) as u32;
+        let rest = (bytes % ROW_BYTES / TEXEL_BYTES) as u32;
+        for (row, width, height) in [(0, TEXTURE_WIDTH, full), (full, rest, 1)] {
+            if width * height > 0 {
+                self.record_rows(encoder, row, width, height);
+            }
+        }
+    }
+
+    fn record_rows(&self, encoder: &mut wgpu::CommandEncoder, row: u32, width: u32, height: u32) {
+        let layout = wgpu::TexelCopyBufferLayout {
+            offset: u64::from(row) * ROW_BYTES,
+            bytes_per_row: Some(ROW_BYTES as u32),
+            rows_per_image: None,
+        };
+        let target = wgpu::TexelCopyTextureInfo {
+            texture: &self.texture,
+            mip_level: 0,
+            origin: wgpu::Origin3d { x: 0, y: row, z: 0 },
+            aspect: wgpu::TextureAspect::All,
+        };
+        let size = wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
+        encoder.copy_buffer_to_texture(wgpu::TexelCopyBufferInfo { buffer: &self.buffer, layout }, target, size);
+    }
+}
