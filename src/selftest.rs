@@ -95,6 +95,9 @@ pub const CASES: [Case<'static>; 4] = [
     ("nn/dense.wgsl:forward", Sizes::new(128, 784, 400)),
 ];
 
+/// What may spoil an output, padding included, before it is compared: for tests of the tests.
+pub type Tamper<'a> = &'a dyn Fn(&mut [f64]);
+
 /// Checks every kernel, reports each outcome as it becomes known, and returns whether all were right.
 ///
 /// # Errors
@@ -104,8 +107,7 @@ pub fn run(gpu: &Gpu, on_outcome: impl FnMut(&Outcome)) -> Result<bool, Error> {
     run_cases(gpu, &CASES, &|_| (), on_outcome)
 }
 
-/// [`run`] for other cases. Before it is compared, each output, padding included, is given to `tamper`: a test of the
-/// tests spoils it there.
+/// [`run`] for other cases, and with something that may spoil the outputs.
 ///
 /// # Errors
 ///
@@ -113,7 +115,7 @@ pub fn run(gpu: &Gpu, on_outcome: impl FnMut(&Outcome)) -> Result<bool, Error> {
 pub fn run_cases(
     gpu: &Gpu,
     cases: &[Case<'_>],
-    tamper: &dyn Fn(&mut [f64]),
+    tamper: Tamper<'_>,
     mut on_outcome: impl FnMut(&Outcome),
 ) -> Result<bool, Error> {
     let mut passed = true;

@@ -1,1 +1,227 @@
-//! To be written.
+//! The f64 gradients of the references against central differences of their forward passes.
+//!
+//! The kernels' gradients are held against the same references, so that this closes the chain.
+
+use clap::ValueEnum;
+
+use elbo::nn::Activation;
+use elbo::selftest::reference::likelihood::{bernoulli, gaussian};
+use elbo::selftest::reference::{Matrix, activation, dense, latents};
+
+/// A matrix of values from -`scale` to `scale` that have nothing to do with each other.
+fn matrix(rows: usize, columns: usize, scale: f64, seed: usize) -> Matrix {
+    Matrix::from_fn(rows, columns, |r, c| scale * (((seed * 31 + r) * 37 + c) as f64).powi(2).sin())
+}
+
+fn sum_of_products(a: &Matrix, b: &Matrix) -> f64 {
+    a.values().iter().zip(b.values()).map(|(a, b)| a * b).sum()
+}
+
+/// Holds a gradient against central differences: returns the first element that differs.
+///
+/// With a distance of `h = cbrt(epsilon)`, the formula's error, `h^2 f''' / 6`, and that of the rounding,
+/// `epsilon |f| / h`, are both of the order of `epsilon^(2/3)`, 4e-11, times the size of `f` and its derivatives: a
+/// hundred times that is allowed.
+fn check(gradient: &Matrix, at: &Matrix, f: impl Fn(&Matrix) -> f64) -> Result<(), String> {
+    assert_eq!((gradient.rows(), gradient.columns()), (at.rows(), at.columns()));
+    let h = f64::EPSILON.cbrt();
+    let steepest = gradient.values().iter().fold(1.0_f64, |most, value| most.max(value.abs()));
+    let tolerance = 100.0 * f64::EPSILON.powf(2.0 / 3.0) * f(at).abs().max(steepest);
+    for row in 0..at.rows() {
+        for column in 0..at.columns() {
+            let moved = |by: f64| {
+                f(&Matrix::from_fn(at.rows(), at.columns(), |r, c| {
+                    at.at(r, c) + if (r, c) == (row, column) { by } else { 0.0 }
+                }))
+            };
+            let (found, expected) = (gradient.at(row, column), (moved(h) - moved(-h)) / (2.0 * h));
+            // A NaN is no match either.
+            if (found - expected).abs() <= tolerance {
+                continue;
+            }
+            return Err(format!("[{row}, {column}]: {found} against {expected} by differences, within {tolerance:e}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn dense_layers() {
+    let (input, weight, bias) = (matrix(3, 5, 2.0, 1), matrix(4, 5, 1.0, 2), matrix(1, 4, 1.0, 3));
+    let doutput = matrix(3, 4, 1.5, 4);
+    let f = |input: &Matrix, weight: &Matrix, bias: &Matrix| {
+        sum_of_products(&doutput, &dense::forward(input, weight, bias))
+    };
+    let (dweight, dbias) = dense::backward_weight(&input, &doutput);
+    check(&dense::backward_input(&doutput, &weight), &input, |input| f(input, &weight, &bias)).unwrap();
+    check(&dweight, &weight, |weight| f(&input, weight, &bias)).unwrap();
+    check(&dbias, &bias, |bias| f(&input, &weight, bias)).unwrap();
+}
+
+#[test]
+fn activations() {
+    // Clear of 0, where some of them have a kink.
+    let points = [-30.0, -5.5, -1.0, -0.3, -0.01, 0.01, 0.4, 1.2, 6.0, 30.0];
+    for &kind in Activation::value_variants() {
+        for x in points.map(|x| Matrix::vector(vec![x])) {
+            let gradient = x.map(|x| activation::derivative(kind, x));
+            let result = check(&gradient, &x, |x| activation::activate(kind, x.at(0, 0)));
+            result.unwrap_or_else(|error| panic!("{kind:?} at {}: {error}", x.at(0, 0)));
+        }
+    }
+}
+
+#[test]
+fn the_latents() {
+    let (posterior, noise, dz) = (matrix(3, 10, 2.0, 1), matrix(3, 5, 2.0, 2), matrix(3, 5, 1.0, 3));
+    let gradient = latents::reparameterise_backward(&posterior, &noise, &dz);
+    check(&gradient, &posterior, |posterior| sum_of_products(&dz, &latents::reparameterise(posterior, &noise)))
+        .unwrap();
+    let gradient = latents::kl_backward(&posterior, 0.7);
+    check(&gradient, &posterior, |posterior| 0.7 * mean(&latents::kl(posterior))).unwrap();
+}
+
+#[test]
+fn the_likelihoods() {
+    let x = matrix(3, 7, 1.0, 1).abs();
+    let output = matrix(3, 7, 4.0, 2);
+    let gradient = bernoulli::backward(&x, &output);
+    check(&gradient, &output, |logits| -mean(&bernoulli::forward(&x, logits))).unwrap();
+    let gradient = gaussian::backward(&x, &output, -0.8);
+    check(&gradient, &output, |output| -mean(&gaussian::forward(&x, output, -0.8))).unwrap();
+    let logvar = Matrix::vector(vec![-0.8]);
+    let gradient = logvar.map(|logvar| gaussian::backward_logvar(&gaussian::squared_error(&x, &output), 7, logvar));
+    check(&gradient, &logvar, |logvar| -mean(&gaussian::forward(&x, &output, logvar.at(0, 0)))).unwrap();
+}
+
+fn mean(vector: &Matrix) -> f64 {
+    vector.values().iter().sum::<f64>() / vector.columns() as f64
+}
+
+/// A VAE with one hidden layer on either side, on one batch.
+struct TinyVae {
+    x: Matrix,
+    noise: Matrix,
+    activation: Activation,
+    /// Whether the likelihood is Gaussian with a learned variance, or else Bernoulli.
+    gaussian: bool,
+    kl_weight: f64,
+    /// Weight and bias of the encoder, the posterior, the decoder and the likelihood, and the log variance.
+    parameters: Vec<Matrix>,
+}
+
+/// What the forward pass leaves for the backward pass.
+struct Values {
+    encoder: Matrix,
+    encoded: Matrix,
+    posterior: Matrix,
+    z: Matrix,
+    decoder: Matrix,
+    decoded: Matrix,
+    output: Matrix,
+}
+
+impl TinyVae {
+    fn new(activation: Activation, gaussian: bool) -> TinyVae {
+        let (rows, dimensions, hidden, latents) = (4, 6, 5, 2);
+        let layers = [(dimensions, hidden), (hidden, 2 * latents), (latents, hidden), (hidden, dimensions)];
+        let mut parameters = Vec::new();
+        for (index, (inputs, outputs)) in layers.into_iter().enumerate() {
+            parameters.push(matrix(outputs, inputs, 0.8, 2 * index));
+            parameters.push(matrix(1, outputs, 0.5, 2 * index + 1));
+        }
+        parameters.push(Matrix::vector(vec![-0.6]));
+        let (x, noise) = (matrix(rows, dimensions, 1.0, 20).abs(), matrix(rows, latents, 2.0, 21));
+        TinyVae { x, noise, activation, gaussian, kl_weight: 0.3, parameters }
+    }
+
+    fn forward(&self, parameters: &[Matrix]) -> Values {
+        let layer =
+            |index: usize, input: &Matrix| dense::forward(input, &parameters[2 * index], &parameters[2 * index + 1]);
+        let activate = |pre: &Matrix| pre.map(|x| activation::activate(self.activation, x));
+        let encoder = layer(0, &self.x);
+        let encoded = activate(&encoder);
+        let posterior = layer(1, &encoded);
+        let z = latents::reparameterise(&posterior, &self.noise);
+        let decoder = layer(2, &z);
+        let decoded = activate(&decoder);
+        let output = layer(3, &decoded);
+        Values { encoder, encoded, posterior, z, decoder, decoded, output }
+    }
+
+    fn loss(&self, parameters: &[Matrix]) -> f64 {
+        let Values { posterior, output, .. } = self.forward(parameters);
+        let log_prob = match self.gaussian {
+            true => gaussian::forward(&self.x, &output, parameters[8].at(0, 0)),
+            false => bernoulli::forward(&self.x, &output),
+        };
+        self.kl_weight * mean(&latents::kl(&posterior)) - mean(&log_prob)
+    }
+
+    /// The gradient of each parameter.
+    fn gradients(&self) -> Vec<Matrix> {
+        let Values { encoder, encoded, posterior, z, decoder, decoded, output } = self.forward(&self.parameters);
+        let through =
+            |pre: &Matrix, gradient: &Matrix| gradient.zip(pre, |g, x| g * activation::derivative(self.activation, x));
+        let logvar = self.parameters[8].at(0, 0);
+        let doutput = match self.gaussian {
+            true => gaussian::backward(&self.x, &output, logvar),
+            false => bernoulli::backward(&self.x, &output),
+        };
+        let ddecoder = through(&decoder, &dense::backward_input(&doutput, &self.parameters[6]));
+        let dz = dense::backward_input(&ddecoder, &self.parameters[4]);
+        let dposterior = latents::reparameterise_backward(&posterior, &self.noise, &dz)
+            .zip(&latents::kl_backward(&posterior, self.kl_weight), |a, b| a + b);
+        let dencoder = through(&encoder, &dense::backward_input(&dposterior, &self.parameters[2]));
+        let mut gradients = Vec::new();
+        let layers = [(&self.x, &dencoder), (&encoded, &dposterior), (&z, &ddecoder), (&decoded, &doutput)];
+        for (input, doutput) in layers {
+            let (dweight, dbias) = dense::backward_weight(input, doutput);
+            gradients.extend([dweight, dbias]);
+        }
+        let squared_error = gaussian::squared_error(&self.x, &output);
+        let dlogvar = gaussian::backward_logvar(&squared_error, self.x.columns(), logvar);
+        gradients.push(Matrix::vector(vec![if self.gaussian { dlogvar } else { 0.0 }]));
+        gradients
+    }
+
+    /// The whole loss as a function of one parameter.
+    fn loss_of(&self, index: usize, value: &Matrix) -> f64 {
+        let mut parameters = self.parameters.clone();
+        parameters[index] = value.clone();
+        self.loss(&parameters)
+    }
+}
+
+#[test]
+fn the_whole_loss_in_every_parameter() {
+    let cases = Activation::value_variants().iter().flat_map(|kind| [(*kind, false), (*kind, true)]);
+    for (activation, gaussian) in cases {
+        let vae = TinyVae::new(activation, gaussian);
+        for (index, gradient) in vae.gradients().iter().enumerate() {
+            let result = check(gradient, &vae.parameters[index], |value| vae.loss_of(index, value));
+            result.unwrap_or_else(|error| panic!("{activation:?}, Gaussian: {gaussian}, parameter {index} {error}"));
+        }
+    }
+}
+
+#[test]
+fn a_wrong_gradient_is_seen() {
+    let vae = TinyVae::new(Activation::Tanh, true);
+    for (index, gradient) in vae.gradients().iter().enumerate() {
+        let f = |value: &Matrix| vae.loss_of(index, value);
+        let at = &vae.parameters[index];
+        check(gradient, at, f).unwrap();
+        let (last_row, last_column) = (at.rows() - 1, at.columns() - 1);
+        let spoiled = |spoil: fn(f64) -> f64| {
+            Matrix::from_fn(at.rows(), at.columns(), |r, c| {
+                let value = gradient.at(r, c);
+                if (r, c) == (last_row, last_column) { spoil(value) } else { value }
+            })
+        };
+        assert!(check(&gradient.map(|value| -value), at, f).is_err(), "the other sign, parameter {index}");
+        assert!(check(&spoiled(|value| -value), at, f).is_err(), "one other sign, parameter {index}");
+        assert!(check(&spoiled(|value| 1.001 * value), at, f).is_err(), "one part in a thousand, parameter {index}");
+        assert!(check(&spoiled(|_| f64::NAN), at, f).is_err(), "not a number, parameter {index}");
+    }
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use elbo::gpu::{AdapterRequest, Arena, Gpu, Program, Shader};
 use elbo::optim::Adam;
-use elbo::selftest::{self, Case, Outcome, Sizes, UNTOUCHED};
+use elbo::selftest::{self, Case, Outcome, Sizes, Tamper, UNTOUCHED};
 use elbo::steps::Step;
 
 use crate::support::gpu;
@@ -111,7 +111,7 @@ fn largest(words: &mut [f64]) -> &mut f64 {
 
 #[test]
 fn every_checker_sees_a_wrong_answer() {
-    let wrongs: [(&str, &dyn Fn(&mut [f64])); 6] = [
+    let wrongs: [(&str, Tamper<'_>); 6] = [
         ("the largest element has the other sign", &|words| *largest(words) *= -1.0),
         ("the largest element is 1% too large", &|words| *largest(words) *= 1.01),
         ("the largest element is not a number", &|words| *largest(words) = f64::NAN),

@@ -223,6 +223,9 @@ fn agree(found: f32, want: f32) -> bool {
     (found - want).abs() <= 1e-30 + 1e-5 * want.abs() || found == want || found.is_nan() && want.is_nan()
 }
 
+/// One example: its logits, its pixels, and its log probability.
+type Example = (Vec<f32>, Vec<f32>, f32);
+
 #[test]
 fn bernoulli_is_never_nan_for_a_finite_logit() {
     const D: usize = 42;
@@ -250,7 +253,7 @@ fn bernoulli_is_never_nan_for_a_finite_logit() {
         one(f32::NEG_INFINITY, 0.5, f32::NEG_INFINITY),
         one(f32::NAN, 1.0, f32::NAN),
     ];
-    let matrix = |row: fn(&(Vec<f32>, Vec<f32>, f32)) -> &Vec<f32>| {
+    let matrix = |row: fn(&Example) -> &Vec<f32>| {
         let values: Vec<f32> = rows.iter().flat_map(row).copied().collect();
         Tensor::from_values(gpu(), rows.len(), D, &values).unwrap()
     };

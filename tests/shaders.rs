@@ -195,7 +195,7 @@ fn every_shader_has_a_twin_which_uses_each_of_its_entry_points() -> Result<(), S
         let names = |text: &str| text.lines().any(|line| line.contains(&quoted) && !line.starts_with("//"));
         let naming = sources.iter().filter(|(_, text)| names(text)).map(|(path, _)| path.clone());
         let naming: Vec<_> = naming.collect();
-        assert_eq!(naming, [twin.clone()], "files that contain {quoted}");
+        assert_eq!(naming, std::slice::from_ref(&twin), "files that contain {quoted}");
         let (_, twin_text) = sources.iter().find(|(path, _)| *path == twin).unwrap();
         for entry in parse(&name, &text)?.entry_points() {
             assert!(twin_text.contains(&format!("\"{entry}\"")), "src/{} never uses `{entry}`", twin.display());

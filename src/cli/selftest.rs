@@ -39,12 +39,9 @@ impl Selftest {
 
 /// Keeps, of the cases of each output, the one that comes closest to what is allowed or exceeds it most.
 fn keep_worst(worst: &mut Vec<Outcome>, outcome: &Outcome) {
-    // What is no number fails, and must not be lost to one that is.
-    let share =
-        |outcome: &Outcome| if outcome.passed() { outcome.worst.error / outcome.worst.tolerance } else { f64::MAX };
     let same = |other: &&mut Outcome| (&other.kernel, other.output) == (&outcome.kernel, outcome.output);
     match worst.iter_mut().find(same) {
-        Some(kept) if share(outcome) > share(kept) => *kept = outcome.clone(),
+        Some(kept) if outcome.worst.share() > kept.worst.share() => *kept = outcome.clone(),
         Some(_) => {}
         None => worst.push(outcome.clone()),
     }

@@ -14,7 +14,7 @@ macro_rules! source {
 }
 pub(crate) use source;
 
-/// A WGSL file's path under `shaders/` and its text, from [`source!`].
+/// A WGSL file's path under `shaders/` and its text, from `source!`.
 pub type Source = (&'static str, &'static str);
 
 /// The headers that shaders may import.

@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::compare::{Want, worst};
 use super::reference::Matrix;
-use super::{Outcome, Sizes};
+use super::{Outcome, Sizes, Tamper};
 use crate::Error;
 use crate::gpu::{Dispatch, Gpu, Program, Tensor};
 use crate::noise::{self, Stream};
@@ -79,7 +79,7 @@ pub struct Bench<'a> {
     pub step: Step,
     pub step_tensor: Tensor,
     rng: ChaCha8Rng,
-    tamper: &'a dyn Fn(&mut [f64]),
+    tamper: Tamper<'a>,
     on_outcome: &'a mut dyn FnMut(&Outcome),
     passed: bool,
 }
@@ -88,7 +88,7 @@ impl<'a> Bench<'a> {
     pub fn new(
         gpu: &'a Gpu,
         sizes: Sizes,
-        tamper: &'a dyn Fn(&mut [f64]),
+        tamper: Tamper<'a>,
         on_outcome: &'a mut dyn FnMut(&Outcome),
     ) -> Result<Bench<'a>, Error> {
         let t = 7;

@@ -1,8 +1,9 @@
-//! How far a conformant driver may be from the exact result, derived from what Vulkan and WGSL promise.
+//! How far a conformant driver may be from the exact result, derived from what the graphics APIs promise.
 //!
-//! Sources: Vulkan, "Precision and Operation of SPIR-V Instructions"; WGSL, section "Floating point accuracy". Adapters
-//! do much better as a rule; the bound is what a strange but lawful one must keep. Where a formula is made of several
-//! operations, their errors are added up to first order; [`Want::near`](super::compare::Want::near) covers the rest.
+//! Sources: WGSL, section "Floating point accuracy"; Vulkan, "Precision and Operation of SPIR-V Instructions"; the
+//! Direct3D 11.3 functional specification. Where they differ, the loosest counts. Adapters do much better as a rule; the
+//! bound is what a strange but lawful one must keep. Where a formula is made of several operations, their errors are added
+//! up to first order; [`Want::near`](super::compare::Want::near) covers the rest.
 
 use super::reference::activation::{normal_cdf, normal_density, sigmoid};
 use crate::nn::Activation;
@@ -17,8 +18,8 @@ pub const DIVISION: f64 = 2.5 * ULP;
 /// Of a square root, relative: it may be computed as `1 / inverseSqrt(x)`, of which the latter has 2 units.
 pub const SQRT: f64 = 2.0 * ULP + DIVISION;
 
-/// Of a sine or cosine from -pi to pi, absolute.
-const SINE: f64 = 1.0 / 2048.0;
+/// Of a sine or cosine from -pi to pi, absolute: Direct3D's; the others have 2^-11.
+const SINE: f64 = 0.0008;
 
 /// Of a logarithm of a number from 0.5 to 2, absolute.
 const LOG: f64 = 1.0 / (1 << 21) as f64;
@@ -27,16 +28,17 @@ const LOG: f64 = 1.0 / (1 << 21) as f64;
 const TANH: f64 = 1e-5;
 
 /// Of a standard normal from Box-Muller, absolute: the largest radius, `sqrt(-2 log 2^-24)`, times the error of a sine
-/// and that of its angle, some roundings of numbers up to 2 pi. Lavapipe and desktop drivers stay near 1e-6; a wrong
-/// word of the generator is off by about 1.
+/// and the roundings of its angle, 19 units, and of the radius, 7. Lavapipe stays near 1e-6; a wrong word of the
+/// generator is off by about 1.
 ///
 /// The logarithm's error adds nothing to it: it may be [`LOG`] only where the radius is below 1.2, and is divided by
 /// the radius, down to the point where both vanish at `sqrt(2 LOG)`, 0.001.
-pub const NOISE: f64 = 5.768 * (SINE + 40.0 * ULP);
+pub const NOISE: f64 = 5.768 * (SINE + 27.0 * ULP);
 
-/// Of an exponential of `x`, relative.
+/// Of an exponential of `x`, relative: WGSL has `3 + 2 |x|` units, Direct3D 2^-21 of a power of two whose exponent,
+/// `x / log(2)`, is rounded twice.
 pub fn exp(x: f64) -> f64 {
-    (3.0 + 2.0 * x.abs()) * ULP
+    (4.0 + 2.0 * x.abs()) * ULP
 }
 
 /// Of a sum of `terms` products, in whatever order they are added, where `magnitude` is the sum of their magnitudes:
