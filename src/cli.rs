@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod adapters;
+mod bench;
 mod decode;
 mod encode;
 mod eval;
@@ -59,6 +60,7 @@ enum Command {
     Decode(decode::Decode),
     Adapters(adapters::Adapters),
     Selftest(selftest::Selftest),
+    Bench(bench::Bench),
 }
 
 impl Cli {
@@ -78,6 +80,7 @@ impl Cli {
             Command::Decode(command) => command.run(gpu),
             Command::Adapters(command) => command.run(gpu),
             Command::Selftest(command) => command.run(gpu),
+            Command::Bench(command) => command.run(gpu),
         }
     }
 }
@@ -102,7 +105,12 @@ struct GpuArgs {
 
 impl GpuArgs {
     fn request(&self) -> AdapterRequest {
-        AdapterRequest { adapter: self.adapter.clone(), backend: self.backend, shader_checks: self.shader_checks }
+        AdapterRequest {
+            adapter: self.adapter.clone(),
+            backend: self.backend,
+            shader_checks: self.shader_checks,
+            kernels: self.kernels,
+        }
     }
 
     fn open(&self) -> Result<Gpu, Error> {

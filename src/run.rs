@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::config::Config;
 use crate::files::write_atomically;
-use crate::gpu::AdapterSummary;
+use crate::gpu::{AdapterSummary, KernelFamily};
 use crate::image::curves;
 use crate::metrics::EpochMetrics;
 
@@ -23,6 +23,8 @@ pub struct RunConfig {
     pub config: Config,
     /// The adapter and its driver.
     pub adapter: AdapterSummary,
+    /// The kernels that multiply matrices; a resumed run uses the same ones, and so gets the same bits.
+    pub kernels: KernelFamily,
 }
 
 /// A directory that belongs to one run.

@@ -92,6 +92,7 @@ impl Train {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: self.config,
             adapter: gpu.adapter().clone(),
+            kernels: gpu.kernel_family(),
         };
         let run = RunDirectory::create(&out, self.overwrite, &config)?;
         Session { run, trainer, history: Vec::new(), quiet: self.quiet }.run(&gpu, &data)
@@ -107,7 +108,10 @@ impl Resume {
         config.config.validate()?;
         let mut history = run.read_metrics()?;
         let data = Dataset::load(&config.config.data)?;
-        let gpu = gpu.open()?;
+        let mut request = gpu.request();
+        request.kernels.get_or_insert(config.kernels);
+        // Where this adapter cannot run those kernels, it goes on with others, and says so below.
+        let gpu = Gpu::open(&request).or_else(|_| gpu.open())?;
         let trainer = Trainer::resume(&gpu, &data, &config.config.training, &run.checkpoint())?;
         let done = trainer.progress().epochs;
         // The metrics are written before the checkpoint: a crash between the two leaves a line too many.
@@ -116,9 +120,11 @@ impl Resume {
             say(format_args!("{done} epochs are done: give a larger number with --epochs to train for longer"))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let adapter = (&gpu.adapter().name, &gpu.adapter().driver_version);
-        if !self.quiet && adapter != (&config.adapter.name, &config.adapter.driver_version) {
-            say(format_args!("note: this run was begun on {}; rounding may differ from here on", config.adapter))?;
+        let here = (&gpu.adapter().name, &gpu.adapter().driver_version, gpu.kernel_family());
+        let begun = (&config.adapter.name, &config.adapter.driver_version, config.kernels);
+        if !self.quiet && here != begun {
+            let (adapter, kernels) = (&config.adapter, config.kernels);
+            say(format_args!("note: begun on {adapter}, {kernels:?} kernels; rounding may differ from here on"))?;
         }
         run.write_config(&config)?;
         Session { run, trainer, history, quiet: self.quiet }.run(&gpu, &data)
