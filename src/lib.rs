@@ -69,6 +69,10 @@
 //! ([`gpu::Tensor`]), so that kernels load four values at once and sums need no special case; and parameters, gradients
 //! and both of Adam's moments are one buffer each ([`gpu::Arena`]), so that an update is one dispatch.
 //!
+//! Products have two families of kernels with the same formulas ([`gpu::KernelFamily`]): register tiles for GPUs, and tiles
+//! over SIMD lanes for adapters that run on a CPU, where operands are read as textures. A texture mirrors a tensor's buffer
+//! and is made when a kernel first asks for it; from then on every write to the tensor is followed by a copy.
+//!
 //! Adding a likelihood, a prior, a posterior or a layer touches one WGSL file, its twin, one variant of the enum that
 //! lists them, and one row of the self-test.
 #![deny(missing_docs, unsafe_code)]

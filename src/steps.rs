@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytemuck::{Pod, Zeroable};
 
 use crate::Error;
-use crate::gpu::{Gpu, Program, Readback, Tensor};
+use crate::gpu::{Gpu, KernelFamily, Program, Readback, Tensor};
 
 /// One row of the table of steps; the layout is that of `shaders/lib/step.wgsl`.
 #[repr(C)]
@@ -69,8 +69,14 @@ pub struct StepSums {
 /// long enough that submitting costs nothing.
 const SUBMISSION: Duration = Duration::from_millis(100);
 
-/// The most steps of one submission.
-const MOST_STEPS: usize = 500;
+/// The most steps of one submission. A software adapter takes milliseconds a step, and its driver keeps memory for every
+/// command that waits.
+fn most_steps(gpu: &Gpu) -> usize {
+    match gpu.kernel_family() {
+        KernelFamily::Plain => 500,
+        KernelFamily::Lanes => 32,
+    }
+}
 
 /// What a pass over `examples` examples needs on the GPU, apart from the program.
 pub struct Pass {
@@ -84,6 +90,7 @@ pub struct Pass {
     pub metrics: Tensor,
     readbacks: [Readback; 2],
     steps_per_submission: usize,
+    most_steps: usize,
 }
 
 impl Pass {
@@ -94,7 +101,8 @@ impl Pass {
     /// As [`Tensor::zeros`].
     pub fn new(gpu: &Gpu, examples: usize, batch_size: usize) -> Result<Pass, Error> {
         let count = examples.div_ceil(batch_size);
-        let most = MOST_STEPS.min(count) * size_of::<StepSums>() / size_of::<f32>();
+        let most_steps = most_steps(gpu).min(count);
+        let most = most_steps * size_of::<StepSums>() / size_of::<f32>();
         Ok(Pass {
             step: Step::tensor(gpu)?,
             steps: Tensor::zeros(gpu, count, Step::WORDS)?,
@@ -102,6 +110,7 @@ impl Pass {
             metrics: Tensor::zeros(gpu, count, size_of::<StepSums>() / size_of::<f32>())?,
             readbacks: [Readback::new(gpu, most)?, Readback::new(gpu, most)?],
             steps_per_submission: 1,
+            most_steps,
         })
     }
 
@@ -147,7 +156,7 @@ impl Pass {
                 let sums = self.readbacks[turn].collect::<StepSums>(gpu)?;
                 let elapsed = last.elapsed();
                 last = Instant::now();
-                self.steps_per_submission = next_size(self.steps_per_submission, done, elapsed);
+                self.steps_per_submission = next_size(self.steps_per_submission, done, elapsed).min(self.most_steps);
                 stopping |= on_sums(reported, &sums)?.is_break();
                 reported += done;
             } else if count == 0 {
@@ -160,7 +169,7 @@ impl Pass {
 /// Steps for the next submission, from the time that `done` steps took; it at most doubles.
 fn next_size(current: usize, done: usize, elapsed: Duration) -> usize {
     let fitting = (SUBMISSION.as_secs_f64() / elapsed.as_secs_f64().max(1e-9) * done as f64) as usize;
-    fitting.clamp(1, (2 * current).min(MOST_STEPS))
+    fitting.clamp(1, 2 * current)
 }
 
 #[cfg(test)]
@@ -177,7 +186,6 @@ mod tests {
     #[test]
     fn submissions_grow_slowly_and_shrink_at_once() {
         assert_eq!(next_size(4, 4, Duration::from_micros(10)), 8);
-        assert_eq!(next_size(400, 400, Duration::from_micros(10)), 500);
         assert_eq!(next_size(64, 64, Duration::from_secs(3)), 2);
         assert_eq!(next_size(2, 2, Duration::from_secs(3)), 1);
     }

@@ -1,7 +1,7 @@
 //! Training: the epochs, each a pass over the training set and an evaluation on the test set.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -154,6 +154,18 @@ impl Trainer {
     /// The gradients of the last step.
     pub fn gradients(&self) -> &Arena {
         &self.gradients
+    }
+
+    /// The time of each dispatch of a step by itself.
+    ///
+    /// The dispatches are replayed out of order, so that the parameters are of no use afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost.
+    pub fn profile(self) -> Result<Vec<(String, Duration)>, Error> {
+        self.pass.step.write(&self.vae.gpu, bytemuck::cast_slice::<Step, u32>(&self.steps(1)[..1]))?;
+        self.program.profile(&self.vae.gpu, 4)
     }
 
     /// The dispatches of one step.

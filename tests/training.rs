@@ -284,7 +284,7 @@ fn report_ignored(test: &str, why: &str) {
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "Linux's software adapter is the one that has both backends")]
 fn vulkan_and_gl_give_the_same_curve() {
-    let request = |backend, adapter| AdapterRequest { backend: Some(backend), adapter, shader_checks: false };
+    let request = |backend, adapter| AdapterRequest { backend: Some(backend), adapter, ..AdapterRequest::default() };
     let mut curves = Vec::new();
     for backend in [Backend::Vulkan, Backend::Gl] {
         // An empty name: what the environment asks for plays no part here.

@@ -42,6 +42,9 @@ pub struct Bench {
     /// Seconds to measure each for
     #[arg(long, value_name = "S", default_value_t = 3.0)]
     seconds: f64,
+    /// Print the time of each dispatch of a step by itself
+    #[arg(long)]
+    profile: bool,
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
@@ -70,6 +73,9 @@ struct Row {
     dispatches_per_step: usize,
     first_step_seconds: f64,
     gpu_bytes: u64,
+    /// Each dispatch of a step and its seconds, if asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    profile: Vec<(String, f64)>,
 }
 
 impl Bench {
@@ -132,16 +138,22 @@ impl Bench {
         trainer.vae().sample(SAMPLES, 0)?;
         let start = Instant::now();
         trainer.vae().sample(SAMPLES, 1)?;
+        let samples_per_second = SAMPLES as f64 / start.elapsed().as_secs_f64();
+        let (dispatches_per_step, gflops) =
+            (trainer.dispatches_per_step(), images_per_second * trainer.vae().model().training_flops() * 1e-9);
+        let gpu_bytes = gpu.allocated_bytes();
+        let profile = if self.profile { trainer.profile()? } else { Vec::new() };
         Ok(Row {
             batch_size,
             images_per_second,
             slowest: rates[0],
             fastest: rates[rates.len() - 1],
-            gflops: images_per_second * trainer.vae().model().training_flops() * 1e-9,
-            samples_per_second: SAMPLES as f64 / start.elapsed().as_secs_f64(),
-            dispatches_per_step: trainer.dispatches_per_step(),
+            gflops,
+            samples_per_second,
+            dispatches_per_step,
             first_step_seconds,
-            gpu_bytes: gpu.allocated_bytes(),
+            gpu_bytes,
+            profile: profile.into_iter().map(|(label, time)| (label, time.as_secs_f64())).collect(),
         })
     }
 }
@@ -163,6 +175,10 @@ fn print(report: &Report) -> Result<(), Error> {
             row.first_step_seconds,
             row.gpu_bytes as f64 / f64::from(1 << 20),
         ))?;
+        let total: f64 = row.profile.iter().map(|(_, seconds)| seconds).sum();
+        for (label, seconds) in &row.profile {
+            say(format_args!("        {:>8.3} ms {:>3.0}%  {label}", 1e3 * seconds, 100.0 * seconds / total))?;
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Dispatches and programs: work that is recorded once and replayed.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::shader::Access;
 use super::{Gpu, Kernel, Tensor};
@@ -110,21 +111,52 @@ impl Program {
         self.dispatches.push(dispatch);
     }
 
+    /// Times each dispatch by itself, with the copies that follow it: the shortest of several runs of `times` replays.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost.
+    pub fn profile(&self, gpu: &Gpu, times: u32) -> Result<Vec<(String, Duration)>, Error> {
+        const RUNS: usize = 5;
+        let mut profile = Vec::new();
+        for dispatch in &self.dispatches {
+            let mut shortest = Duration::MAX;
+            for _ in 0..RUNS {
+                let mut encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                record([dispatch], &mut encoder, times);
+                let start = Instant::now();
+                gpu.inner.queue.submit([encoder.finish()]);
+                gpu.wait()?;
+                shortest = shortest.min(start.elapsed() / times);
+            }
+            profile.push((dispatch.label().to_owned(), shortest));
+        }
+        Ok(profile)
+    }
+
     /// Records the program `times` times, in one compute pass where no tensor has a texture to keep up to date.
     pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, times: u32) {
-        let mut open = None;
-        for _ in 0..times {
-            for dispatch in &self.dispatches {
-                let descriptor = wgpu::ComputePassDescriptor::default();
-                let pass = open.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
-                let [x, y, z] = dispatch.workgroups;
-                pass.set_pipeline(&dispatch.kernel.pipeline);
-                pass.set_bind_group(0, &dispatch.bind_group, &[]);
-                pass.dispatch_workgroups(x, y, z);
-                for texture in dispatch.written.iter().filter_map(Tensor::existing_texture) {
-                    open = None;
-                    texture.record_copy(encoder);
-                }
+        record(&self.dispatches, encoder, times);
+    }
+}
+
+fn record<'a>(
+    dispatches: impl IntoIterator<Item = &'a Dispatch> + Clone,
+    encoder: &mut wgpu::CommandEncoder,
+    times: u32,
+) {
+    let mut open = None;
+    for _ in 0..times {
+        for dispatch in dispatches.clone() {
+            let descriptor = wgpu::ComputePassDescriptor::default();
+            let pass = open.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
+            let [x, y, z] = dispatch.workgroups;
+            pass.set_pipeline(&dispatch.kernel.pipeline);
+            pass.set_bind_group(0, &dispatch.bind_group, &[]);
+            pass.dispatch_workgroups(x, y, z);
+            for texture in dispatch.written.iter().filter_map(Tensor::existing_texture) {
+                open = None;
+                texture.record_copy(encoder);
             }
         }
     }

@@ -4,6 +4,9 @@
 //! A texture is made when a kernel first reads a tensor through one. From then on every write to the tensor, by a dispatch
 //! or from the host, is followed by a copy, so that the two never differ.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::Gpu;
 use crate::Error;
 
@@ -21,6 +24,14 @@ pub(super) struct Texture {
     buffer: wgpu::Buffer,
     texture: wgpu::Texture,
     view: wgpu::TextureView,
+    bytes: u64,
+    allocated: Arc<AtomicU64>,
+}
+
+impl Drop for Texture {
+    fn drop(&mut self) {
+        self.allocated.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Texture {
@@ -47,7 +58,10 @@ impl Texture {
         });
         gpu.check("allocating memory")?;
         let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-        let texture = Texture { buffer: buffer.clone(), texture, view };
+        let bytes = u64::from(height) * ROW_BYTES;
+        let allocated = Arc::clone(&gpu.inner.allocated);
+        allocated.fetch_add(bytes, Ordering::Relaxed);
+        let texture = Texture { buffer: buffer.clone(), texture, view, bytes, allocated };
         texture.update(gpu);
         Ok(texture)
     }
