@@ -74,7 +74,7 @@ const SUBMISSION: Duration = Duration::from_millis(100);
 fn most_steps(gpu: &Gpu) -> usize {
     match gpu.kernel_family() {
         KernelFamily::Plain => 500,
-        KernelFamily::Lanes => 32,
+        KernelFamily::Lanes => 8,
     }
 }
 
