@@ -41,7 +41,7 @@ struct Inner {
     adapter: AdapterSummary,
     checks: bool,
     kernel_family: KernelFamily,
-    shaders: Mutex<HashMap<&'static str, Arc<Shader>>>,
+    shaders: Mutex<HashMap<String, Arc<Shader>>>,
     kernels: Mutex<HashMap<kernel::Key, Arc<Kernel>>>,
     allocated: Arc<AtomicU64>,
     /// The driver's first complaint, kept until [`Gpu::check`] asks.
@@ -60,7 +60,7 @@ impl Gpu {
         let limits = adapter.limits();
         let kernel_family = adapter::kernel_family(&adapter, request)?;
         let required_features = match kernel_family {
-            KernelFamily::Plain => wgpu::Features::empty(),
+            KernelFamily::Tiles | KernelFamily::Slices => wgpu::Features::empty(),
             KernelFamily::Lanes => adapter::LANES_FEATURES,
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {

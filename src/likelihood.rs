@@ -1,16 +1,17 @@
 //! Likelihoods p(x|z): what the decoder describes.
 //!
-//! Adding one takes a WGSL file, its twin in this folder, and a variant of [`Likelihood`].
+//! A likelihood is the epilogue of the decoder's last product, so that what the decoder puts out is never stored. Adding one
+//! takes a WGSL file, its twin in this folder, and a variant of [`Likelihood`].
 
-pub mod bernoulli;
-pub mod gaussian;
+pub(crate) mod bernoulli;
+pub(crate) mod gaussian;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
-use crate::nn::{Init, ParameterSpec};
+use crate::nn::{Epilogue, Init, ParameterSpec};
 
 /// The likelihood of the data given the latents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -25,20 +26,9 @@ pub enum Likelihood {
     GaussianFixed,
 }
 
-/// The tensors that a likelihood works on, for one batch.
-pub struct LikelihoodTensors<'a> {
-    /// The data, `(B, D)`.
-    pub x: &'a Tensor,
-    /// What the decoder puts out, `(B, D)`.
-    pub output: &'a Tensor,
-    /// The log probability of each example, `(B)`, in nats.
-    pub log_prob: &'a Tensor,
-}
-
-/// A likelihood's own state: nothing for Bernoulli, the variance for Gaussian.
+/// A likelihood's own state: nothing for Bernoulli, the logarithm of the variance for Gaussian.
 pub struct LikelihoodState {
     logvar: Option<Tensor>,
-    squared_error: Option<Tensor>,
 }
 
 /// The name of the learned variance's parameter.
@@ -51,21 +41,36 @@ impl Likelihood {
         (self == Likelihood::Gaussian).then(|| ParameterSpec { name: LOGVAR.to_owned(), rows: None, columns: 1, init })
     }
 
-    /// Makes what the likelihood needs for batches of up to `batch` rows.
+    /// Makes what the likelihood needs beside the decoder.
     ///
     /// # Errors
     ///
     /// As [`Tensor::zeros`].
-    pub fn state(self, gpu: &Gpu, parameters: &Arena, batch: usize, variance: f32) -> Result<LikelihoodState, Error> {
+    pub fn state(self, gpu: &Gpu, parameters: &Arena, variance: f32) -> Result<LikelihoodState, Error> {
         let logvar = match self {
-            Likelihood::Bernoulli => return Ok(LikelihoodState { logvar: None, squared_error: None }),
-            Likelihood::Gaussian => parameters.get(LOGVAR),
-            Likelihood::GaussianFixed => Tensor::from_values(gpu, 1, 1, &[variance.ln()])?,
+            Likelihood::Bernoulli => None,
+            Likelihood::Gaussian => Some(parameters.get(LOGVAR)),
+            Likelihood::GaussianFixed => Some(Tensor::from_values(gpu, 1, 1, &[variance.ln()])?),
         };
-        Ok(LikelihoodState { logvar: Some(logvar), squared_error: Some(Tensor::zeros(gpu, 1, batch)?) })
+        Ok(LikelihoodState { logvar })
     }
 
-    /// Records the log probability of each example: `log_prob[b] = log p(x[b] | z[b])`, in nats.
+    /// Makes the tensor for the log probability of `batch` examples of `dimensions`: `(B, blocks of D)`, in nats.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn log_prob_tensor(gpu: &Gpu, batch: usize, dimensions: usize) -> Result<Tensor, Error> {
+        Tensor::zeros(gpu, batch, dimensions.div_ceil(Epilogue::block(gpu)?))
+    }
+
+    /// The epilogue of the decoder's last product: `log_prob[b] = log p(x[b] | z[b])`, in nats, as partial sums over blocks
+    /// of dimensions, and the gradient of the mean of `-log_prob` over the batch with respect to what the decoder puts out.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`, `doutput`: `(B, D)`
+    /// - `log_prob`: as [`Likelihood::log_prob_tensor`] makes it
     ///
     /// # Errors
     ///
@@ -73,73 +78,60 @@ impl Likelihood {
     pub fn log_prob(
         self,
         gpu: &Gpu,
-        step: &Tensor,
         state: &LikelihoodState,
-        tensors: &LikelihoodTensors<'_>,
-    ) -> Result<Dispatch, Error> {
-        let &LikelihoodTensors { x, output, log_prob } = tensors;
-        match (&state.logvar, &state.squared_error) {
-            (Some(logvar), Some(squared_error)) => {
-                gaussian::log_prob(gpu, step, x, output, logvar, squared_error, log_prob)
-            }
-            _ => bernoulli::log_prob(gpu, step, x, output, log_prob),
+        x: &Tensor,
+        doutput: &Tensor,
+        log_prob: &Tensor,
+    ) -> Result<Epilogue, Error> {
+        let [x_shape, doutput_shape, log_prob_shape] =
+            [x, doutput, log_prob].map(|tensor| (tensor.rows(), tensor.columns()));
+        let blocks = x.columns().div_ceil(Epilogue::block(gpu)?);
+        if (doutput_shape, log_prob_shape) != (x_shape, (x.rows(), blocks)) {
+            let (rows, columns) = x_shape;
+            return Err(Error::Shape {
+                operation: "log_prob",
+                expected: format!("({rows}, {columns}) twice and ({rows}, {blocks})"),
+                found: format!("{x_shape:?}, {doutput_shape:?} and {log_prob_shape:?}"),
+            });
         }
+        Ok(match &state.logvar {
+            None => bernoulli::log_prob(x, doutput, log_prob),
+            Some(logvar) => gaussian::log_prob(x, logvar, doutput, log_prob),
+        })
     }
 
-    /// Records the gradient of the mean of `-log_prob` over the batch, with respect to the decoder's output and to
-    /// the likelihood's own parameters.
+    /// Records the gradients of the likelihood's own parameters, from what the epilogue [`Likelihood::log_prob`] left.
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if the tensors do not fit each other.
+    /// [`Error::Shader`] if the kernel cannot be made.
     pub fn backward(
         self,
         gpu: &Gpu,
         step: &Tensor,
         state: &LikelihoodState,
         gradients: &Arena,
-        tensors: &LikelihoodTensors<'_>,
-        doutput: &Tensor,
-    ) -> Result<Vec<Dispatch>, Error> {
-        let &LikelihoodTensors { x, output, .. } = tensors;
-        let (Some(logvar), Some(squared_error)) = (&state.logvar, &state.squared_error) else {
-            return Ok(vec![bernoulli::backward(gpu, step, x, output, doutput)?]);
+        dimensions: usize,
+        log_prob: &Tensor,
+    ) -> Result<Option<Dispatch>, Error> {
+        let Some(logvar) = state.logvar.as_ref().filter(|_| self == Likelihood::Gaussian) else {
+            return Ok(None);
         };
-        let mut dispatches = vec![gaussian::backward(gpu, step, x, output, logvar, doutput)?];
-        if self == Likelihood::Gaussian {
-            let dlogvar = gradients.get(LOGVAR);
-            let dimensions = x.columns();
-            dispatches.push(gaussian::backward_logvar(gpu, step, dimensions, logvar, squared_error, &dlogvar)?);
-        }
-        Ok(dispatches)
+        let dlogvar = gradients.get(LOGVAR);
+        gaussian::backward_logvar(gpu, step, dimensions, logvar, log_prob, &dlogvar).map(Some)
     }
 
-    /// Records the mean of p(x|z), `(B, D)`, from what the decoder puts out.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shape`] if the shapes differ.
-    pub fn mean(self, gpu: &Gpu, step: &Tensor, output: &Tensor, mean: &Tensor) -> Result<Dispatch, Error> {
+    /// The epilogue of the decoder's last product that makes the mean of p(x|z), `(B, D)`.
+    pub fn mean(self, mean: &Tensor) -> Epilogue {
         match self {
-            Likelihood::Bernoulli => bernoulli::mean(gpu, step, output, mean),
-            Likelihood::Gaussian | Likelihood::GaussianFixed => gaussian::mean(gpu, step, output, mean),
+            Likelihood::Bernoulli => bernoulli::mean(mean),
+            // What the decoder puts out is the mean.
+            Likelihood::Gaussian | Likelihood::GaussianFixed => Epilogue::store(mean),
         }
     }
 }
 
-/// Checks that matrices have the same shape, and that a vector has one element a row of them.
-fn check(operation: &'static str, matrices: [&Tensor; 2], vector: Option<&Tensor>) -> Result<(), Error> {
-    let [first, second] = matrices;
-    let fits = (first.rows(), first.columns()) == (second.rows(), second.columns())
-        && vector.is_none_or(|vector| vector.columns() == first.rows());
-    if fits {
-        return Ok(());
-    }
-    let mut found = format!("({}, {}) and ({}, {})", first.rows(), first.columns(), second.rows(), second.columns());
-    let mut expected = "(B, D) and (B, D)".to_owned();
-    if let Some(vector) = vector {
-        expected += ", with (B)";
-        found += &format!(", with ({})", vector.columns());
-    }
-    Err(Error::Shape { operation, expected, found })
+/// Words from one example's partial sums to the next one's.
+fn log_prob_stride(log_prob: &Tensor) -> f64 {
+    (log_prob.padded_len() / log_prob.rows()) as f64
 }

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Tensor, source};
+use crate::gpu::{Dispatch, Gpu, Source, Tensor, source};
 use crate::steps::{Pass, Step, StepSums};
 
-const SOURCE: (&str, &str) = source!("metrics.wgsl");
+const SOURCE: Source = source!("metrics.wgsl");
 
 /// Means over the examples of one pass, in nats per example.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,25 +69,28 @@ impl Sums {
 
 /// Records the end of a step: one row of metrics, then the next step.
 ///
-/// `metrics[row] = (sum_b log_prob[b], sum_b kl[b])`, `step = steps[row + 1]`
+/// `metrics[row] = (sum log_prob, sum kl)` over the step's examples, `step = steps[row + 1]`
 ///
 /// # Shapes
 ///
-/// - `log_prob`, `kl`: `(B)`
+/// - `log_prob`: `(B, blocks of D)`
+/// - `kl`: `(B, L)`
 /// - `pass`: its table and metrics
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the two terms differ in length.
+/// [`Error::Shape`] if the two terms differ in their rows.
 pub fn finish(gpu: &Gpu, pass: &Pass, log_prob: &Tensor, kl: &Tensor) -> Result<Dispatch, Error> {
-    if log_prob.columns() != kl.columns() {
+    if log_prob.rows() != kl.rows() {
         return Err(Error::Shape {
             operation: "metrics",
-            expected: format!("({})", log_prob.columns()),
-            found: format!("({})", kl.columns()),
+            expected: format!("{} rows", log_prob.rows()),
+            found: format!("{}", kl.rows()),
         });
     }
-    let kernel = gpu.kernel(SOURCE, "finish", &[])?;
+    let quads = |tensor: &Tensor| (tensor.columns().div_ceil(4)) as f64;
+    let overrides = [("LOG_PROB_QUADS", quads(log_prob)), ("KL_QUADS", quads(kl))];
+    let kernel = gpu.kernel(&SOURCE, "finish", &overrides)?;
     let tensors =
         [("step", &pass.step), ("steps", &pass.steps), ("log_prob", log_prob), ("kl", kl), ("metrics", &pass.metrics)];
     Dispatch::new(gpu, &kernel, &tensors, [1, 1, 1])

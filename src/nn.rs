@@ -2,10 +2,12 @@
 
 mod activation;
 mod dense;
+mod epilogue;
 mod mlp;
 
 pub use activation::Activation;
 pub use dense::Dense;
+pub use epilogue::Epilogue;
 pub use mlp::{Mlp, MlpActivations};
 
 use rand_chacha::ChaCha8Rng;

@@ -92,7 +92,7 @@ pub const CASES: [Case<'static>; 4] = [
     ("", Sizes::new(37, 61, 43)),
     ("", Sizes::new(37, 61, 43).short(29, 74)),
     ("", Sizes::new(1, 61, 43)),
-    ("nn/dense.wgsl:forward", Sizes::new(128, 784, 400)),
+    ("nn/dense:forward", Sizes::new(128, 784, 400)),
 ];
 
 /// What may spoil an output, padding included, before it is compared: for tests of the tests.

@@ -73,7 +73,7 @@ const SUBMISSION: Duration = Duration::from_millis(100);
 /// command that waits.
 fn most_steps(gpu: &Gpu) -> usize {
     match gpu.kernel_family() {
-        KernelFamily::Plain => 500,
+        KernelFamily::Tiles | KernelFamily::Slices => 500,
         KernelFamily::Lanes => 8,
     }
 }

@@ -13,6 +13,7 @@ use elbo::nn::{self, Activation};
 use elbo::noise::{self, Stream};
 use elbo::optim::Adam;
 use elbo::posterior::normal;
+use elbo::prior::standard_normal;
 use elbo::steps::{Pass, Step, batches};
 use elbo::vae::{Model, Network, Vae};
 use safetensors::SafeTensors;
@@ -279,7 +280,8 @@ fn the_noise_is_the_one_specified() -> Result<(), String> {
         let first = fixture.steps(Adam::default())[0];
         let step = Tensor::from_values(gpu(), 1, size_of::<Step>() / 4, bytemuck::cast_slice::<Step, u32>(&[first]));
         let mut program = Program::default();
-        program.push(normal::reparameterise(gpu(), &step.unwrap(), &posterior, &z).unwrap());
+        let kl = Tensor::zeros(gpu(), batch_size, latents).unwrap();
+        program.push(normal::draw(gpu(), &step.unwrap(), standard_normal::kl(), &posterior, &z, &kl).unwrap());
         gpu().run(&program, 1);
         println!("{name}");
         let mut worst = Worst::default();

@@ -86,16 +86,17 @@ fn the_likelihoods() {
     let x = matrix(3, 7, 1.0, 1).abs();
     let output = matrix(3, 7, 4.0, 2);
     let gradient = bernoulli::backward(&x, &output);
-    check(&gradient, &output, |logits| -mean(&bernoulli::forward(&x, logits))).unwrap();
+    check(&gradient, &output, |logits| -mean(&bernoulli::log_prob(&x, logits))).unwrap();
     let gradient = gaussian::backward(&x, &output, -0.8);
-    check(&gradient, &output, |output| -mean(&gaussian::forward(&x, output, -0.8))).unwrap();
+    check(&gradient, &output, |output| -mean(&gaussian::log_prob(&x, output, -0.8))).unwrap();
     let logvar = Matrix::vector(vec![-0.8]);
-    let gradient = logvar.map(|logvar| gaussian::backward_logvar(&gaussian::squared_error(&x, &output), 7, logvar));
-    check(&gradient, &logvar, |logvar| -mean(&gaussian::forward(&x, &output, logvar.at(0, 0)))).unwrap();
+    let gradient = logvar.map(|logvar| gaussian::backward_logvar(&gaussian::log_prob(&x, &output, logvar), 7, logvar));
+    check(&gradient, &logvar, |logvar| -mean(&gaussian::log_prob(&x, &output, logvar.at(0, 0)))).unwrap();
 }
 
-fn mean(vector: &Matrix) -> f64 {
-    vector.values().iter().sum::<f64>() / vector.columns() as f64
+/// The mean over examples of the sum over a row.
+fn mean(terms: &Matrix) -> f64 {
+    terms.values().iter().sum::<f64>() / terms.rows() as f64
 }
 
 /// A VAE with one hidden layer on either side, on one batch.
@@ -152,8 +153,8 @@ impl TinyVae {
     fn loss(&self, parameters: &[Matrix]) -> f64 {
         let Values { posterior, output, .. } = self.forward(parameters);
         let log_prob = match self.gaussian {
-            true => gaussian::forward(&self.x, &output, parameters[8].at(0, 0)),
-            false => bernoulli::forward(&self.x, &output),
+            true => gaussian::log_prob(&self.x, &output, parameters[8].at(0, 0)),
+            false => bernoulli::log_prob(&self.x, &output),
         };
         self.kl_weight * mean(&latents::kl(&posterior)) - mean(&log_prob)
     }
@@ -179,8 +180,8 @@ impl TinyVae {
             let (dweight, dbias) = dense::backward_weight(input, doutput);
             gradients.extend([dweight, dbias]);
         }
-        let squared_error = gaussian::squared_error(&self.x, &output);
-        let dlogvar = gaussian::backward_logvar(&squared_error, self.x.columns(), logvar);
+        let log_prob = gaussian::log_prob(&self.x, &output, logvar);
+        let dlogvar = gaussian::backward_logvar(&log_prob, self.x.columns(), logvar);
         gradients.push(Matrix::vector(vec![if self.gaussian { dlogvar } else { 0.0 }]));
         gradients
     }

@@ -6,9 +6,10 @@ use elbo::Error;
 use elbo::config::Config;
 use elbo::eval::Evaluation;
 use elbo::gpu::{Dispatch, Gpu, Program, Tensor};
-use elbo::likelihood::{Likelihood, bernoulli};
+use elbo::likelihood::Likelihood;
 use elbo::metrics::EpochMetrics;
-use elbo::nn::Activation;
+use elbo::nn::{self, Activation, Dense};
+use elbo::posterior::normal;
 use elbo::prior::standard_normal;
 use elbo::steps::Step;
 use elbo::train::Trainer;
@@ -249,8 +250,8 @@ fn bernoulli_is_never_nan_for_a_finite_logit() {
         dense(100.0, 0.0, -4200.0),
         dense(DENORMAL, 0.0, coin),
         dense(-DENORMAL, DENORMAL, coin),
-        // An infinite logit is an error later on, whichever of the two it gives: 0 times infinity is NaN.
-        one(f32::NEG_INFINITY, 0.5, f32::NEG_INFINITY),
+        // An infinite logit is an error later on: the product that makes it gives NaN, 0 times infinity, beside it.
+        one(f32::NEG_INFINITY, 0.5, f32::NAN),
         one(f32::NAN, 1.0, f32::NAN),
     ];
     let matrix = |row: fn(&Example) -> &Vec<f32>| {
@@ -258,25 +259,30 @@ fn bernoulli_is_never_nan_for_a_finite_logit() {
         Tensor::from_values(gpu(), rows.len(), D, &values).unwrap()
     };
     let (logits, x) = (matrix(|row| &row.0), matrix(|row| &row.1));
-    let log_prob = Tensor::zeros(gpu(), 1, rows.len()).unwrap();
+    let log_prob = Likelihood::log_prob_tensor(gpu(), rows.len(), D).unwrap();
     let [dlogits, mean] = [(); 2].map(|()| Tensor::zeros(gpu(), rows.len(), D).unwrap());
+    // The likelihood is an epilogue: a layer whose weight is the identity hands it the logits as they are.
+    let layer = Dense::new("identity", D, D);
+    let parameters = nn::arena(gpu(), &layer.parameters()).unwrap();
+    let identity: Vec<f32> = (0..D * D).map(|i| if i / D == i % D { 1.0 } else { 0.0 }).collect();
+    parameters.get("identity.weight").write(gpu(), &identity).unwrap();
+    let likelihood = Likelihood::Bernoulli;
     run(rows.len(), |gpu, step| {
-        Ok(vec![
-            bernoulli::log_prob(gpu, step, &x, &logits, &log_prob)?,
-            bernoulli::backward(gpu, step, &x, &logits, &dlogits)?,
-            bernoulli::mean(gpu, step, &logits, &mean)?,
-        ])
+        let state = likelihood.state(gpu, &parameters, 1.0)?;
+        let epilogues = [likelihood.log_prob(gpu, &state, &x, &dlogits, &log_prob)?, likelihood.mean(&mean)];
+        epilogues.iter().map(|epilogue| layer.forward(gpu, step, &parameters, &logits, epilogue)).collect()
     });
     let log_prob: Vec<f32> = log_prob.read(gpu()).unwrap();
-    for (&found, (logits, x, want)) in log_prob.iter().zip(&rows) {
+    for (found, (logits, x, want)) in log_prob.chunks(log_prob.len() / rows.len()).zip(&rows) {
+        let found = found.iter().sum::<f32>();
         assert!(agree(found, *want), "found {found:e}, expected {want:e} for logits {:e} and x {:e}", logits[7], x[7]);
     }
-    // Also where the log probability is infinite, the gradient and the mean are not.
-    let numbers = (rows.len() - 1) * D;
+    // Also where the log probability is infinite, the gradient and the mean are not; the last two rows have other logits.
+    let numbers = (rows.len() - 2) * D;
     let (dlogits, mean): (Vec<f32>, Vec<f32>) = (dlogits.read(gpu()).unwrap(), mean.read(gpu()).unwrap());
     assert!(dlogits[..numbers].iter().all(|value| value.abs() <= 1.0), "{dlogits:?}");
     assert!(mean[..numbers].iter().all(|value| (0.0..=1.0).contains(value)), "{mean:?}");
-    assert!(dlogits[numbers + 7].is_nan() && mean[numbers + 7].is_nan());
+    assert!(dlogits[numbers + D + 7].is_nan() && mean[numbers + D + 7].is_nan());
 }
 
 #[test]
@@ -299,9 +305,11 @@ fn kl_is_never_nan_for_a_finite_posterior() {
         row[LATENTS + 2] = logvar;
     }
     let posterior = Tensor::from_values(gpu(), cases.len(), 2 * LATENTS, &posterior).unwrap();
-    let kl = Tensor::zeros(gpu(), 1, cases.len()).unwrap();
-    run(cases.len(), |gpu, step| Ok(vec![standard_normal::kl(gpu, step, &posterior, &kl)?]));
-    for (found, (mean, logvar, want)) in kl.read::<f32>(gpu()).unwrap().into_iter().zip(cases) {
+    let [z, kl] = [(); 2].map(|()| Tensor::zeros(gpu(), cases.len(), LATENTS).unwrap());
+    run(cases.len(), |gpu, step| Ok(vec![normal::draw(gpu, step, standard_normal::kl(), &posterior, &z, &kl)?]));
+    let kl: Vec<f32> = kl.read(gpu()).unwrap();
+    for (found, (mean, logvar, want)) in kl.chunks(LATENTS).zip(cases) {
+        let found = found.iter().sum::<f32>();
         assert!(agree(found, want), "found {found:e}, expected {want:e} for mean {mean:e}, logvar {logvar:e}");
     }
 }

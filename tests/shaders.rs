@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use elbo::gpu::Shader;
+use elbo::gpu::{Shader, Source};
 use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
@@ -44,19 +44,45 @@ fn files(directory: &str, extension: &str) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The shaders with entry points: all but the headers.
-fn kernels() -> impl Iterator<Item = (PathBuf, String)> {
-    files("shaders", "wgsl").into_iter().filter(|(path, _)| !path.starts_with("lib"))
+/// A file under `shaders/`, as the crate embeds it: `Source` wants text that lives as long as the program.
+fn source(path: &Path, text: &str) -> Source {
+    Source::new(String::leak(path.to_str().unwrap().replace('\\', "/")), String::leak(text.to_owned()))
 }
 
-/// Expands, parses and validates; `Shader` wants text that lives as long as the program.
-fn parse(path: &str, text: &str) -> Result<Shader, String> {
-    Shader::parse((String::leak(path.to_owned()), String::leak(text.to_owned()))).map_err(|error| error.to_string())
+/// The slots that kernels leave for others to fill, and the function by which those are known that do.
+const SLOTS: [(&str, &str); 2] = [("epilogue", "fn finish("), ("prior", "fn kl_term(")];
+
+/// The files with entry points, each with every combination of parts that can fill its slots.
+fn kernels() -> Vec<Source> {
+    let files = files("shaders", "wgsl");
+    let files: Vec<_> = files.iter().filter(|(path, _)| !path.starts_with("lib")).collect();
+    let entries = files.iter().filter(|(_, text)| text.contains("@compute"));
+    let all = entries.flat_map(|(path, text)| filled(source(path, text), text, &files));
+    // A gradient's epilogue has no sums over rows.
+    all.filter(|kernel| {
+        let text = Shader::parse(kernel).unwrap();
+        !(text.text().contains("ROW_SUMS = true") && text.entry_points().any(|entry| entry == "backward"))
+    })
+    .collect()
+}
+
+/// A file with its slots filled in every way, and theirs.
+fn filled(file: Source, text: &str, files: &[&(PathBuf, String)]) -> Vec<Source> {
+    let mut all = vec![file];
+    for (slot, function) in SLOTS {
+        if text.lines().any(|line| line == format!("#import {slot}")) {
+            let fitting = files.iter().filter(|(_, text)| text.contains(function) && !text.contains("@compute"));
+            let parts: Vec<_> = fitting.flat_map(|(path, text)| filled(source(path, text), text, files)).collect();
+            assert!(!parts.is_empty(), "nothing fills the slot {slot}");
+            all = all.iter().flat_map(|file| parts.iter().map(|part| file.clone().with(slot, part.clone()))).collect();
+        }
+    }
+    all
 }
 
 /// The module of a shader as naga sees it.
-fn module(path: &str, text: &str) -> Result<(Module, ModuleInfo), String> {
-    let shader = parse(path, text)?;
+fn module(source: &Source) -> Result<(Module, ModuleInfo), String> {
+    let shader = Shader::parse(source).map_err(|error| error.to_string())?;
     let module = naga::front::wgsl::parse_str(shader.text()).map_err(|error| error.emit_to_string(shader.text()))?;
     let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP);
     validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
@@ -130,20 +156,19 @@ fn translate(module: &Module, info: &ModuleInfo, entry: &str, subgroups: bool) -
 }
 
 /// Translates every entry point of a file: how many there are.
-fn translate_all(path: &str, text: &str) -> Result<usize, String> {
-    let (module, info) = module(path, text)?;
+fn translate_all(source: &Source) -> Result<usize, String> {
+    let (module, info) = module(source)?;
+    let subgroups = source.path().contains("lanes");
     for entry in &module.entry_points {
-        translate(&module, &info, &entry.name, text.contains("subgroup"))
-            .map_err(|error| format!("{path}: {error}"))?;
+        translate(&module, &info, &entry.name, subgroups).map_err(|error| format!("{}: {error}", source.path()))?;
     }
     Ok(module.entry_points.len())
 }
 
 #[test]
 fn every_entry_point_translates_for_every_backend() -> Result<(), String> {
-    for (path, text) in kernels() {
-        let path = path.to_str().unwrap();
-        assert!(translate_all(path, &text)? > 0, "{path} has no entry point");
+    for kernel in kernels() {
+        assert!(translate_all(&kernel)? > 0, "{} has no entry point", kernel.path());
     }
     Ok(())
 }
@@ -164,7 +189,7 @@ fn a_broken_shader_is_noticed() {
         (levels, Some("store, to GLSL: ")),
     ];
     for (text, complaint) in cases {
-        match (translate_all("broken.wgsl", &text), complaint) {
+        match (translate_all(&source(Path::new("broken.wgsl"), &text)), complaint) {
             (Ok(entries), None) => assert_eq!(entries, 1),
             (Err(error), Some(complaint)) => assert!(error.contains(complaint), "{error}"),
             (result, complaint) => panic!("expected {complaint:?}, found {result:?} for\n{text}"),
@@ -174,8 +199,8 @@ fn a_broken_shader_is_noticed() {
 
 #[test]
 fn no_kernel_binds_more_than_every_adapter_allows() -> Result<(), String> {
-    for (path, text) in kernels() {
-        let (module, info) = module(path.to_str().unwrap(), &text)?;
+    for kernel in kernels() {
+        let (module, info) = module(&kernel)?;
         for (index, entry) in module.entry_points.iter().enumerate() {
             let uses = info.get_entry_point(index);
             let storage = module.global_variables.iter().filter(|(handle, variable)| {
@@ -186,7 +211,7 @@ fn no_kernel_binds_more_than_every_adapter_allows() -> Result<(), String> {
                 (1..=STORAGE_BUFFERS).contains(&count),
                 "{} of {}: {count} storage buffers",
                 entry.name,
-                path.display()
+                kernel.path()
             );
         }
     }
@@ -194,38 +219,35 @@ fn no_kernel_binds_more_than_every_adapter_allows() -> Result<(), String> {
 }
 
 #[test]
-fn every_shader_has_a_twin_which_uses_each_of_its_entry_points() -> Result<(), String> {
+fn every_shader_has_a_twin_which_uses_each_of_its_entry_points() {
     let sources = files("src", "rs");
-    for (path, text) in kernels() {
+    for (path, text) in files("shaders", "wgsl").iter().filter(|(path, _)| !path.starts_with("lib")) {
         let name = path.to_str().unwrap().replace('\\', "/");
-        let twin = path.with_extension("rs");
         let quoted = format!("source!(\"{name}\")");
-        let names = |text: &str| text.lines().any(|line| line.contains(&quoted) && !line.starts_with("//"));
-        let naming = sources.iter().filter(|(_, text)| names(text)).map(|(path, _)| path.clone());
-        let naming: Vec<_> = naming.collect();
-        assert_eq!(naming, std::slice::from_ref(&twin), "files that contain {quoted}");
-        // A variant of a kernel is a child of the plain one, whose twin names the entry points for both.
-        let parent = twin.parent().unwrap().with_extension("rs");
-        let users: Vec<_> = sources.iter().filter(|(path, _)| *path == twin || *path == parent).collect();
-        for entry in parse(&name, &text)?.entry_points() {
+        let names =
+            |text: &str| text.lines().any(|line| line.contains(&quoted) && !line.trim_start().starts_with("//"));
+        let naming: Vec<_> = sources.iter().filter(|(_, text)| names(text)).collect();
+        let [(twin, twin_text)] = naming[..] else { panic!("{quoted} stands in {} files", naming.len()) };
+        // The twin has the shader's path, or that of a folder that the shader is in: src/a.rs for shaders/a/b.wgsl.
+        let folders = path.ancestors().skip(1).map(|folder| folder.with_extension("rs"));
+        let places: Vec<_> = [path.with_extension("rs")].into_iter().chain(folders).collect();
+        assert!(places.contains(twin), "src/{} is not the twin of {name}", twin.display());
+        for entry in text.split("@compute").skip(1) {
+            let entry = entry.split_once("fn ").unwrap().1.split_once('(').unwrap().0;
             let quoted = format!("\"{entry}\"");
-            assert!(
-                users.iter().any(|(_, text)| text.contains(&quoted)),
-                "src/{} never uses `{entry}`",
-                twin.display()
-            );
+            assert!(twin_text.contains(&quoted), "src/{} never uses `{entry}`", twin.display());
         }
     }
-    Ok(())
 }
 
 #[test]
 fn headers_can_be_imported_and_hold_no_bindings_and_no_entry_points() -> Result<(), String> {
     for (path, text) in files("shaders", "wgsl").into_iter().filter(|(path, _)| path.starts_with("lib")) {
         let name = path.to_str().unwrap().replace('\\', "/");
-        let shader = parse("importing.wgsl", &format!("#import {name}"))?;
+        let importing = source(Path::new("importing.wgsl"), &format!("#import {name}"));
+        let shader = Shader::parse(&importing).map_err(|error| error.to_string())?;
         assert!(shader.text().contains(&text), "{name}");
-        let (module, _) = module("importing.wgsl", &format!("#import {name}"))?;
+        let (module, _) = module(&importing)?;
         assert!(module.entry_points.is_empty(), "{name} has an entry point");
         assert!(module.global_variables.iter().all(|(_, variable)| variable.binding.is_none()), "{name} has a binding");
     }

@@ -1,7 +1,20 @@
 // Matrices are row-major with rows padded to whole vec4s ("quads"); the padding always holds zeros, so that sums over
 // a row need no special case for its end.
 
+const BLOCK = 32u;      // columns that one partial sum of a row covers
+
 // Keeps the components whose column exists; the others become zero.
 fn keep(value: vec4f, first_column: u32, columns: u32) -> vec4f {
     return select(vec4f(), value, vec4u(first_column) + vec4u(0u, 1u, 2u, 3u) < vec4u(columns));
+}
+
+// Where four rows of a matrix start, in quads; those past the last row are clamped to it, which keeps loads in bounds.
+fn row_starts(first: u32, rows: u32, quads: u32) -> vec4u {
+    return min(vec4u(first, first + 1u, first + 2u, first + 3u), vec4u(rows - 1u)) * quads;
+}
+
+// The product of a column of four values and a row of four. WGSL's matrices are made of columns: what is a row of the
+// product is a column of the mat4x4f.
+fn outer_product(column: vec4f, row: vec4f) -> mat4x4f {
+    return mat4x4f(column.x * row, column.y * row, column.z * row, column.w * row);
 }

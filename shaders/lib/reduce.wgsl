@@ -1,11 +1,11 @@
 // A sum over one workgroup as a tree of fixed shape: the same inputs give the same bits.
 
-const REDUCE_SIZE = 64u;
+const REDUCE_SIZE = 256u;
 
-var<workgroup> partial_sums: array<f32, REDUCE_SIZE>;
+var<workgroup> partial_sums: array<vec4f, REDUCE_SIZE>;
 
-// Adds up one value a thread; every thread gets the sum. Call it from uniform control flow: it holds barriers.
-fn workgroup_sum(value: f32, lane: u32) -> f32 {
+// Adds up one vector a thread; every thread gets the sum. Call it once, from uniform control flow: it holds barriers.
+fn workgroup_sum(value: vec4f, lane: u32) -> vec4f {
     partial_sums[lane] = value;
     for (var width = REDUCE_SIZE / 2u; width > 0u; width /= 2u) {
         workgroupBarrier();
@@ -14,8 +14,5 @@ fn workgroup_sum(value: f32, lane: u32) -> f32 {
         }
     }
     workgroupBarrier();
-    let sum = partial_sums[0];
-    // The next call writes to the same memory: nobody may still be reading it.
-    workgroupBarrier();
-    return sum;
+    return partial_sums[0];
 }

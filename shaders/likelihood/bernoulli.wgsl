@@ -1,59 +1,31 @@
-// The Bernoulli likelihood p(x|z) = prod_d p_d^x_d (1 - p_d)^(1 - x_d), p = sigmoid(logits), from the logits.
+// The Bernoulli likelihood p(x|z) = prod_d p_d^x_d (1 - p_d)^(1 - x_d), p = sigmoid(logits), as the epilogue of the
+// product that makes the logits.
 //
-//   forward:      log_prob[b] = sum_d (x * logits - softplus(logits)), finite unless the sum itself exceeds f32
-//   backward:     dlogits = (sigmoid(logits) - x) / rows, the gradient of the mean of -log_prob
-//   decode_mean:  mean = sigmoid(logits)
+//   log_prob[row, block] = sum_d (x * logits - softplus(logits)), finite unless the sum itself exceeds f32
+//   dlogits = (sigmoid(logits) - x) / rows, the gradient of the mean of -log_prob
 //
 // Grey pixels, 0 < x < 1, are allowed; the value is then no log-likelihood of anything.
-// forward: one workgroup an example. The others: one thread four pixels, x the quad, y the row b.
 
 #import lib/activation.wgsl
 #import lib/matrix.wgsl
-#import lib/reduce.wgsl
-#import lib/step.wgsl
 
 override D: u32;
 override QUADS: u32 = (D + 3u) / 4u;
+override LOG_PROB_STRIDE: u32;
 
-@group(0) @binding(0) var<storage, read> step: Step;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;               // (B, D)
-@group(0) @binding(2) var<storage, read> logits: array<vec4f>;          // (B, D)
-@group(0) @binding(3) var<storage, read_write> log_prob: array<f32>;    // (B)
-@group(0) @binding(4) var<storage, read_write> dlogits: array<vec4f>;   // (B, D)
-@group(0) @binding(5) var<storage, read_write> mean: array<vec4f>;      // (B, D)
+@group(0) @binding(10) var<storage, read> x: array<vec4f>;              // (B, D)
+@group(0) @binding(11) var<storage, read_write> dlogits: array<vec4f>;  // (B, D)
+@group(0) @binding(12) var<storage, read_write> log_prob: array<f32>;   // (B, blocks of D)
 
-@compute @workgroup_size(REDUCE_SIZE)
-fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let b = group.x;
-    var sum = vec4f();
-    if b < step.rows {
-        for (var quad = lane; quad < QUADS; quad += REDUCE_SIZE) {
-            let l = logits[b * QUADS + quad];
-            sum += keep(x[b * QUADS + quad] * l - softplus(l), 4u * quad, D);
-        }
-    }
-    let total = workgroup_sum(dot(sum, vec4f(1.0)), lane);
-    if lane == 0u && b < step.rows {
-        log_prob[b] = total;
-    }
+const ROW_SUMS = true;
+
+fn finish(row: u32, quad: u32, logits: vec4f) -> f32 {
+    let i = row * QUADS + quad;
+    let target_x = x[i];
+    dlogits[i] = keep((sigmoid(logits) - target_x) / f32(step.rows), 4u * quad, D);
+    return dot(keep(target_x * logits - softplus(logits), 4u * quad, D), vec4f(1.0));
 }
 
-@compute @workgroup_size(64)
-fn backward(@builtin(global_invocation_id) id: vec3u) {
-    let quad = id.x;
-    let b = id.y;
-    if quad < QUADS && b < step.rows {
-        let i = b * QUADS + quad;
-        dlogits[i] = keep((sigmoid(logits[i]) - x[i]) / f32(step.rows), 4u * quad, D);
-    }
-}
-
-@compute @workgroup_size(64)
-fn decode_mean(@builtin(global_invocation_id) id: vec3u) {
-    let quad = id.x;
-    let b = id.y;
-    if quad < QUADS && b < step.rows {
-        let i = b * QUADS + quad;
-        mean[i] = keep(sigmoid(logits[i]), 4u * quad, D);
-    }
+fn finish_block(row: u32, block: u32, sum: f32) {
+    log_prob[row * LOG_PROB_STRIDE + block] = sum;
 }

@@ -1,12 +1,15 @@
-// The diagonal normal posterior q(z|x), and the reparameterisation that makes a draw from it differentiable.
+// A draw from the diagonal normal posterior q(z|x), and its KL divergence from the prior.
 //
-//   reparameterise:           z[b, l] = mean[b, l] + exp(logvar[b, l] / 2) * noise[b, l]
-//   reparameterise_backward:  dmean = dz,  dlogvar = dz * noise * exp(logvar / 2) / 2
+//   z[b, l] = mean[b, l] + exp(logvar[b, l] / 2) * noise[b, l]
+//   kl[b, l], the prior's share of latent l, in nats
 //
 // One thread makes four latents, those of one draw of noise: x is the quad of latents, y the row b.
 
+#import lib/matrix.wgsl
+#import lib/normal.wgsl
 #import lib/rng.wgsl
 #import lib/step.wgsl
+#import prior
 
 override L: u32;
 override QUADS: u32 = (L + 3u) / 4u;
@@ -15,35 +18,22 @@ override STRIDE: u32 = (2u * L + 3u) / 4u * 4u;
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> posterior: array<f32>;         // (B, 2L): mean, then logvar
 @group(0) @binding(2) var<storage, read_write> z: array<vec4f>;         // (B, L)
-@group(0) @binding(3) var<storage, read> dz: array<vec4f>;              // (B, L)
-@group(0) @binding(4) var<storage, read_write> dposterior: array<f32>;  // (B, 2L)
+@group(0) @binding(3) var<storage, read_write> kl: array<vec4f>;        // (B, L)
 
 @compute @workgroup_size(8, 8)
-fn reparameterise(@builtin(global_invocation_id) id: vec3u) {
+fn draw(@builtin(global_invocation_id) id: vec3u) {
     let quad = id.x;
     let b = id.y;
     if quad < QUADS && b < step.rows {
-        let noise = normal_noise(step.key, quad, step.first + b, step.t);
-        var draw = vec4f();
+        var mean = vec4f();
+        var logvar = vec4f();
         for (var i = 0u; i < min(4u, L - 4u * quad); i++) {
             let at = b * STRIDE + 4u * quad + i;
-            draw[i] = posterior[at] + exp(0.5 * posterior[at + L]) * noise[i];
+            mean[i] = posterior[at];
+            logvar[i] = posterior[at + L];
         }
-        z[b * QUADS + quad] = draw;
-    }
-}
-
-@compute @workgroup_size(8, 8)
-fn reparameterise_backward(@builtin(global_invocation_id) id: vec3u) {
-    let quad = id.x;
-    let b = id.y;
-    if quad < QUADS && b < step.rows {
         let noise = normal_noise(step.key, quad, step.first + b, step.t);
-        let gradient = dz[b * QUADS + quad];
-        for (var i = 0u; i < min(4u, L - 4u * quad); i++) {
-            let at = b * STRIDE + 4u * quad + i;
-            dposterior[at] = gradient[i];
-            dposterior[at + L] = gradient[i] * noise[i] * 0.5 * exp(0.5 * posterior[at + L]);
-        }
+        z[b * QUADS + quad] = keep(reparameterise(mean, logvar, noise), 4u * quad, L);
+        kl[b * QUADS + quad] = keep(kl_term(mean, logvar), 4u * quad, L);
     }
 }

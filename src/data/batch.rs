@@ -2,9 +2,9 @@
 
 use super::Images;
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Tensor, source};
+use crate::gpu::{Dispatch, Gpu, Source, Tensor, source};
 
-const SOURCE: (&str, &str) = source!("data/batch.wgsl");
+const SOURCE: Source = source!("data/batch.wgsl");
 
 /// Images uploaded once, as bytes.
 pub struct DeviceImages {
@@ -55,7 +55,7 @@ impl DeviceImages {
                 found: format!("({}, {})", x.rows(), x.columns()),
             });
         }
-        let kernel = gpu.kernel(SOURCE, "gather", &[("D", self.dimensions as f64)])?;
+        let kernel = gpu.kernel(&SOURCE, "gather", &[("D", self.dimensions as f64)])?;
         let tensors = [("step", step), ("images", &self.words), ("order", order), ("x", x)];
         Dispatch::new(gpu, &kernel, &tensors, [self.dimensions.div_ceil(4), x.rows(), 1])
     }

@@ -28,7 +28,9 @@ pub struct AdapterRequest {
 #[serde(rename_all = "lowercase")]
 pub enum KernelFamily {
     /// Tiles of 8 x 8 in a thread's registers: for any adapter.
-    Plain,
+    Tiles,
+    /// Tiles of 4 x 4 whose sums are cut into slices: for few rows on a wide GPU.
+    Slices,
     /// Tiles of 32 x 32 over the SIMD lanes of a CPU thread: for software adapters with subgroups of 8.
     Lanes,
 }
@@ -114,7 +116,7 @@ pub(super) fn kernel_family(adapter: &wgpu::Adapter, request: &AdapterRequest) -
         }),
         Some(family) => Ok(family),
         None if able && info.device_type == wgpu::DeviceType::Cpu => Ok(KernelFamily::Lanes),
-        None => Ok(KernelFamily::Plain),
+        None => Ok(KernelFamily::Tiles),
     }
 }
 

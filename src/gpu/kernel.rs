@@ -15,8 +15,8 @@ pub struct Kernel {
     pub(super) workgroup_size: [u32; 3],
 }
 
-/// What makes a kernel unlike any other: its file, its entry point and its overrides' names and bits.
-pub(super) type Key = (&'static str, String, Vec<(String, u64)>);
+/// What makes a kernel unlike any other: its files, its entry point and its overrides' names and bits.
+pub(super) type Key = (String, String, Vec<(String, u64)>);
 
 impl Gpu {
     /// Parses a shader, or returns it if it was parsed before.
@@ -24,13 +24,14 @@ impl Gpu {
     /// # Errors
     ///
     /// [`Error::Shader`] if it does not compile.
-    pub fn shader(&self, source: Source) -> Result<Arc<Shader>, Error> {
+    pub fn shader(&self, source: &Source) -> Result<Arc<Shader>, Error> {
+        let label = source.label();
         let mut shaders = lock(&self.inner.shaders);
-        if let Some(shader) = shaders.get(source.0) {
+        if let Some(shader) = shaders.get(&label) {
             return Ok(Arc::clone(shader));
         }
         let shader = Arc::new(Shader::parse(source)?);
-        shaders.insert(source.0, Arc::clone(&shader));
+        shaders.insert(label, Arc::clone(&shader));
         Ok(shader)
     }
 
@@ -39,9 +40,9 @@ impl Gpu {
     /// # Errors
     ///
     /// [`Error::Shader`] if the shader does not compile, has no such entry point, or the overrides do not fit it.
-    pub fn kernel(&self, source: Source, entry: &str, overrides: &[(&str, f64)]) -> Result<Arc<Kernel>, Error> {
+    pub fn kernel(&self, source: &Source, entry: &str, overrides: &[(&str, f64)]) -> Result<Arc<Kernel>, Error> {
         let values = overrides.iter().map(|(name, value)| ((*name).to_owned(), value.to_bits())).collect();
-        let key: Key = (source.0, entry.to_owned(), values);
+        let key: Key = (source.label(), entry.to_owned(), values);
         if let Some(kernel) = lock(&self.inner.kernels).get(&key) {
             return Ok(Arc::clone(kernel));
         }
@@ -53,12 +54,12 @@ impl Gpu {
     fn build_kernel(&self, shader: &Shader, entry: &str, overrides: &[(&str, f64)]) -> Result<Kernel, Error> {
         shader.check_overrides(overrides)?;
         let (bindings, workgroup_size) = shader.reflect(entry)?;
-        let label = format!("{}:{entry}", shader.path);
+        let label = format!("{}:{entry}", shader.label);
         let device = &self.inner.device;
         let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
 
         let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(shader.path),
+            label: Some(&shader.label),
             source: wgpu::ShaderSource::Wgsl(shader.text.as_str().into()),
         };
         let module = if self.inner.checks {

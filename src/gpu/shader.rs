@@ -1,4 +1,4 @@
-//! Shader text: expands `#import`, parses, and finds what a kernel binds.
+//! Shader text: expands `#import`, fills slots, parses, and finds what a kernel binds.
 
 use std::collections::HashMap;
 
@@ -9,18 +9,76 @@ use crate::Error;
 /// Names a WGSL file under `shaders/` and embeds its text: `source!("nn/dense.wgsl")`.
 macro_rules! source {
     ($path:literal) => {
-        ($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)))
+        $crate::gpu::Source::new($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)))
     };
 }
 pub(crate) use source;
 
-/// A WGSL file's path under `shaders/` and its text, from `source!`.
-pub type Source = (&'static str, &'static str);
+/// A WGSL file's path under `shaders/` and its text, and what fills its slots.
+///
+/// `#import lib/name.wgsl` imports a header. `#import name` is a slot: whoever makes a kernel of the file says which other
+/// file stands there, and so fuses the two into one kernel.
+#[derive(Clone, Debug)]
+pub struct Source {
+    path: &'static str,
+    text: &'static str,
+    parts: Vec<(&'static str, Source)>,
+}
+
+impl Source {
+    /// A file with its slots empty.
+    pub const fn new(path: &'static str, text: &'static str) -> Source {
+        Source { path, text, parts: Vec::new() }
+    }
+
+    /// The same with a slot filled.
+    #[must_use]
+    pub fn with(mut self, slot: &'static str, part: Source) -> Source {
+        self.parts.push((slot, part));
+        self
+    }
+
+    /// The file's path under `shaders/`.
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// Names the file and all that fills its slots.
+    pub(super) fn label(&self) -> String {
+        let parts = self.parts.iter().map(|(_, part)| format!(" + {}", part.label()));
+        [self.path.to_owned()].into_iter().chain(parts).collect()
+    }
+
+    /// The text with every import replaced by what it names, a header only the first time.
+    fn expand_into(&self, seen: &mut Vec<&'static str>, text: &mut String) -> Result<(), String> {
+        for line in self.text.lines() {
+            let Some(name) = line.strip_prefix("#import ") else {
+                text.push_str(line);
+                text.push('\n');
+                continue;
+            };
+            // A comment may follow the name.
+            let name = name.split_whitespace().next().unwrap_or_default();
+            if let Some((_, part)) = self.parts.iter().find(|(slot, _)| *slot == name) {
+                part.expand_into(seen, text)?;
+                continue;
+            }
+            let header = HEADERS.iter().find(|header| header.path == name);
+            let header = header.ok_or_else(|| format!("nothing to import for `{name}` in {}", self.path))?;
+            if !seen.contains(&header.path) {
+                seen.push(header.path);
+                header.expand_into(seen, text)?;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// The headers that shaders may import.
-const HEADERS: [Source; 5] = [
+static HEADERS: [Source; 6] = [
     source!("lib/activation.wgsl"),
     source!("lib/matrix.wgsl"),
+    source!("lib/normal.wgsl"),
     source!("lib/reduce.wgsl"),
     source!("lib/rng.wgsl"),
     source!("lib/step.wgsl"),
@@ -47,7 +105,8 @@ pub(super) enum Access {
 
 /// A parsed and validated WGSL file.
 pub struct Shader {
-    pub(super) path: &'static str,
+    /// The file and what fills its slots.
+    pub(super) label: String,
     pub(super) text: String,
     module: naga::Module,
     info: naga::valid::ModuleInfo,
@@ -59,9 +118,12 @@ impl Shader {
     /// # Errors
     ///
     /// [`Error::Shader`] with the compiler's message, or the import that does not exist.
-    pub fn parse((path, source): Source) -> Result<Shader, Error> {
-        let fault = |reason: String| Error::Shader { shader: path.to_owned(), reason };
-        let text = expand(source).map_err(fault)?;
+    pub fn parse(source: &Source) -> Result<Shader, Error> {
+        let label = source.label();
+        let fault = |reason: String| Error::Shader { shader: label.clone(), reason };
+        let mut text = String::new();
+        source.expand_into(&mut Vec::new(), &mut text).map_err(fault)?;
+        let path = source.path;
         let module =
             naga::front::wgsl::parse_str(&text).map_err(|error| fault(error.emit_to_string_with_path(&text, path)))?;
         let mut validator =
@@ -70,7 +132,7 @@ impl Shader {
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all());
         let info = validator.validate(&module).map_err(|error| fault(error.emit_to_string_with_path(&text, path)))?;
-        Ok(Shader { path, text, module, info })
+        Ok(Shader { label, text, module, info })
     }
 
     /// The whole text, imports expanded.
@@ -93,7 +155,7 @@ impl Shader {
         let found = constants.find(|constant| constant.name.as_deref() == Some(name));
         match found.map(|constant| &self.module.global_expressions[constant.init]) {
             Some(naga::Expression::Literal(naga::Literal::U32(value))) => Ok(*value),
-            _ => Err(Error::Shader { shader: self.path.to_owned(), reason: format!("no u32 constant `{name}`") }),
+            _ => Err(Error::Shader { shader: self.label.clone(), reason: format!("no u32 constant `{name}`") }),
         }
     }
 
@@ -101,7 +163,7 @@ impl Shader {
     pub(super) fn reflect(&self, entry: &str) -> Result<(Vec<Binding>, [u32; 3]), Error> {
         let position = self.module.entry_points.iter().position(|candidate| candidate.name == entry);
         let Some(position) = position else {
-            return Err(Error::Shader { shader: self.path.to_owned(), reason: format!("no entry point `{entry}`") });
+            return Err(Error::Shader { shader: self.label.clone(), reason: format!("no entry point `{entry}`") });
         };
         let uses = self.info.get_entry_point(position);
         let mut bindings = Vec::new();
@@ -125,7 +187,7 @@ impl Shader {
     ///
     /// wgpu lets a fraction for a `u32` pass in silence.
     pub(super) fn check_overrides(&self, given: &[(&str, f64)]) -> Result<(), Error> {
-        let fault = |reason: String| Err(Error::Shader { shader: self.path.to_owned(), reason });
+        let fault = |reason: String| Err(Error::Shader { shader: self.label.clone(), reason });
         let mut declared = HashMap::new();
         for (_, declaration) in self.module.overrides.iter() {
             let name = declaration.name.clone().unwrap_or_default();
@@ -145,29 +207,4 @@ impl Shader {
         }
         Ok(())
     }
-}
-
-/// Replaces each `#import lib/name.wgsl` line by the header's text, the first time it is met.
-fn expand(source: &str) -> Result<String, String> {
-    let mut seen = Vec::new();
-    let mut text = String::new();
-    expand_into(source, &mut seen, &mut text)?;
-    Ok(text)
-}
-
-fn expand_into(source: &str, seen: &mut Vec<&'static str>, text: &mut String) -> Result<(), String> {
-    for line in source.lines() {
-        let Some(path) = line.strip_prefix("#import ") else {
-            text.push_str(line);
-            text.push('\n');
-            continue;
-        };
-        let header = HEADERS.iter().find(|(name, _)| *name == path.trim());
-        let (name, header) = header.ok_or_else(|| format!("no header `{}` to import", path.trim()))?;
-        if !seen.contains(name) {
-            seen.push(name);
-            expand_into(header, seen, text)?;
-        }
-    }
-    Ok(())
 }

@@ -1,68 +1,30 @@
-//! The Bernoulli likelihood, from logits. The twin of `shaders/likelihood/bernoulli.wgsl`.
+//! The Bernoulli likelihood, from logits. The twin of `shaders/likelihood/bernoulli.wgsl` and of the file below it.
 
-use std::sync::Arc;
+use super::log_prob_stride;
+use crate::gpu::{Source, Tensor, source};
+use crate::nn::Epilogue;
 
-use super::check;
-use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Kernel, Tensor, source};
+const LOG_PROB: Source = source!("likelihood/bernoulli.wgsl");
+const MEAN: Source = source!("likelihood/bernoulli/mean.wgsl");
 
-const SOURCE: (&str, &str) = source!("likelihood/bernoulli.wgsl");
-
-/// Records the log probability of each example: never NaN for finite logits, and finite unless the sum exceeds f32.
+/// The log probability and its gradient, of the product that makes the logits: never NaN for finite logits, and finite
+/// unless the sum exceeds f32.
 ///
-/// `log_prob[b] = sum_d (x * logits - softplus(logits))`, in nats.
+/// `log_prob[b] = sum_d (x * logits - softplus(logits))`, in nats, and
+/// `dlogits = (sigmoid(logits) - x) / rows`, the gradient of the mean of `-log_prob` over the batch.
 ///
 /// # Shapes
 ///
-/// - `x`, `logits`: `(B, D)`; `x` in `[0, 1]`
-/// - `log_prob`: `(B)`
-///
-/// # Errors
-///
-/// [`Error::Shape`] if the tensors have other shapes.
-pub fn log_prob(gpu: &Gpu, step: &Tensor, x: &Tensor, logits: &Tensor, log_prob: &Tensor) -> Result<Dispatch, Error> {
-    check("Bernoulli log_prob", [x, logits], Some(log_prob))?;
-    let tensors = [("step", step), ("x", x), ("logits", logits), ("log_prob", log_prob)];
-    // One workgroup an example, however wide it is.
-    let kernel = kernel(gpu, "forward", x.columns())?;
-    Dispatch::new(gpu, &kernel, &tensors, [x.rows() * kernel.workgroup_size()[0], 1, 1])
+/// - `x`, `dlogits`: `(B, D)`; `x` in `[0, 1]`
+/// - `log_prob`: `(B, blocks of D)`, each block's share of the sum
+pub fn log_prob(x: &Tensor, dlogits: &Tensor, log_prob: &Tensor) -> Epilogue {
+    let overrides = [("D", x.columns() as f64), ("LOG_PROB_STRIDE", log_prob_stride(log_prob))];
+    let tensors = [("x", x), ("dlogits", dlogits), ("log_prob", log_prob)];
+    Epilogue::new(LOG_PROB, [x.rows(), x.columns()], &overrides, &tensors)
 }
 
-/// Records the gradient of the mean of `-log_prob` over the batch.
-///
-/// `dlogits = (sigmoid(logits) - x) / rows`
-///
-/// # Shapes
-///
-/// - `x`, `logits`, `dlogits`: `(B, D)`
-///
-/// # Errors
-///
-/// [`Error::Shape`] if the shapes differ.
-pub fn backward(gpu: &Gpu, step: &Tensor, x: &Tensor, logits: &Tensor, dlogits: &Tensor) -> Result<Dispatch, Error> {
-    check("Bernoulli backward", [x, logits], None)?;
-    check("Bernoulli backward", [x, dlogits], None)?;
-    let tensors = [("step", step), ("x", x), ("logits", logits), ("dlogits", dlogits)];
-    let threads = [x.columns().div_ceil(4), x.rows(), 1];
-    Dispatch::new(gpu, &kernel(gpu, "backward", x.columns())?, &tensors, threads)
-}
-
-/// Records the mean, `sigmoid(logits)`.
-///
-/// # Shapes
-///
-/// - `logits`, `mean`: `(B, D)`
-///
-/// # Errors
-///
-/// [`Error::Shape`] if the shapes differ.
-pub fn mean(gpu: &Gpu, step: &Tensor, logits: &Tensor, mean: &Tensor) -> Result<Dispatch, Error> {
-    check("Bernoulli mean", [logits, mean], None)?;
-    let tensors = [("step", step), ("logits", logits), ("mean", mean)];
-    let threads = [logits.columns().div_ceil(4), logits.rows(), 1];
-    Dispatch::new(gpu, &kernel(gpu, "decode_mean", logits.columns())?, &tensors, threads)
-}
-
-fn kernel(gpu: &Gpu, entry: &str, dimensions: usize) -> Result<Arc<Kernel>, Error> {
-    gpu.kernel(SOURCE, entry, &[("D", dimensions as f64)])
+/// The mean, `sigmoid(logits)`, `(B, D)`.
+pub fn mean(mean: &Tensor) -> Epilogue {
+    let overrides = [("D", mean.columns() as f64)];
+    Epilogue::new(MEAN, [mean.rows(), mean.columns()], &overrides, &[("mean", mean)])
 }

@@ -1,86 +1,38 @@
-//! The Gaussian likelihood with one variance, learned or fixed. The twin of `shaders/likelihood/gaussian.wgsl`.
+//! The Gaussian likelihood with one variance, learned or fixed. The twin of `shaders/likelihood/gaussian.wgsl` and of the
+//! file below it.
 
-use std::sync::Arc;
-
-use super::check;
+use super::log_prob_stride;
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Kernel, Tensor, source};
+use crate::gpu::{Dispatch, Gpu, Source, Tensor, source};
+use crate::nn::Epilogue;
 
-const SOURCE: (&str, &str) = source!("likelihood/gaussian.wgsl");
+const LOG_PROB: Source = source!("likelihood/gaussian.wgsl");
+const LOGVAR: Source = source!("likelihood/gaussian/logvar.wgsl");
 
-/// Records the log density of each example, constants included.
+/// The log density, constants included, and its gradient, of the product that makes the mean.
 ///
-/// `log_prob[b] = -1/2 * sum_d (log(2 pi) + logvar + (x - mean)^2 * exp(-logvar))`, in nats.
+/// `log_prob[b] = -1/2 * sum_d (log(2 pi) + logvar + (x - mean)^2 * exp(-logvar))`, in nats, and
+/// `dmean = (mean - x) * exp(-logvar) / rows`, the gradient of the mean of `-log_prob` over the batch.
 ///
 /// # Shapes
 ///
-/// - `x`, `mean`: `(B, D)`
+/// - `x`, `dmean`: `(B, D)`
 /// - `logvar`: `(1)`
-/// - `squared_error`: `(B)`, kept for [`backward_logvar`]
-/// - `log_prob`: `(B)`
-///
-/// # Errors
-///
-/// [`Error::Shape`] if the tensors have other shapes.
-pub fn log_prob(
-    gpu: &Gpu,
-    step: &Tensor,
-    x: &Tensor,
-    mean: &Tensor,
-    logvar: &Tensor,
-    squared_error: &Tensor,
-    log_prob: &Tensor,
-) -> Result<Dispatch, Error> {
-    check("Gaussian log_prob", [x, mean], Some(log_prob))?;
-    check("Gaussian log_prob", [x, mean], Some(squared_error))?;
-    let tensors = [
-        ("step", step),
-        ("x", x),
-        ("mean", mean),
-        ("logvar", logvar),
-        ("squared_error", squared_error),
-        ("log_prob", log_prob),
-    ];
-    // One workgroup an example, however wide it is.
-    let kernel = kernel(gpu, "forward", x.columns())?;
-    Dispatch::new(gpu, &kernel, &tensors, [x.rows() * kernel.workgroup_size()[0], 1, 1])
-}
-
-/// Records the gradient of the mean of `-log_prob` over the batch, with respect to the mean.
-///
-/// `dmean = (mean - x) * exp(-logvar) / rows`
-///
-/// # Shapes
-///
-/// - `x`, `mean`, `dmean`: `(B, D)`
-/// - `logvar`: `(1)`
-///
-/// # Errors
-///
-/// [`Error::Shape`] if the tensors have other shapes.
-pub fn backward(
-    gpu: &Gpu,
-    step: &Tensor,
-    x: &Tensor,
-    mean: &Tensor,
-    logvar: &Tensor,
-    dmean: &Tensor,
-) -> Result<Dispatch, Error> {
-    check("Gaussian backward", [x, mean], None)?;
-    check("Gaussian backward", [x, dmean], None)?;
-    let tensors = [("step", step), ("x", x), ("mean", mean), ("logvar", logvar), ("dmean", dmean)];
-    let threads = [x.columns().div_ceil(4), x.rows(), 1];
-    Dispatch::new(gpu, &kernel(gpu, "backward", x.columns())?, &tensors, threads)
+/// - `log_prob`: `(B, blocks of D)`, each block's share of the sum
+pub fn log_prob(x: &Tensor, logvar: &Tensor, dmean: &Tensor, log_prob: &Tensor) -> Epilogue {
+    let overrides = [("D", x.columns() as f64), ("LOG_PROB_STRIDE", log_prob_stride(log_prob))];
+    let tensors = [("x", x), ("logvar", logvar), ("dmean", dmean), ("log_prob", log_prob)];
+    Epilogue::new(LOG_PROB, [x.rows(), x.columns()], &overrides, &tensors)
 }
 
 /// Records the gradient of the mean of `-log_prob` over the batch, with respect to the log variance.
 ///
-/// `dlogvar = 1/2 * sum_b (D - squared_error[b] * exp(-logvar)) / rows`
+/// `dlogvar = 1/2 * sum_b (D - sum_d (x - mean)^2 * exp(-logvar)) / rows`, from the log density itself.
 ///
 /// # Shapes
 ///
 /// - `logvar`, `dlogvar`: `(1)`
-/// - `squared_error`: `(B)`, from [`log_prob`]
+/// - `log_prob`: `(B, blocks of D)`, of `dimensions` in all
 ///
 /// # Errors
 ///
@@ -90,29 +42,10 @@ pub fn backward_logvar(
     step: &Tensor,
     dimensions: usize,
     logvar: &Tensor,
-    squared_error: &Tensor,
+    log_prob: &Tensor,
     dlogvar: &Tensor,
 ) -> Result<Dispatch, Error> {
-    let tensors = [("step", step), ("logvar", logvar), ("squared_error", squared_error), ("dlogvar", dlogvar)];
-    Dispatch::new(gpu, &kernel(gpu, "backward_logvar", dimensions)?, &tensors, [1, 1, 1])
-}
-
-/// Records the mean of the likelihood, which is what the decoder puts out.
-///
-/// # Shapes
-///
-/// - `output`, `mean`: `(B, D)`
-///
-/// # Errors
-///
-/// [`Error::Shape`] if the shapes differ.
-pub fn mean(gpu: &Gpu, step: &Tensor, output: &Tensor, mean: &Tensor) -> Result<Dispatch, Error> {
-    check("Gaussian mean", [output, mean], None)?;
-    let tensors = [("step", step), ("mean", output), ("decoded", mean)];
-    let threads = [output.columns().div_ceil(4), output.rows(), 1];
-    Dispatch::new(gpu, &kernel(gpu, "decode_mean", output.columns())?, &tensors, threads)
-}
-
-fn kernel(gpu: &Gpu, entry: &str, dimensions: usize) -> Result<Arc<Kernel>, Error> {
-    gpu.kernel(SOURCE, entry, &[("D", dimensions as f64)])
+    let overrides = [("D", dimensions as f64), ("LOG_PROB_QUADS", log_prob_stride(log_prob) / 4.0)];
+    let tensors = [("step", step), ("logvar", logvar), ("log_prob", log_prob), ("dlogvar", dlogvar)];
+    Dispatch::new(gpu, &gpu.kernel(&LOGVAR, "backward", &overrides)?, &tensors, [1, 1, 1])
 }

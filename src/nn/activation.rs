@@ -1,12 +1,14 @@
-//! Activations and their derivatives. The twin of `shaders/nn/activation.wgsl`.
+//! Activations and their derivatives, as epilogues. The twin of `shaders/nn/activation.wgsl` and of the file below it.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::Epilogue;
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Tensor, source};
+use crate::gpu::{Gpu, Source, Tensor, source};
 
-const SOURCE: (&str, &str) = source!("nn/activation.wgsl");
+const FORWARD: Source = source!("nn/activation.wgsl");
+const BACKWARD: Source = source!("nn/activation/backward.wgsl");
 
 /// The nonlinearity after each hidden layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -32,56 +34,39 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Records the activation of each element.
+    /// The epilogue of a layer's product that applies the activation, and keeps its derivative for the backward pass.
     ///
-    /// `output = activation(pre)`
+    /// `output = activation(value)`, `slope = activation'(value)`
     ///
     /// # Shapes
     ///
-    /// - `pre`, `output`: `(B, H)`
+    /// - `output`, `slope`: `(B, H)`
     ///
     /// # Errors
     ///
     /// [`Error::Shape`] if the shapes differ.
-    pub fn forward(self, gpu: &Gpu, step: &Tensor, pre: &Tensor, output: &Tensor) -> Result<Dispatch, Error> {
-        self.dispatch(gpu, "forward", step, pre, ("output", output))
+    pub fn forward(self, gpu: &Gpu, output: &Tensor, slope: &Tensor) -> Result<Epilogue, Error> {
+        let shape = same_shape(output, slope)?;
+        let code = gpu.shader(&source!("lib/activation.wgsl"))?.constant(self.wgsl_name())?;
+        let overrides = [("ACTIVATION", f64::from(code)), ("COLUMNS", output.columns() as f64)];
+        Ok(Epilogue::new(FORWARD, shape, &overrides, &[("output", output), ("slope", slope)]))
     }
 
-    /// Records the gradient through the activation, in place.
+    /// The epilogue of a gradient's product that takes it on through the activation of the layer below.
     ///
-    /// `gradient *= activation'(pre)`
+    /// `gradient = value * slope`
     ///
     /// # Shapes
     ///
-    /// - `pre`, `gradient`: `(B, H)`
+    /// - `slope`, `gradient`: `(B, H)`
     ///
     /// # Errors
     ///
     /// [`Error::Shape`] if the shapes differ.
-    pub fn backward(self, gpu: &Gpu, step: &Tensor, pre: &Tensor, gradient: &Tensor) -> Result<Dispatch, Error> {
-        self.dispatch(gpu, "backward", step, pre, ("gradient", gradient))
-    }
-
-    fn dispatch(
-        self,
-        gpu: &Gpu,
-        entry: &str,
-        step: &Tensor,
-        pre: &Tensor,
-        (name, written): (&str, &Tensor),
-    ) -> Result<Dispatch, Error> {
-        if (pre.rows(), pre.columns()) != (written.rows(), written.columns()) {
-            return Err(Error::Shape {
-                operation: "activation",
-                expected: format!("({}, {})", pre.rows(), pre.columns()),
-                found: format!("({}, {})", written.rows(), written.columns()),
-            });
-        }
-        let code = gpu.shader(SOURCE)?.constant(self.wgsl_name())?;
-        let overrides = [("ACTIVATION", f64::from(code)), ("COLUMNS", pre.columns() as f64)];
-        let kernel = gpu.kernel(SOURCE, entry, &overrides)?;
-        let tensors = [("step", step), ("pre", pre), (name, written)];
-        Dispatch::new(gpu, &kernel, &tensors, [pre.columns().div_ceil(4), pre.rows(), 1])
+    pub fn backward(slope: &Tensor, gradient: &Tensor) -> Result<Epilogue, Error> {
+        let shape = same_shape(slope, gradient)?;
+        let overrides = [("COLUMNS", slope.columns() as f64)];
+        Ok(Epilogue::new(BACKWARD, shape, &overrides, &[("slope", slope), ("gradient", gradient)]))
     }
 
     /// The name of the constant that stands for it in `shaders/lib/activation.wgsl`.
@@ -97,4 +82,13 @@ impl Activation {
             Activation::Softplus => "SOFTPLUS",
         }
     }
+}
+
+fn same_shape(first: &Tensor, second: &Tensor) -> Result<[usize; 2], Error> {
+    let [expected, found] = [first, second].map(|tensor| [tensor.rows(), tensor.columns()]);
+    if expected == found {
+        return Ok(expected);
+    }
+    let [expected, found] = [expected, found].map(|[rows, columns]| format!("({rows}, {columns})"));
+    Err(Error::Shape { operation: "activation", expected, found })
 }

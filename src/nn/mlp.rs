@@ -1,6 +1,6 @@
 //! Multi-layer perceptrons: dense layers with an activation between them, the last one linear.
 
-use super::{Activation, Dense, ParameterSpec};
+use super::{Activation, Dense, Epilogue, ParameterSpec};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
 
@@ -12,10 +12,10 @@ pub struct Mlp {
     activation: Activation,
 }
 
-/// A hidden layer's values and gradient for one batch.
+/// A hidden layer's values for one batch, the activation's derivative, and the gradient before the activation.
 struct Hidden {
-    pre: Tensor,
     output: Tensor,
+    slope: Tensor,
     gradient: Tensor,
 }
 
@@ -23,10 +23,6 @@ struct Hidden {
 pub struct MlpActivations {
     input: Tensor,
     hidden: Vec<Hidden>,
-    /// What the last layer puts out, `(B, outputs)`.
-    pub output: Tensor,
-    /// The gradient with respect to it, `(B, outputs)`.
-    pub doutput: Tensor,
 }
 
 impl Mlp {
@@ -61,26 +57,15 @@ impl Mlp {
     ///
     /// As [`Tensor::zeros`].
     pub fn activations(&self, gpu: &Gpu, input: &Tensor) -> Result<MlpActivations, Error> {
-        let batch = input.rows();
         let mut hidden = Vec::new();
         for layer in &self.hidden {
-            let width = layer.outputs();
-            hidden.push(Hidden {
-                pre: Tensor::zeros(gpu, batch, width)?,
-                output: Tensor::zeros(gpu, batch, width)?,
-                gradient: Tensor::zeros(gpu, batch, width)?,
-            });
+            let [output, slope, gradient] = [(); 3].map(|()| Tensor::zeros(gpu, input.rows(), layer.outputs()));
+            hidden.push(Hidden { output: output?, slope: slope?, gradient: gradient? });
         }
-        let outputs = self.output.outputs();
-        Ok(MlpActivations {
-            input: input.clone(),
-            hidden,
-            output: Tensor::zeros(gpu, batch, outputs)?,
-            doutput: Tensor::zeros(gpu, batch, outputs)?,
-        })
+        Ok(MlpActivations { input: input.clone(), hidden })
     }
 
-    /// Records all layers, from the input to `values.output`.
+    /// Records all layers; what becomes of the last one's output is up to `output`.
     ///
     /// # Errors
     ///
@@ -91,23 +76,24 @@ impl Mlp {
         step: &Tensor,
         parameters: &Arena,
         values: &MlpActivations,
+        output: &Epilogue,
     ) -> Result<Vec<Dispatch>, Error> {
         let mut dispatches = Vec::new();
         let mut input = &values.input;
         for (layer, hidden) in self.hidden.iter().zip(&values.hidden) {
-            dispatches.push(layer.forward(gpu, step, parameters, input, &hidden.pre)?);
-            dispatches.push(self.activation.forward(gpu, step, &hidden.pre, &hidden.output)?);
+            let activated = self.activation.forward(gpu, &hidden.output, &hidden.slope)?;
+            dispatches.push(layer.forward(gpu, step, parameters, input, &activated)?);
             input = &hidden.output;
         }
-        dispatches.push(self.output.forward(gpu, step, parameters, input, &values.output)?);
+        dispatches.push(self.output.forward(gpu, step, parameters, input, output)?);
         Ok(dispatches)
     }
 
-    /// Records the gradients of all parameters from `values.doutput`, and that of the input if `dinput` is given.
+    /// Records the gradients of all parameters from `doutput`, `(B, outputs)`, and hands that of the input to `dinput`.
     ///
     /// # Errors
     ///
-    /// As [`Dense::backward_input`] and [`Dense::backward_weight`].
+    /// As [`Dense::backward`].
     pub fn backward(
         &self,
         gpu: &Gpu,
@@ -115,22 +101,19 @@ impl Mlp {
         parameters: &Arena,
         gradients: &Arena,
         values: &MlpActivations,
-        dinput: Option<&Tensor>,
+        doutput: &Tensor,
+        dinput: Option<&Epilogue>,
     ) -> Result<Vec<Dispatch>, Error> {
         let mut dispatches = Vec::new();
         let mut layer = &self.output;
-        let mut doutput = &values.doutput;
-        for (below, hidden) in self.hidden.iter().zip(&values.hidden).rev() {
-            dispatches.push(layer.backward_weight(gpu, step, gradients, &hidden.output, doutput)?);
-            dispatches.push(layer.backward_input(gpu, step, parameters, doutput, &hidden.gradient)?);
-            dispatches.push(self.activation.backward(gpu, step, &hidden.pre, &hidden.gradient)?);
+        let mut doutput = doutput;
+        for (below, Hidden { output, slope, gradient }) in self.hidden.iter().zip(&values.hidden).rev() {
+            let through = Activation::backward(slope, gradient)?;
+            dispatches.push(layer.backward(gpu, step, parameters, gradients, output, doutput, Some(&through))?);
             layer = below;
-            doutput = &hidden.gradient;
+            doutput = gradient;
         }
-        dispatches.push(layer.backward_weight(gpu, step, gradients, &values.input, doutput)?);
-        if let Some(dinput) = dinput {
-            dispatches.push(layer.backward_input(gpu, step, parameters, doutput, dinput)?);
-        }
+        dispatches.push(layer.backward(gpu, step, parameters, gradients, &values.input, doutput, dinput)?);
         Ok(dispatches)
     }
 }

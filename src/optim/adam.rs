@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, Gpu, folded, source};
+use crate::gpu::{Arena, Dispatch, Gpu, Source, folded, source};
 
-const SOURCE: (&str, &str) = source!("optim/adam.wgsl");
+const SOURCE: Source = source!("optim/adam.wgsl");
 
 /// Adam's constants; the learning rate comes from the table of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ impl Adam {
             ("COMPLEMENT2", 1.0 - self.beta2),
             ("EPSILON", self.epsilon),
         ];
-        let kernel = gpu.kernel(SOURCE, "update", &overrides)?;
+        let kernel = gpu.kernel(&SOURCE, "update", &overrides)?;
         let tensors = [
             ("step", step),
             ("gradients", gradients.whole()),

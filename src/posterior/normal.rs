@@ -1,20 +1,23 @@
-//! The diagonal normal posterior and its reparameterisation. The twin of `shaders/posterior/normal.wgsl`.
-
-use std::sync::Arc;
+//! The diagonal normal posterior, its reparameterisation and its KL divergence from a prior. The twin of
+//! `shaders/posterior/normal.wgsl` and of the file below it.
+//!
+//! The prior fills the slot `prior` of both: it says what a latent's KL divergence is, and what its gradients are.
 
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Kernel, Tensor, source};
+use crate::gpu::{Dispatch, Gpu, Source, Tensor, source};
+use crate::nn::Epilogue;
 
-const SOURCE: (&str, &str) = source!("posterior/normal.wgsl");
+const DRAW: Source = source!("posterior/normal.wgsl");
+const BACKWARD: Source = source!("posterior/normal/backward.wgsl");
 
-/// Records a draw from the posterior, with noise keyed by the step.
+/// Records a draw from the posterior, with noise keyed by the step, and the KL divergence from the prior.
 ///
 /// `z = mean + exp(logvar / 2) * noise`
 ///
 /// # Shapes
 ///
 /// - `posterior`: `(B, 2L)`, the mean and then the log variance
-/// - `z`: `(B, L)`
+/// - `z`, `kl`: `(B, L)`; the KL divergence in nats, latent by latent
 ///
 /// # Errors
 ///
@@ -23,41 +26,46 @@ const SOURCE: (&str, &str) = source!("posterior/normal.wgsl");
 /// # Source
 ///
 /// Kingma & Welling 2014, section 2.4.
-pub fn reparameterise(gpu: &Gpu, step: &Tensor, posterior: &Tensor, z: &Tensor) -> Result<Dispatch, Error> {
-    check("reparameterise", posterior, z)?;
-    let kernel = kernel(gpu, "reparameterise", z.columns())?;
-    let tensors = [("step", step), ("posterior", posterior), ("z", z)];
+pub fn draw(
+    gpu: &Gpu,
+    step: &Tensor,
+    prior: Source,
+    posterior: &Tensor,
+    z: &Tensor,
+    kl: &Tensor,
+) -> Result<Dispatch, Error> {
+    check("drawing from the posterior", posterior, z)?;
+    check("drawing from the posterior", posterior, kl)?;
+    let kernel = gpu.kernel(&DRAW.with("prior", prior), "draw", &[("L", z.columns() as f64)])?;
+    let tensors = [("step", step), ("posterior", posterior), ("z", z), ("kl", kl)];
     Dispatch::new(gpu, &kernel, &tensors, [z.columns().div_ceil(4), z.rows(), 1])
 }
 
-/// Records the gradient of [`reparameterise`]; the noise is made again, not stored.
+/// The epilogue of the product that makes `dz`: takes the gradient on to the posterior, and adds that of `kl_weight` times
+/// the mean of the KL divergence over the batch. The noise is made again, not stored.
 ///
-/// `dmean = dz`, `dlogvar = dz * noise * exp(logvar / 2) / 2`
+/// `dmean = dz + w * dkl / dmean`, `dlogvar = dz * noise * exp(logvar / 2) / 2 + w * dkl / dlogvar`,
+/// `w = kl_weight / rows`
 ///
 /// # Shapes
 ///
 /// - `posterior`, `dposterior`: `(B, 2L)`, the mean's part and then the log variance's
-/// - `dz`: `(B, L)`
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the tensors have other shapes.
-pub fn reparameterise_backward(
-    gpu: &Gpu,
-    step: &Tensor,
-    posterior: &Tensor,
-    dz: &Tensor,
-    dposterior: &Tensor,
-) -> Result<Dispatch, Error> {
-    check("reparameterise_backward", posterior, dz)?;
-    check("reparameterise_backward", dposterior, dz)?;
-    let kernel = kernel(gpu, "reparameterise_backward", dz.columns())?;
-    let tensors = [("step", step), ("posterior", posterior), ("dz", dz), ("dposterior", dposterior)];
-    Dispatch::new(gpu, &kernel, &tensors, [dz.columns().div_ceil(4), dz.rows(), 1])
-}
-
-fn kernel(gpu: &Gpu, entry: &str, latents: usize) -> Result<Arc<Kernel>, Error> {
-    gpu.kernel(SOURCE, entry, &[("L", latents as f64)])
+/// [`Error::Shape`] if the shapes differ or the number of columns is odd.
+pub fn backward(prior: Source, posterior: &Tensor, dposterior: &Tensor) -> Result<Epilogue, Error> {
+    let [rows, columns] = [posterior.rows(), posterior.columns()];
+    if (dposterior.rows(), dposterior.columns()) != (rows, columns) || !columns.is_multiple_of(2) {
+        return Err(Error::Shape {
+            operation: "the posterior's gradient",
+            expected: "(B, 2L) twice".to_owned(),
+            found: format!("({rows}, {columns}) and ({}, {})", dposterior.rows(), dposterior.columns()),
+        });
+    }
+    let latents = columns / 2;
+    let tensors = [("posterior", posterior), ("dposterior", dposterior)];
+    Ok(Epilogue::new(BACKWARD.with("prior", prior), [rows, latents], &[("L", latents as f64)], &tensors))
 }
 
 fn check(operation: &'static str, posterior: &Tensor, z: &Tensor) -> Result<(), Error> {

@@ -40,8 +40,8 @@ impl Output {
         Output::new(name, tensor, values, errors, Want::exactly(0.0))
     }
 
-    /// A vector whose first elements are written, one an example, and nothing else.
-    pub fn vector(name: &'static str, tensor: &Tensor, values: &Matrix, errors: &Matrix) -> Output {
+    /// A matrix whose first rows are written word by word, and their padding is not.
+    pub fn unpadded(name: &'static str, tensor: &Tensor, values: &Matrix, errors: &Matrix) -> Output {
         Output::new(name, tensor, values, errors, Want::exactly(f64::from(UNTOUCHED)))
     }
 
@@ -146,25 +146,9 @@ impl<'a> Bench<'a> {
         Ok(Operand { tensor, values })
     }
 
-    /// An input with one element an example.
-    pub fn vector_input(&mut self, value: impl Fn(f32) -> f32) -> Result<Operand, Error> {
-        let Sizes { batch, rows, .. } = self.sizes;
-        let tensor = Tensor::zeros(self.gpu, 1, batch)?;
-        let mut words = vec![f32::NAN; tensor.padded_len()];
-        words[..rows].fill_with(|| value(self.draw()));
-        tensor.write_padded(self.gpu, &words)?;
-        let values = Matrix::vector(words[..rows].iter().map(|word| f64::from(*word)).collect());
-        Ok(Operand { tensor, values })
-    }
-
     /// An output `(B, columns)`, of which no word is right yet.
     pub fn output(&self, columns: usize) -> Result<Tensor, Error> {
         poisoned(self.gpu, Tensor::zeros(self.gpu, self.sizes.batch, columns)?)
-    }
-
-    /// An output with one element an example, of which no word is right yet.
-    pub fn vector_output(&self) -> Result<Tensor, Error> {
-        poisoned(self.gpu, Tensor::zeros(self.gpu, 1, self.sizes.batch)?)
     }
 
     /// Runs a kernel and reports on each of its outputs.

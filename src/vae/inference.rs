@@ -39,7 +39,7 @@ impl Vae {
         program.push(device_images.gather(&self.gpu, &step, &order, &network.x)?);
         program.extend(network.encode(&step)?);
         let mut parameters = PosteriorParameters { mean: Vec::new(), logvar: Vec::new() };
-        self.in_batches(images.count(), [0; 4], &step, &program, network.posterior(), |rows| {
+        self.in_batches(images.count(), [0; 4], &step, &program, &network.posterior, |rows| {
             for row in rows.chunks_exact(2 * latents) {
                 parameters.mean.extend_from_slice(&row[..latents]);
                 parameters.logvar.extend_from_slice(&row[latents..]);

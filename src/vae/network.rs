@@ -3,8 +3,8 @@
 use super::Vae;
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Tensor};
-use crate::likelihood::{LikelihoodState, LikelihoodTensors};
-use crate::nn::{Mlp, MlpActivations};
+use crate::likelihood::{Likelihood, LikelihoodState};
+use crate::nn::{Epilogue, Mlp, MlpActivations};
 use crate::posterior::normal;
 use crate::prior::standard_normal;
 
@@ -18,12 +18,16 @@ pub struct Network {
     likelihood: LikelihoodState,
     /// The data, `(B, D)`.
     pub x: Tensor,
+    /// What the encoder puts out, `(B, 2L)`: the posterior's mean, then its log variance.
+    pub posterior: Tensor,
+    dposterior: Tensor,
     /// The latents, `(B, L)`.
     pub z: Tensor,
-    dz: Tensor,
-    /// The log probability of each example, `(B)`, in nats.
+    /// The gradient with respect to what the decoder puts out, `(B, D)`; that itself is never stored.
+    doutput: Tensor,
+    /// The log probability of each example, `(B, blocks of D)`, in nats: each block's share of the sum.
     pub log_prob: Tensor,
-    /// The KL divergence of each example, `(B)`, in nats.
+    /// The KL divergence of each example, `(B, L)`, in nats: each latent's share of the sum.
     pub kl: Tensor,
 }
 
@@ -36,26 +40,24 @@ impl Network {
     pub fn new(vae: &Vae, batch: usize) -> Result<Network, Error> {
         let Vae { gpu, model, parameters, .. } = vae;
         let (encoder, decoder) = (model.encoder(), model.decoder());
-        let x = Tensor::zeros(gpu, batch, model.dimensions())?;
-        let z = Tensor::zeros(gpu, batch, model.config.latents)?;
+        let (dimensions, latents) = (model.dimensions(), model.config.latents);
+        let x = Tensor::zeros(gpu, batch, dimensions)?;
+        let z = Tensor::zeros(gpu, batch, latents)?;
         Ok(Network {
             encoder_values: encoder.activations(gpu, &x)?,
             decoder_values: decoder.activations(gpu, &z)?,
-            likelihood: model.config.likelihood.state(gpu, parameters, batch, model.config.variance)?,
+            likelihood: model.config.likelihood.state(gpu, parameters, model.config.variance)?,
             vae: vae.clone(),
             encoder,
             decoder,
             x,
-            dz: Tensor::zeros(gpu, batch, model.config.latents)?,
+            posterior: Tensor::zeros(gpu, batch, 2 * latents)?,
+            dposterior: Tensor::zeros(gpu, batch, 2 * latents)?,
             z,
-            log_prob: Tensor::zeros(gpu, 1, batch)?,
-            kl: Tensor::zeros(gpu, 1, batch)?,
+            doutput: Tensor::zeros(gpu, batch, dimensions)?,
+            log_prob: Likelihood::log_prob_tensor(gpu, batch, dimensions)?,
+            kl: Tensor::zeros(gpu, batch, latents)?,
         })
-    }
-
-    /// What the encoder puts out, `(B, 2L)`: the posterior's mean, then its log variance.
-    pub fn posterior(&self) -> &Tensor {
-        &self.encoder_values.output
     }
 
     /// Records the encoder, from `x` to the posterior.
@@ -64,7 +66,8 @@ impl Network {
     ///
     /// As [`Mlp::forward`].
     pub fn encode(&self, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        self.encoder.forward(&self.vae.gpu, step, &self.vae.parameters, &self.encoder_values)
+        let Vae { gpu, parameters, .. } = &self.vae;
+        self.encoder.forward(gpu, step, parameters, &self.encoder_values, &Epilogue::store(&self.posterior))
     }
 
     /// Records the decoder and the likelihood's mean, from `z` to `mean`, `(B, D)`.
@@ -74,9 +77,7 @@ impl Network {
     /// As [`Mlp::forward`].
     pub fn decode(&self, step: &Tensor, mean: &Tensor) -> Result<Vec<Dispatch>, Error> {
         let Vae { gpu, model, parameters, .. } = &self.vae;
-        let mut dispatches = self.decoder.forward(gpu, step, parameters, &self.decoder_values)?;
-        dispatches.push(model.config.likelihood.mean(gpu, step, &self.decoder_values.output, mean)?);
-        Ok(dispatches)
+        self.decoder.forward(gpu, step, parameters, &self.decoder_values, &model.config.likelihood.mean(mean))
     }
 
     /// Records the draws from the prior into `z`.
@@ -88,19 +89,19 @@ impl Network {
         standard_normal::sample(&self.vae.gpu, step, &self.z)
     }
 
-    /// Records the forward pass, from `x` to `log_prob` and `kl`, with one posterior sample an example.
+    /// Records the forward pass, from `x` to `log_prob` and `kl`, with one posterior sample an example. The gradient with
+    /// respect to what the decoder puts out is made on the way.
     ///
     /// # Errors
     ///
     /// [`Error::Shape`] would be a bug: the tensors were made for each other.
     pub fn forward(&self, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
         let Vae { gpu, model, parameters, .. } = &self.vae;
+        let likelihood = model.config.likelihood;
         let mut dispatches = self.encode(step)?;
-        dispatches.push(normal::reparameterise(gpu, step, self.posterior(), &self.z)?);
-        dispatches.push(standard_normal::kl(gpu, step, self.posterior(), &self.kl)?);
-        dispatches.extend(self.decoder.forward(gpu, step, parameters, &self.decoder_values)?);
-        let tensors = self.likelihood_tensors();
-        dispatches.push(model.config.likelihood.log_prob(gpu, step, &self.likelihood, &tensors)?);
+        dispatches.push(normal::draw(gpu, step, standard_normal::kl(), &self.posterior, &self.z, &self.kl)?);
+        let log_prob = likelihood.log_prob(gpu, &self.likelihood, &self.x, &self.doutput, &self.log_prob)?;
+        dispatches.extend(self.decoder.forward(gpu, step, parameters, &self.decoder_values, &log_prob)?);
         Ok(dispatches)
     }
 
@@ -111,19 +112,15 @@ impl Network {
     /// [`Error::Shape`] would be a bug: the tensors were made for each other.
     pub fn backward(&self, step: &Tensor, gradients: &Arena) -> Result<Vec<Dispatch>, Error> {
         let Vae { gpu, model, parameters, .. } = &self.vae;
-        let (encoder, decoder) = (&self.encoder_values, &self.decoder_values);
-        let tensors = self.likelihood_tensors();
-        let likelihood = model.config.likelihood;
-        let mut dispatches = likelihood.backward(gpu, step, &self.likelihood, gradients, &tensors, &decoder.doutput)?;
-        dispatches.extend(self.decoder.backward(gpu, step, parameters, gradients, decoder, Some(&self.dz))?);
-        let dposterior = &encoder.doutput;
-        dispatches.push(normal::reparameterise_backward(gpu, step, self.posterior(), &self.dz, dposterior)?);
-        dispatches.push(standard_normal::kl_backward(gpu, step, self.posterior(), dposterior)?);
-        dispatches.extend(self.encoder.backward(gpu, step, parameters, gradients, encoder, None)?);
+        let dimensions = model.dimensions();
+        let own =
+            model.config.likelihood.backward(gpu, step, &self.likelihood, gradients, dimensions, &self.log_prob)?;
+        let mut dispatches: Vec<_> = own.into_iter().collect();
+        let dz = normal::backward(standard_normal::kl(), &self.posterior, &self.dposterior)?;
+        let (values, doutput) = (&self.decoder_values, &self.doutput);
+        dispatches.extend(self.decoder.backward(gpu, step, parameters, gradients, values, doutput, Some(&dz))?);
+        let (values, doutput) = (&self.encoder_values, &self.dposterior);
+        dispatches.extend(self.encoder.backward(gpu, step, parameters, gradients, values, doutput, None)?);
         Ok(dispatches)
-    }
-
-    fn likelihood_tensors(&self) -> LikelihoodTensors<'_> {
-        LikelihoodTensors { x: &self.x, output: &self.decoder_values.output, log_prob: &self.log_prob }
     }
 }

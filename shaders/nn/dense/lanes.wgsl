@@ -1,33 +1,25 @@
-// The products of a dense layer for adapters that run on a CPU: the formulas of dense.wgsl in another shape.
+// A dense layer's product for adapters that run on a CPU: finish(b, o, bias[o] + sum_i input[b, i] * weight[o, i]).
 //
-//   forward:          output[b, o] = bias[o] + sum_i input[b, i] * weight[o, i]
-//   backward_input:   dinput[b, i] = sum_o doutput[b, o] * weight[o, i]
-//   backward_weight:  dweight[o, i] = sum_b doutput[b, o] * input[b, i],  dbias[o] = sum_b doutput[b, o]
-//
-// One workgroup is one subgroup of 8 lanes, the SIMD lanes of one CPU thread, and makes a tile of the result: 32 rows by
-// 32 columns, a quad of columns a lane. Both operands are textures: such an adapter loads texels for all lanes at once,
-// and storage buffers lane by lane. Each value of the left operand is loaded by one lane and spread by shuffles.
-// Loops over registers have constant bounds: the driver unrolls them.
+// What `finish` does is up to the epilogue. One workgroup is one subgroup of 8 lanes, the SIMD lanes of one CPU thread,
+// and makes 32 rows by 32 columns of the result, a quad of columns a lane. Both operands are textures: such an adapter
+// loads texels for all lanes at once, and storage buffers lane by lane. Each value of the left operand is loaded by one
+// lane and spread by shuffles. Loops over registers have constant bounds: the driver unrolls them.
 
 #import lib/matrix.wgsl
 #import lib/step.wgsl
+#import epilogue
 
 override INPUTS: u32;
 override OUTPUTS: u32;
 override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
 override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
-override WEIGHT_START: u32 = 0u;    // the weight's first quad in its texture, which holds all parameters
+override WEIGHT_START: u32;         // the weight's first quad in its texture, which holds all parameters
 override TEXTURE_WIDTH: u32;        // texels in a row of every texture
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var input: texture_storage_2d<rgba32float, read>;     // (B, INPUTS), a quad a texel
 @group(0) @binding(2) var weight: texture_storage_2d<rgba32float, read>;    // (OUTPUTS, INPUTS), among all parameters
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;                // (OUTPUTS)
-@group(0) @binding(4) var<storage, read_write> output: array<vec4f>;        // (B, OUTPUTS)
-@group(0) @binding(5) var doutput: texture_storage_2d<rgba32float, read>;   // (B, OUTPUTS), a quad a texel
-@group(0) @binding(6) var<storage, read_write> dinput: array<vec4f>;        // (B, INPUTS)
-@group(0) @binding(7) var<storage, read_write> dweight: array<vec4f>;       // (OUTPUTS, INPUTS)
-@group(0) @binding(8) var<storage, read_write> dbias: array<vec4f>;         // (OUTPUTS)
 
 const LANES = 8u;
 const TILE_ROWS = 32u;
@@ -42,16 +34,13 @@ fn load_input(index: u32) -> vec4f {
     return textureLoad(input, texel(index));
 }
 
-fn load_doutput(index: u32) -> vec4f {
-    return textureLoad(doutput, texel(index));
-}
-
 fn load_weight(index: u32) -> vec4f {
     return textureLoad(weight, texel(WEIGHT_START + index));
 }
 
 @compute @workgroup_size(LANES)
 fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
+    // Rows vary fastest, so that workgroups that run one after the other share the weight's rows.
     let first = tile.x * TILE_ROWS;
     let quad = tile.y * LANES + lane;
     if first < step.rows {
@@ -77,87 +66,20 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) 
                 }
             }
         }
+        let shift = bias[min(quad, OUTPUT_QUADS - 1u)];
         for (var r = 0u; r < TILE_ROWS; r++) {
-            if first + r < step.rows && quad < OUTPUT_QUADS {
-                output[(first + r) * OUTPUT_QUADS + quad] = keep(sums[r] + bias[quad], 4u * quad, OUTPUTS);
-            }
-        }
-    }
-}
-
-@compute @workgroup_size(LANES)
-fn backward_input(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let first = tile.x * TILE_ROWS;
-    let quad = tile.y * LANES + lane;
-    if first < step.rows {
-        var rows: array<u32, TILE_QUADS>;
-        for (var j = 0u; j < TILE_QUADS; j++) {
-            rows[j] = min(first + 4u * j + lane / 2u, step.rows - 1u) * OUTPUT_QUADS;
-        }
-        var sums: array<vec4f, TILE_ROWS>;
-        for (var o = 0u; o < OUTPUT_QUADS; o += 2u) {
-            let own = o + lane % 2u;
-            var d: array<vec4f, TILE_QUADS>;
-            for (var j = 0u; j < TILE_QUADS; j++) {
-                d[j] = select(vec4f(), load_doutput(rows[j] + own), own < OUTPUT_QUADS);
-            }
-            for (var half = 0u; half < 2u; half++) {
-                // Where these rows are clamped, doutput's padding is what they are multiplied by: zero.
-                let at = min(vec4u(4u * (o + half)) + vec4u(0u, 1u, 2u, 3u), vec4u(OUTPUTS - 1u)) * INPUT_QUADS + quad;
-                let w = mat4x4f(load_weight(at.x), load_weight(at.y), load_weight(at.z), load_weight(at.w));
-                for (var r = 0u; r < TILE_ROWS; r++) {
-                    sums[r] += w * subgroupShuffle(d[r / 4u], r % 4u * 2u + half);
+            if first + r < step.rows {
+                var sum = 0.0;
+                if quad < OUTPUT_QUADS {
+                    sum = finish(first + r, quad, sums[r] + shift);
                 }
-            }
-        }
-        for (var r = 0u; r < TILE_ROWS; r++) {
-            if first + r < step.rows && quad < INPUT_QUADS {
-                dinput[(first + r) * INPUT_QUADS + quad] = sums[r];
-            }
-        }
-    }
-}
-
-@compute @workgroup_size(LANES)
-fn backward_weight(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let first = tile.x * TILE_ROWS;
-    let first_quad = first / 4u;
-    let quad = tile.y * LANES + lane;
-    var sums: array<vec4f, TILE_ROWS>;
-    var bias_sums: array<vec4f, TILE_QUADS>;
-    for (var b = 0u; b < step.rows; b += LANES) {
-        // Each lane loads the tile's rows from one example.
-        let own = b + lane;
-        var d: array<vec4f, TILE_QUADS>;
-        for (var j = 0u; j < TILE_QUADS; j++) {
-            d[j] = select(vec4f(), load_doutput(own * OUTPUT_QUADS + first_quad + j), own < step.rows);
-            bias_sums[j] += d[j];
-        }
-        for (var k = 0u; k < LANES; k++) {
-            let x = load_input(min(b + k, step.rows - 1u) * INPUT_QUADS + quad);
-            for (var j = 0u; j < TILE_QUADS; j++) {
-                let column = subgroupShuffle(d[j], k);
-                sums[4u * j] += column.x * x;
-                sums[4u * j + 1u] += column.y * x;
-                sums[4u * j + 2u] += column.z * x;
-                sums[4u * j + 3u] += column.w * x;
-            }
-        }
-    }
-    for (var r = 0u; r < TILE_ROWS; r++) {
-        if first + r < OUTPUTS && quad < INPUT_QUADS {
-            dweight[(first + r) * INPUT_QUADS + quad] = sums[r];
-        }
-    }
-    if tile.y == 0u {
-        for (var j = 0u; j < TILE_QUADS; j++) {
-            // Lane by lane, in order: the same inputs give the same bits.
-            var total = subgroupShuffle(bias_sums[j], 0u);
-            for (var l = 1u; l < LANES; l++) {
-                total += subgroupShuffle(bias_sums[j], l);
-            }
-            if lane == j && first_quad + j < OUTPUT_QUADS {
-                dbias[first_quad + j] = keep(total, 4u * (first_quad + j), OUTPUTS);
+                if ROW_SUMS {
+                    // A tile is as wide as a block.
+                    sum = subgroupAdd(sum);
+                    if lane == 0u {
+                        finish_block(first + r, tile.y, sum);
+                    }
+                }
             }
         }
     }

@@ -1,42 +1,42 @@
-//! The checks of `shaders/nn/activation.wgsl`, for each activation.
+//! The checks of the epilogues in `shaders/nn/activation.wgsl` and below it, for each activation.
 
 use clap::ValueEnum;
 
+use super::dense::{backward_epilogue, forward_epilogue};
 use crate::Error;
 use crate::nn::Activation;
-use crate::selftest::bench::{Bench, Operand, Output};
-use crate::selftest::{reference::activation as reference, tolerance};
+use crate::selftest::bench::{Bench, Output};
+use crate::selftest::tolerance::{self, ULP};
+use crate::selftest::{Sizes, reference::activation as reference};
 
 /// Values before the activation: about zero for the most part, far out in every third row.
-fn pre(bench: &mut Bench<'_>) -> Result<Operand, Error> {
-    bench.input(bench.sizes.columns, |draw, row| [6.0, 100.0, 1e4][row % 3] * draw)
-}
-
 pub fn forward(bench: &mut Bench<'_>) -> Result<(), Error> {
     for &activation in Activation::value_variants() {
-        let pre = pre(bench)?;
-        let output = bench.output(bench.sizes.columns)?;
-        let dispatch = activation.forward(bench.gpu, &bench.step_tensor, &pre.tensor, &output)?;
+        let Sizes { columns, .. } = bench.sizes;
+        let pre = bench.input(columns, |draw, row| [6.0, 100.0, 1e4][row % 3] * draw)?;
+        let (output, slope) = (bench.output(columns)?, bench.output(columns)?);
+        let epilogue = activation.forward(bench.gpu, &output, &slope)?;
+        let dispatch = forward_epilogue(bench, &pre, &epilogue)?;
         let values = pre.values.map(|x| reference::activate(activation, x));
         let errors = pre.values.map(|x| tolerance::activation(activation, x));
-        let output = Output::matrix("output", &output, &values, &errors);
-        bench.check_variant(&format!("{activation:?}"), dispatch, [output])?;
+        let slopes = pre.values.map(|x| reference::derivative(activation, x));
+        let slope_errors = pre.values.map(|x| tolerance::activation_derivative(activation, x));
+        let outputs = [
+            Output::matrix("output", &output, &values, &errors),
+            Output::matrix("slope", &slope, &slopes, &slope_errors),
+        ];
+        bench.check_variant(&format!("{activation:?}"), dispatch, outputs)?;
     }
     Ok(())
 }
 
 pub fn backward(bench: &mut Bench<'_>) -> Result<(), Error> {
-    for &activation in Activation::value_variants() {
-        let pre = pre(bench)?;
-        let gradient = bench.in_place(bench.sizes.columns, |draw, _| 3.0 * draw)?;
-        let dispatch = activation.backward(bench.gpu, &bench.step_tensor, &pre.tensor, &gradient.tensor)?;
-        let values = gradient.values.zip(&pre.values, |g, x| g * reference::derivative(activation, x));
-        let errors = gradient.values.zip(&pre.values, |g, x| {
-            let derivative = reference::derivative(activation, x);
-            g.abs() * (tolerance::activation_derivative(activation, x) + tolerance::ULP * derivative.abs())
-        });
-        let output = Output::matrix("gradient", &gradient.tensor, &values, &errors);
-        bench.check_variant(&format!("{activation:?}"), dispatch, [output])?;
-    }
-    Ok(())
+    let Sizes { columns, .. } = bench.sizes;
+    let (value, slope) = (bench.input(columns, |draw, _| 3.0 * draw)?, bench.input(columns, |draw, _| draw)?);
+    let gradient = bench.output(columns)?;
+    let epilogue = Activation::backward(&slope.tensor, &gradient)?;
+    let dispatch = backward_epilogue(bench, &value, &epilogue)?;
+    let values = value.values.zip(&slope.values, |value, slope| value * slope);
+    let errors = values.map(|value| ULP * value.abs());
+    bench.check(dispatch, [Output::matrix("gradient", &gradient, &values, &errors)])
 }

@@ -1,17 +1,17 @@
-//! The checks of `shaders/nn/dense.wgsl`.
+//! The checks of `shaders/nn/dense/`, and the layer through which epilogues are checked.
 //!
 //! The sum of the magnitudes, on which the error depends, is the same formula over the magnitudes of its inputs.
 
 use crate::Error;
-use crate::gpu::{Arena, Tensor};
-use crate::nn::{self, Dense};
-use crate::selftest::bench::{Bench, Output, poisoned};
+use crate::gpu::{Arena, Dispatch, Tensor};
+use crate::nn::{self, Dense, Epilogue};
+use crate::selftest::bench::{Bench, Operand, Output, poisoned};
 use crate::selftest::reference::{Matrix, dense as reference};
 use crate::selftest::{Sizes, tolerance};
 
-/// A layer of the bench's sizes with an arena for its parameters or their gradients.
-fn layer(bench: &Bench<'_>) -> Result<(Dense, Arena), Error> {
-    let layer = Dense::new("layer", bench.sizes.columns, bench.sizes.outputs);
+/// A layer of some sizes with an arena for its parameters or their gradients.
+fn layer(bench: &Bench<'_>, inputs: usize, outputs: usize) -> Result<(Dense, Arena), Error> {
+    let layer = Dense::new("layer", inputs, outputs);
     let arena = nn::arena(bench.gpu, &layer.parameters())?;
     Ok((layer, arena))
 }
@@ -26,45 +26,83 @@ fn parameter(bench: &mut Bench<'_>, tensor: &Tensor) -> Result<Matrix, Error> {
 
 pub fn forward(bench: &mut Bench<'_>) -> Result<(), Error> {
     let Sizes { columns: inputs, outputs, .. } = bench.sizes;
-    let (layer, parameters) = layer(bench)?;
+    let (layer, parameters) = layer(bench, inputs, outputs)?;
     let weight = parameter(bench, &parameters.get("layer.weight"))?;
     let bias = parameter(bench, &parameters.get("layer.bias"))?;
     let input = bench.input(inputs, |draw, _| 3.0 * draw)?;
     let output = bench.output(outputs)?;
-    let dispatch = layer.forward(bench.gpu, &bench.step_tensor, &parameters, &input.tensor, &output)?;
+    let store = Epilogue::store(&output);
+    let dispatch = layer.forward(bench.gpu, &bench.step_tensor, &parameters, &input.tensor, &store)?;
     let values = reference::forward(&input.values, &weight, &bias);
     let magnitudes = reference::forward(&input.values.abs(), &weight.abs(), &bias.abs());
     let errors = magnitudes.map(|magnitude| tolerance::sum(inputs + 1, magnitude));
     bench.check(dispatch, [Output::matrix("output", &output, &values, &errors)])
 }
 
-pub fn backward_input(bench: &mut Bench<'_>) -> Result<(), Error> {
+pub fn backward(bench: &mut Bench<'_>) -> Result<(), Error> {
     let Sizes { columns: inputs, outputs, .. } = bench.sizes;
-    let (layer, parameters) = layer(bench)?;
+    let (layer, parameters) = layer(bench, inputs, outputs)?;
     let weight = parameter(bench, &parameters.get("layer.weight"))?;
-    let doutput = bench.input(outputs, |draw, _| 3.0 * draw)?;
+    let (input, doutput) = (bench.input(inputs, |draw, _| 3.0 * draw)?, bench.input(outputs, |draw, _| draw)?);
     let dinput = bench.output(inputs)?;
-    let dispatch = layer.backward_input(bench.gpu, &bench.step_tensor, &parameters, &doutput.tensor, &dinput)?;
+    let (step, store) = (&bench.step_tensor, Epilogue::store(&dinput));
+    let (gradients, [dweight, dbias]) = parameter_gradients(bench, &layer, &input, &doutput)?;
+    let (x, d) = (&input.tensor, &doutput.tensor);
+    let dispatch = layer.backward(bench.gpu, step, &parameters, &gradients, x, d, Some(&store))?;
     let values = reference::backward_input(&doutput.values, &weight);
     let magnitudes = reference::backward_input(&doutput.values.abs(), &weight.abs());
     let errors = magnitudes.map(|magnitude| tolerance::sum(outputs, magnitude));
-    bench.check(dispatch, [Output::matrix("dinput", &dinput, &values, &errors)])
+    bench.check(dispatch, [dweight, dbias, Output::matrix("dinput", &dinput, &values, &errors)])
 }
 
 pub fn backward_weight(bench: &mut Bench<'_>) -> Result<(), Error> {
-    let Sizes { rows, columns: inputs, outputs, .. } = bench.sizes;
-    let (layer, gradients) = layer(bench)?;
-    let input = bench.input(inputs, |draw, _| 3.0 * draw)?;
-    let doutput = bench.input(outputs, |draw, _| draw)?;
+    let Sizes { columns: inputs, outputs, .. } = bench.sizes;
+    let (layer, parameters) = layer(bench, inputs, outputs)?;
+    let (input, doutput) = (bench.input(inputs, |draw, _| 3.0 * draw)?, bench.input(outputs, |draw, _| draw)?);
+    let (gradients, wanted) = parameter_gradients(bench, &layer, &input, &doutput)?;
+    let (step, x, d) = (&bench.step_tensor, &input.tensor, &doutput.tensor);
+    let dispatch = layer.backward(bench.gpu, step, &parameters, &gradients, x, d, None)?;
+    bench.check(dispatch, wanted)
+}
+
+/// An arena for the gradients of a layer's parameters, and what they must be.
+fn parameter_gradients(
+    bench: &Bench<'_>,
+    layer: &Dense,
+    input: &Operand,
+    doutput: &Operand,
+) -> Result<(Arena, [Output; 2]), Error> {
+    let gradients = nn::arena(bench.gpu, &layer.parameters())?;
     let dweight = poisoned(bench.gpu, gradients.get("layer.weight"))?;
     let dbias = poisoned(bench.gpu, gradients.get("layer.bias"))?;
-    let dispatch = layer.backward_weight(bench.gpu, &bench.step_tensor, &gradients, &input.tensor, &doutput.tensor)?;
     let (weight_values, bias_values) = reference::backward_weight(&input.values, &doutput.values);
     let (weight_magnitudes, bias_magnitudes) = reference::backward_weight(&input.values.abs(), &doutput.values.abs());
-    let error = |magnitude| tolerance::sum(rows, magnitude);
-    let outputs = [
+    let error = |magnitude| tolerance::sum(bench.sizes.rows, magnitude);
+    let wanted = [
         Output::matrix("dweight", &dweight, &weight_values, &weight_magnitudes.map(error)),
         Output::matrix("dbias", &dbias, &bias_values, &bias_magnitudes.map(error)),
     ];
-    bench.check(dispatch, outputs)
+    Ok((gradients, wanted))
+}
+
+/// A product that hands `value` to an epilogue as it is: the weight is the identity, the bias zero.
+pub fn forward_epilogue(bench: &Bench<'_>, value: &Operand, epilogue: &Epilogue) -> Result<Dispatch, Error> {
+    let (layer, parameters) = identity(bench, value)?;
+    layer.forward(bench.gpu, &bench.step_tensor, &parameters, &value.tensor, epilogue)
+}
+
+/// The same for an epilogue of the product that makes the gradient of a layer's input.
+pub fn backward_epilogue(bench: &Bench<'_>, value: &Operand, epilogue: &Epilogue) -> Result<Dispatch, Error> {
+    let (layer, parameters) = identity(bench, value)?;
+    let gradients = nn::arena(bench.gpu, &layer.parameters())?;
+    let (step, value) = (&bench.step_tensor, &value.tensor);
+    layer.backward(bench.gpu, step, &parameters, &gradients, value, value, Some(epilogue))
+}
+
+fn identity(bench: &Bench<'_>, value: &Operand) -> Result<(Dense, Arena), Error> {
+    let size = value.tensor.columns();
+    let (layer, parameters) = layer(bench, size, size)?;
+    let weight: Vec<f32> = (0..size * size).map(|i| if i / size == i % size { 1.0 } else { 0.0 }).collect();
+    parameters.get("layer.weight").write(bench.gpu, &weight)?;
+    Ok((layer, parameters))
 }

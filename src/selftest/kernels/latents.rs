@@ -1,5 +1,6 @@
-//! The checks of `shaders/posterior/normal.wgsl` and `shaders/prior/standard_normal.wgsl`.
+//! The checks of `shaders/posterior/` and `shaders/prior/`.
 
+use super::dense::backward_epilogue;
 use crate::Error;
 use crate::posterior::normal;
 use crate::prior::standard_normal;
@@ -19,72 +20,59 @@ fn step_noise(bench: &Bench<'_>) -> Matrix {
     noise::noise(bench.step.key, bench.step.t, bench.step.first, rows, latents)
 }
 
-pub fn reparameterise(bench: &mut Bench<'_>) -> Result<(), Error> {
+pub fn draw(bench: &mut Bench<'_>) -> Result<(), Error> {
     let latents = bench.sizes.columns;
     let posterior = posterior(bench)?;
-    let z = bench.output(latents)?;
-    let dispatch = normal::reparameterise(bench.gpu, &bench.step_tensor, &posterior.tensor, &z)?;
+    let (z, kl) = (bench.output(latents)?, bench.output(latents)?);
+    let (step, prior) = (&bench.step_tensor, standard_normal::kl());
+    let dispatch = normal::draw(bench.gpu, step, prior, &posterior.tensor, &z, &kl)?;
     let noise = step_noise(bench);
-    let values = reference::reparameterise(&posterior.values, &noise);
-    let errors = Matrix::from_fn(values.rows(), latents, |b, l| {
+    let draws = reference::reparameterise(&posterior.values, &noise);
+    let draw_errors = Matrix::from_fn(draws.rows(), latents, |b, l| {
         let (mean, half_logvar) = (posterior.values.at(b, l), 0.5 * posterior.values.at(b, latents + l));
         let (std, noise) = (half_logvar.exp(), noise.at(b, l).abs());
         std * (NOISE + noise * (tolerance::exp(half_logvar) + ULP)) + ULP * (mean.abs() + std * noise)
     });
-    bench.check(dispatch, [Output::matrix("z", &z, &values, &errors)])
+    let divergences = reference::kl(&posterior.values);
+    let divergence_errors = Matrix::from_fn(draws.rows(), latents, |b, l| {
+        let (mean, logvar) = (posterior.values.at(b, l), posterior.values.at(b, latents + l));
+        let magnitude = mean * mean + logvar.exp() + logvar.abs() + 1.0;
+        0.5 * (tolerance::sum(4, magnitude) + logvar.exp() * tolerance::exp(logvar))
+    });
+    let outputs =
+        [Output::matrix("z", &z, &draws, &draw_errors), Output::matrix("kl", &kl, &divergences, &divergence_errors)];
+    bench.check(dispatch, outputs)
 }
 
-pub fn reparameterise_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
-    let latents = bench.sizes.columns;
+pub fn backward(bench: &mut Bench<'_>) -> Result<(), Error> {
+    let Sizes { rows, columns: latents, .. } = bench.sizes;
+    let kl_weight = f64::from(bench.step.kl_weight);
     let posterior = posterior(bench)?;
     let dz = bench.input(latents, |draw, _| 3.0 * draw)?;
     // It writes word by word: the padding is not its business and stays zero.
     let dposterior = bench.in_place(2 * latents, |_, _| UNTOUCHED)?.tensor;
-    let step = &bench.step_tensor;
-    let dispatch = normal::reparameterise_backward(bench.gpu, step, &posterior.tensor, &dz.tensor, &dposterior)?;
+    let epilogue = normal::backward(standard_normal::kl(), &posterior.tensor, &dposterior)?;
+    let dispatch = backward_epilogue(bench, &dz, &epilogue)?;
     let noise = step_noise(bench);
-    let values = reference::reparameterise_backward(&posterior.values, &noise, &dz.values);
-    let errors = Matrix::from_fn(values.rows(), 2 * latents, |b, c| match c.checked_sub(latents) {
-        // The mean's gradient is a copy.
-        None => 0.0,
-        Some(l) => {
-            let half_logvar = 0.5 * posterior.values.at(b, c);
-            let noise_error = NOISE + noise.at(b, l).abs() * (tolerance::exp(half_logvar) + 3.0 * ULP);
-            dz.values.at(b, l).abs() * 0.5 * half_logvar.exp() * noise_error
-        }
+    let of_draw = reference::reparameterise_backward(&posterior.values, &noise, &dz.values);
+    let of_kl = reference::kl_backward(&posterior.values, kl_weight);
+    let values = of_draw.zip(&of_kl, |draw, kl| draw + kl);
+    let errors = Matrix::from_fn(rows, 2 * latents, |b, c| {
+        let (value, weight) = (posterior.values.at(b, c), kl_weight / rows as f64);
+        let (draw_error, exp_error) = match c.checked_sub(latents) {
+            // The mean's gradient is dz as it is.
+            None => (0.0, 0.0),
+            Some(l) => {
+                let half_logvar = 0.5 * value;
+                let noise_error = NOISE + noise.at(b, l).abs() * (tolerance::exp(half_logvar) + 3.0 * ULP);
+                let draw_error = dz.values.at(b, l).abs() * 0.5 * half_logvar.exp() * noise_error;
+                (draw_error, value.exp() * (tolerance::exp(value) + ULP) + ULP)
+            }
+        };
+        let kl_error = of_kl.at(b, c).abs() * (DIVISION + 2.0 * ULP) + 0.5 * weight * exp_error;
+        draw_error + kl_error + ULP * (of_draw.at(b, c).abs() + of_kl.at(b, c).abs())
     });
     bench.check(dispatch, [Output::matrix("dposterior", &dposterior, &values, &errors)])
-}
-
-pub fn kl(bench: &mut Bench<'_>) -> Result<(), Error> {
-    let latents = bench.sizes.columns;
-    let posterior = posterior(bench)?;
-    let kl = bench.vector_output()?;
-    let dispatch = standard_normal::kl(bench.gpu, &bench.step_tensor, &posterior.tensor, &kl)?;
-    let values = reference::kl(&posterior.values);
-    let errors = Matrix::from_fn(1, values.columns(), |_, b| {
-        let (mean, logvar) = posterior.values.row(b).split_at(latents);
-        let magnitude: f64 = mean.iter().zip(logvar).map(|(m, s)| m * m + s.exp() + s.abs() + 1.0).sum();
-        let exp_error: f64 = logvar.iter().map(|s| s.exp() * tolerance::exp(*s)).sum();
-        0.5 * (tolerance::sum(4 * latents, magnitude) + exp_error)
-    });
-    bench.check(dispatch, [Output::vector("kl", &kl, &values, &errors)])
-}
-
-pub fn kl_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
-    let Sizes { rows, columns: latents, .. } = bench.sizes;
-    let kl_weight = f64::from(bench.step.kl_weight);
-    let posterior = posterior(bench)?;
-    let dposterior = bench.in_place(2 * latents, |draw, _| draw)?;
-    let dispatch = standard_normal::kl_backward(bench.gpu, &bench.step_tensor, &posterior.tensor, &dposterior.tensor)?;
-    let added = reference::kl_backward(&posterior.values, kl_weight);
-    let values = dposterior.values.zip(&added, |before, added| before + added);
-    let errors = Matrix::from_fn(rows, 2 * latents, |b, c| {
-        let (added, value) = (added.at(b, c), posterior.values.at(b, c));
-        let exp_error = if c < latents { 0.0 } else { value.exp() * (tolerance::exp(value) + ULP) + ULP };
-        added.abs() * (DIVISION + 2.0 * ULP) + 0.5 * kl_weight / rows as f64 * exp_error + ULP * values.at(b, c).abs()
-    });
-    bench.check(dispatch, [Output::matrix("dposterior", &dposterior.tensor, &values, &errors)])
 }
 
 pub fn sample(bench: &mut Bench<'_>) -> Result<(), Error> {

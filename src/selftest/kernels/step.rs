@@ -30,7 +30,7 @@ pub fn gather(bench: &mut Bench<'_>) -> Result<(), Error> {
 /// From a step in the middle of the table and from the last one, which stays.
 pub fn metrics(bench: &mut Bench<'_>) -> Result<(), Error> {
     const STEPS: usize = 3;
-    let Sizes { batch, rows, .. } = bench.sizes;
+    let Sizes { batch, rows, columns, outputs, .. } = bench.sizes;
     for row in [1, STEPS - 1] {
         let table: [Step; STEPS] = std::array::from_fn(|row| Step { row: row as u32, ..bench.step });
         let words = |row: usize| bytemuck::cast_slice::<Step, u32>(&table[row..=row]);
@@ -38,7 +38,8 @@ pub fn metrics(bench: &mut Bench<'_>) -> Result<(), Error> {
         pass.steps.write(bench.gpu, bytemuck::cast_slice::<Step, u32>(&table))?;
         pass.step.write(bench.gpu, words(row))?;
         poisoned(bench.gpu, pass.metrics.clone())?;
-        let [log_prob, kl] = [bench.vector_input(|draw| 100.0 * draw)?, bench.vector_input(|draw| 10.0 + draw)?];
+        let log_prob = bench.input(columns, |draw, _| 100.0 * draw)?;
+        let kl = bench.input(outputs, |draw, _| 10.0 + draw)?;
         let dispatch = metrics::finish(bench.gpu, &pass, &log_prob.tensor, &kl.tensor)?;
 
         let sums = [&log_prob, &kl].map(|terms| terms.values.values().iter().sum::<f64>());
@@ -49,7 +50,7 @@ pub fn metrics(bench: &mut Bench<'_>) -> Result<(), Error> {
             (false, _) => f64::from(UNTOUCHED),
         });
         let errors = Matrix::from_fn(STEPS, 4, |r, c| match (r == row, c) {
-            (true, 0 | 1) => tolerance::sum(rows, magnitudes[c]),
+            (true, 0 | 1) => tolerance::sum(rows * columns.max(outputs), magnitudes[c]),
             _ => 0.0,
         });
         let outputs = [

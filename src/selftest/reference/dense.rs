@@ -1,4 +1,4 @@
-//! The reference of `shaders/nn/dense.wgsl`.
+//! The reference of `shaders/nn/dense/`.
 
 use super::Matrix;
 

@@ -1,4 +1,4 @@
-//! The references of `shaders/posterior/normal.wgsl` and `shaders/prior/standard_normal.wgsl`.
+//! The references of `shaders/posterior/` and `shaders/prior/`.
 //!
 //! A posterior is `(B, 2L)`: the mean, then the log variance.
 
@@ -21,12 +21,12 @@ pub fn reparameterise_backward(posterior: &Matrix, noise: &Matrix, dz: &Matrix) 
     })
 }
 
-/// `kl[b] = 1/2 * sum_l (mean^2 + exp(logvar) - logvar - 1)`
+/// `kl[b, l] = 1/2 * (mean^2 + exp(logvar) - logvar - 1)`
 pub fn kl(posterior: &Matrix) -> Matrix {
     let latents = posterior.columns() / 2;
-    Matrix::from_fn(1, posterior.rows(), |_, b| {
-        let (mean, logvar) = posterior.row(b).split_at(latents);
-        0.5 * mean.iter().zip(logvar).map(|(m, s)| m * m + (s.exp_m1() - s)).sum::<f64>()
+    Matrix::from_fn(posterior.rows(), latents, |b, l| {
+        let (mean, logvar) = (posterior.at(b, l), posterior.at(b, latents + l));
+        0.5 * (mean * mean + (logvar.exp_m1() - logvar))
     })
 }
 

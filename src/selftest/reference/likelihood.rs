@@ -5,9 +5,9 @@ pub mod bernoulli {
     use super::super::Matrix;
     use super::super::activation::{sigmoid, softplus};
 
-    /// `log_prob[b] = sum_d (x * logits - softplus(logits))`
-    pub fn forward(x: &Matrix, logits: &Matrix) -> Matrix {
-        Matrix::from_fn(1, x.rows(), |_, b| x.row(b).iter().zip(logits.row(b)).map(|(x, l)| x * l - softplus(*l)).sum())
+    /// Each dimension's share of the log probability: `x * logits - softplus(logits)`
+    pub fn log_prob(x: &Matrix, logits: &Matrix) -> Matrix {
+        x.zip(logits, |x, l| x * l - softplus(l))
     }
 
     /// `dlogits = (sigmoid(logits) - x) / rows`
@@ -23,15 +23,9 @@ pub mod gaussian {
 
     use super::super::Matrix;
 
-    /// `squared_error[b] = sum_d (x - mean)^2`
-    pub fn squared_error(x: &Matrix, mean: &Matrix) -> Matrix {
-        Matrix::from_fn(1, x.rows(), |_, b| x.row(b).iter().zip(mean.row(b)).map(|(x, m)| (x - m).powi(2)).sum())
-    }
-
-    /// `log_prob[b] = -1/2 * sum_d (log(2 pi) + logvar + (x - mean)^2 * exp(-logvar))`
-    pub fn forward(x: &Matrix, mean: &Matrix, logvar: f64) -> Matrix {
-        let dimensions = x.columns() as f64;
-        squared_error(x, mean).map(|error| -0.5 * (dimensions * (TAU.ln() + logvar) + error * (-logvar).exp()))
+    /// Each dimension's share of the log density: `-1/2 * (log(2 pi) + logvar + (x - mean)^2 * exp(-logvar))`
+    pub fn log_prob(x: &Matrix, mean: &Matrix, logvar: f64) -> Matrix {
+        x.zip(mean, |x, m| -0.5 * (TAU.ln() + logvar + (x - m).powi(2) * (-logvar).exp()))
     }
 
     /// `dmean = (mean - x) * exp(-logvar) / rows`
@@ -40,9 +34,11 @@ pub mod gaussian {
         x.zip(mean, |x, m| (m - x) * (-logvar).exp() / rows)
     }
 
-    /// `dlogvar = 1/2 * sum_b (D - squared_error[b] * exp(-logvar)) / rows`
-    pub fn backward_logvar(squared_error: &Matrix, dimensions: usize, logvar: f64) -> f64 {
-        let terms = squared_error.values().iter().map(|error| dimensions as f64 - error * (-logvar).exp());
-        0.5 * terms.sum::<f64>() / squared_error.columns() as f64
+    /// `dlogvar = 1/2 * sum_bd (1 - (x - mean)^2 * exp(-logvar)) / rows`, where `1/2 * (1 - ...)` is what each dimension's
+    /// share of the log density exceeds `-1/2 * (1 + log(2 pi) + logvar)` by.
+    pub fn backward_logvar(log_prob: &Matrix, dimensions: usize, logvar: f64) -> f64 {
+        let rows = log_prob.rows() as f64;
+        let constant = 0.5 * dimensions as f64 * (1.0 + TAU.ln() + logvar);
+        log_prob.values().iter().sum::<f64>() / rows + constant
     }
 }

@@ -56,6 +56,13 @@ impl Matrix {
         Matrix { columns: self.columns, values: pairs.map(|(a, b)| function(*a, *b)).collect() }
     }
 
+    /// Adds up each row over blocks of columns, of which the last may be narrower.
+    pub fn block_sums(&self, block: usize) -> Matrix {
+        let columns = self.columns.div_ceil(block);
+        let sums = self.values.chunks(self.columns).flat_map(|row| row.chunks(block).map(|block| block.iter().sum()));
+        Matrix { columns, values: sums.collect() }
+    }
+
     /// The magnitude of each element.
     pub fn abs(&self) -> Matrix {
         self.map(f64::abs)

@@ -1,0 +1,139 @@
+// The gradients of a dense layer for adapters that run on a CPU, in the shape of lanes.wgsl.
+//
+//   backward_weight:  dweight[o, i] = sum_b doutput[b, o] * input[b, i],  dbias[o] = sum_b doutput[b, o]
+//   backward:         both those and finish(b, i, sum_o doutput[b, o] * weight[o, i]), the gradient of the input
+//
+// What `finish` does is up to the epilogue. One workgroup is one subgroup of 8 lanes and makes 32 rows by 32 columns of a
+// result, a quad of columns a lane. Loops over registers have constant bounds: the driver unrolls them.
+
+#import lib/matrix.wgsl
+#import lib/step.wgsl
+#import epilogue
+
+override INPUTS: u32;
+override OUTPUTS: u32;
+override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
+override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
+override WEIGHT_START: u32;         // the weight's first quad in its texture, which holds all parameters
+override TEXTURE_WIDTH: u32;        // texels in a row of every texture
+
+@group(0) @binding(0) var<storage, read> step: Step;
+@group(0) @binding(1) var input: texture_storage_2d<rgba32float, read>;     // (B, INPUTS), a quad a texel
+@group(0) @binding(2) var weight: texture_storage_2d<rgba32float, read>;    // (OUTPUTS, INPUTS), among all parameters
+@group(0) @binding(3) var doutput: texture_storage_2d<rgba32float, read>;   // (B, OUTPUTS), a quad a texel
+@group(0) @binding(4) var<storage, read_write> dweight: array<vec4f>;       // (OUTPUTS, INPUTS)
+@group(0) @binding(5) var<storage, read_write> dbias: array<vec4f>;         // (OUTPUTS)
+
+const LANES = 8u;
+const TILE_ROWS = 32u;
+const TILE_COLUMNS = 32u;
+const TILE_QUADS = 8u;      // of the tile's rows: TILE_ROWS / 4
+
+override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
+
+fn texel(index: u32) -> vec2u {
+    return vec2u(index % TEXTURE_WIDTH, index / TEXTURE_WIDTH);
+}
+
+fn load_input(index: u32) -> vec4f {
+    return textureLoad(input, texel(index));
+}
+
+fn load_doutput(index: u32) -> vec4f {
+    return textureLoad(doutput, texel(index));
+}
+
+fn load_weight(index: u32) -> vec4f {
+    return textureLoad(weight, texel(WEIGHT_START + index));
+}
+
+// 32 rows of the weight's gradient from `first`.
+fn make_dweight(first: u32, column_tile: u32, lane: u32) {
+    let first_quad = first / 4u;
+    let quad = column_tile * LANES + lane;
+    var sums: array<vec4f, TILE_ROWS>;
+    var bias_sums: array<vec4f, TILE_QUADS>;
+    for (var b = 0u; b < step.rows; b += LANES) {
+        // Each lane loads the tile's rows from one example.
+        let own = b + lane;
+        var d: array<vec4f, TILE_QUADS>;
+        for (var j = 0u; j < TILE_QUADS; j++) {
+            d[j] = select(vec4f(), load_doutput(own * OUTPUT_QUADS + first_quad + j), own < step.rows);
+            bias_sums[j] += d[j];
+        }
+        for (var k = 0u; k < LANES; k++) {
+            let x = load_input(min(b + k, step.rows - 1u) * INPUT_QUADS + quad);
+            for (var j = 0u; j < TILE_QUADS; j++) {
+                let column = subgroupShuffle(d[j], k);
+                sums[4u * j] += column.x * x;
+                sums[4u * j + 1u] += column.y * x;
+                sums[4u * j + 2u] += column.z * x;
+                sums[4u * j + 3u] += column.w * x;
+            }
+        }
+    }
+    for (var r = 0u; r < TILE_ROWS; r++) {
+        if first + r < OUTPUTS && quad < INPUT_QUADS {
+            dweight[(first + r) * INPUT_QUADS + quad] = sums[r];
+        }
+    }
+    if column_tile == 0u {
+        for (var j = 0u; j < TILE_QUADS; j++) {
+            // Lane by lane, in order: the same inputs give the same bits.
+            var total = subgroupShuffle(bias_sums[j], 0u);
+            for (var l = 1u; l < LANES; l++) {
+                total += subgroupShuffle(bias_sums[j], l);
+            }
+            if lane == j && first_quad + j < OUTPUT_QUADS {
+                dbias[first_quad + j] = keep(total, 4u * (first_quad + j), OUTPUTS);
+            }
+        }
+    }
+}
+
+// 32 rows of the input's gradient from `first`.
+fn make_dinput(first: u32, column_tile: u32, lane: u32) {
+    let quad = column_tile * LANES + lane;
+    if first < step.rows {
+        var rows: array<u32, TILE_QUADS>;
+        for (var j = 0u; j < TILE_QUADS; j++) {
+            rows[j] = min(first + 4u * j + lane / 2u, step.rows - 1u) * OUTPUT_QUADS;
+        }
+        var sums: array<vec4f, TILE_ROWS>;
+        for (var o = 0u; o < OUTPUT_QUADS; o += 2u) {
+            let own = o + lane % 2u;
+            var d: array<vec4f, TILE_QUADS>;
+            for (var j = 0u; j < TILE_QUADS; j++) {
+                d[j] = select(vec4f(), load_doutput(rows[j] + own), own < OUTPUT_QUADS);
+            }
+            for (var half = 0u; half < 2u; half++) {
+                // Where these rows are clamped, doutput's padding is what they are multiplied by: zero.
+                let at = min(vec4u(4u * (o + half)) + vec4u(0u, 1u, 2u, 3u), vec4u(OUTPUTS - 1u)) * INPUT_QUADS + quad;
+                let w = mat4x4f(load_weight(at.x), load_weight(at.y), load_weight(at.z), load_weight(at.w));
+                for (var r = 0u; r < TILE_ROWS; r++) {
+                    sums[r] += w * subgroupShuffle(d[r / 4u], r % 4u * 2u + half);
+                }
+            }
+        }
+        for (var r = 0u; r < TILE_ROWS; r++) {
+            if first + r < step.rows && quad < INPUT_QUADS {
+                finish(first + r, quad, sums[r]);
+            }
+        }
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn backward_weight(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
+    make_dweight(tile.x * TILE_ROWS, tile.y, lane);
+}
+
+// Both gradients have the input's columns: the first workgroups of a column make the weight's, those after them the input's.
+@compute @workgroup_size(LANES)
+fn backward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
+    if tile.x < WEIGHT_TILES {
+        make_dweight(tile.x * TILE_ROWS, tile.y, lane);
+    } else {
+        make_dinput((tile.x - WEIGHT_TILES) * TILE_ROWS, tile.y, lane);
+    }
+}

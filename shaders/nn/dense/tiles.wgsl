@@ -1,0 +1,108 @@
+// A dense layer's product, from registers: finish(b, o, bias[o] + sum_i input[b, i] * weight[o, i]).
+//
+// What `finish` does is up to the epilogue. One thread makes 8 rows by 8 columns of the result: four mat4x4f, each four
+// rows of one quad. Rows and quads past the end are clamped for loads and left out by the stores.
+
+#import lib/matrix.wgsl
+#import lib/step.wgsl
+#import epilogue
+
+override INPUTS: u32;
+override OUTPUTS: u32;
+override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
+override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
+
+@group(0) @binding(0) var<storage, read> step: Step;
+@group(0) @binding(1) var<storage, read> input: array<vec4f>;           // (B, INPUTS)
+@group(0) @binding(2) var<storage, read> weight: array<vec4f>;          // (OUTPUTS, INPUTS)
+@group(0) @binding(3) var<storage, read> bias: array<vec4f>;            // (OUTPUTS)
+
+const TILE_ROWS = 64u;      // of the result, by one workgroup
+const TILE_COLUMNS = 64u;
+const BLOCK_THREADS = 4u;   // beside each other, that make a block: BLOCK / 8
+
+var<workgroup> row_sums: array<f32, 512>;   // [column of threads][row of the tile]
+
+fn load_input(rows: vec4u, quad: u32) -> mat4x4f {
+    return mat4x4f(input[rows.x + quad], input[rows.y + quad], input[rows.z + quad], input[rows.w + quad]);
+}
+
+fn load_weight(rows: vec4u, quad: u32) -> mat4x4f {
+    return mat4x4f(weight[rows.x + quad], weight[rows.y + quad], weight[rows.z + quad], weight[rows.w + quad]);
+}
+
+// Finishes two quads of a row and keeps their sum at `slot`.
+fn finish_pair(row: u32, quad: u32, left: vec4f, right: vec4f, slot: u32) {
+    var sum = 0.0;
+    if row < step.rows {
+        sum = finish(row, quad, left);
+        if quad + 1u < OUTPUT_QUADS {
+            sum += finish(row, quad + 1u, right);
+        }
+    }
+    if ROW_SUMS {
+        row_sums[slot] = sum;
+    }
+}
+
+fn finish_rows(row: u32, quad: u32, left: mat4x4f, right: mat4x4f, slot: u32) {
+    finish_pair(row, quad, left[0], right[0], slot);
+    finish_pair(row + 1u, quad, left[1], right[1], slot + 1u);
+    finish_pair(row + 2u, quad, left[2], right[2], slot + 2u);
+    finish_pair(row + 3u, quad, left[3], right[3], slot + 3u);
+}
+
+// Adds up each row of a block over the threads that made it: one thread a row.
+fn finish_block_of_rows(row: u32, block: u32, slot: u32) {
+    if row < step.rows && block * BLOCK < OUTPUTS {
+        // The last block may be narrower.
+        let threads = min(BLOCK_THREADS, (OUTPUT_QUADS - block * BLOCK / 4u + 1u) / 2u);
+        var sum = row_sums[slot];
+        for (var thread = 1u; thread < threads; thread++) {
+            sum += row_sums[slot + thread * TILE_ROWS];
+        }
+        finish_block(row, block, sum);
+    }
+}
+
+@compute @workgroup_size(8, 8)
+fn forward(
+    @builtin(workgroup_id) tile: vec3u,
+    @builtin(local_invocation_id) thread: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let quad = tile.x * TILE_COLUMNS / 4u + 2u * thread.x;
+    let b = tile.y * TILE_ROWS + 8u * thread.y;
+    if quad < OUTPUT_QUADS && b < step.rows {
+        let top = row_starts(b, step.rows, INPUT_QUADS);
+        let bottom = row_starts(b + 4u, step.rows, INPUT_QUADS);
+        let left = row_starts(4u * quad, OUTPUTS, INPUT_QUADS);
+        let right = row_starts(4u * quad + 4u, OUTPUTS, INPUT_QUADS);
+        let bias_left = bias[quad];
+        let bias_right = bias[min(quad + 1u, OUTPUT_QUADS - 1u)];
+        var top_left = mat4x4f(bias_left, bias_left, bias_left, bias_left);
+        var top_right = mat4x4f(bias_right, bias_right, bias_right, bias_right);
+        var bottom_left = top_left;
+        var bottom_right = top_right;
+        for (var i = 0u; i < INPUT_QUADS; i++) {
+            let w_left = transpose(load_weight(left, i));
+            let w_right = transpose(load_weight(right, i));
+            let x_top = load_input(top, i);
+            let x_bottom = load_input(bottom, i);
+            top_left += w_left * x_top;
+            top_right += w_right * x_top;
+            bottom_left += w_left * x_bottom;
+            bottom_right += w_right * x_bottom;
+        }
+        let slot = thread.x * TILE_ROWS + 8u * thread.y;
+        finish_rows(b, quad, top_left, top_right, slot);
+        finish_rows(b + 4u, quad, bottom_left, bottom_right, slot + 4u);
+    }
+    if ROW_SUMS {
+        workgroupBarrier();
+        let row = tile.y * TILE_ROWS + lane;
+        let block = tile.x * TILE_COLUMNS / BLOCK;
+        finish_block_of_rows(row, block, lane);
+        finish_block_of_rows(row, block + 1u, lane + BLOCK_THREADS * TILE_ROWS);
+    }
+}

@@ -1,0 +1,141 @@
+// The gradients of a dense layer, as two matrix products from registers.
+//
+//   backward_weight:  dweight[o, i] = sum_b doutput[b, o] * input[b, i],  dbias[o] = sum_b doutput[b, o]
+//   backward:         both those and finish(b, i, sum_o doutput[b, o] * weight[o, i]), the gradient of the input
+//
+// What `finish` does is up to the epilogue. One thread makes 8 rows by 8 columns of a result: four mat4x4f, each four rows
+// of one quad. Rows and quads past the end are clamped for loads and left out by the stores.
+
+#import lib/matrix.wgsl
+#import lib/step.wgsl
+#import epilogue
+
+override INPUTS: u32;
+override OUTPUTS: u32;
+override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
+override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
+
+@group(0) @binding(0) var<storage, read> step: Step;
+@group(0) @binding(1) var<storage, read> input: array<vec4f>;           // (B, INPUTS)
+@group(0) @binding(2) var<storage, read> weight: array<vec4f>;          // (OUTPUTS, INPUTS)
+@group(0) @binding(3) var<storage, read> doutput: array<vec4f>;         // (B, OUTPUTS)
+@group(0) @binding(4) var<storage, read_write> dweight: array<vec4f>;   // (OUTPUTS, INPUTS)
+@group(0) @binding(5) var<storage, read_write> dbias: array<vec4f>;     // (OUTPUTS)
+
+const TILE_ROWS = 64u;      // of a result, by one workgroup
+const TILE_COLUMNS = 64u;
+
+override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
+
+fn load_doutput(rows: vec4u, quad: u32) -> mat4x4f {
+    return mat4x4f(doutput[rows.x + quad], doutput[rows.y + quad], doutput[rows.z + quad], doutput[rows.w + quad]);
+}
+
+fn load_weight(rows: vec4u, quad: u32) -> mat4x4f {
+    return mat4x4f(weight[rows.x + quad], weight[rows.y + quad], weight[rows.z + quad], weight[rows.w + quad]);
+}
+
+fn store_dweight(o: u32, quad: u32, sum: vec4f) {
+    if o < OUTPUTS && quad < INPUT_QUADS {
+        dweight[o * INPUT_QUADS + quad] = sum;
+    }
+}
+
+fn store_dweight_rows(o: u32, quad: u32, sums: mat4x4f) {
+    store_dweight(o, quad, sums[0]);
+    store_dweight(o + 1u, quad, sums[1]);
+    store_dweight(o + 2u, quad, sums[2]);
+    store_dweight(o + 3u, quad, sums[3]);
+}
+
+// Eight rows of the weight's gradient from `o`, two quads from `quad`.
+fn make_dweight(o: u32, quad: u32) {
+    let quad_right = min(quad + 1u, INPUT_QUADS - 1u);
+    let o_top = o / 4u;
+    let o_bottom = min(o_top + 1u, OUTPUT_QUADS - 1u);
+    var top_left = mat4x4f(); var top_right = mat4x4f();
+    var bottom_left = mat4x4f(); var bottom_right = mat4x4f();
+    var bias_top = vec4f(); var bias_bottom = vec4f();
+    for (var b = 0u; b < step.rows; b++) {
+        let x_left = input[b * INPUT_QUADS + quad];
+        let x_right = input[b * INPUT_QUADS + quad_right];
+        let d_top = doutput[b * OUTPUT_QUADS + o_top];
+        let d_bottom = doutput[b * OUTPUT_QUADS + o_bottom];
+        top_left += outer_product(d_top, x_left);
+        top_right += outer_product(d_top, x_right);
+        bottom_left += outer_product(d_bottom, x_left);
+        bottom_right += outer_product(d_bottom, x_right);
+        bias_top += d_top;
+        bias_bottom += d_bottom;
+    }
+    store_dweight_rows(o, quad, top_left);
+    store_dweight_rows(o, quad + 1u, top_right);
+    store_dweight_rows(o + 4u, quad, bottom_left);
+    store_dweight_rows(o + 4u, quad + 1u, bottom_right);
+    if quad == 0u {
+        // Where the bottom is clamped to the top, both hold the same sum.
+        dbias[o_top] = bias_top;
+        dbias[o_bottom] = bias_bottom;
+    }
+}
+
+fn finish_quad(b: u32, quad: u32, sum: vec4f) {
+    if b < step.rows && quad < INPUT_QUADS {
+        finish(b, quad, sum);
+    }
+}
+
+fn finish_rows(b: u32, quad: u32, sums: mat4x4f) {
+    finish_quad(b, quad, sums[0]);
+    finish_quad(b + 1u, quad, sums[1]);
+    finish_quad(b + 2u, quad, sums[2]);
+    finish_quad(b + 3u, quad, sums[3]);
+}
+
+// Eight rows of the input's gradient from `b`, two quads from `quad`.
+fn make_dinput(b: u32, quad: u32) {
+    let quad_right = min(quad + 1u, INPUT_QUADS - 1u);
+    let top = row_starts(b, step.rows, OUTPUT_QUADS);
+    let bottom = row_starts(b + 4u, step.rows, OUTPUT_QUADS);
+    var top_left = mat4x4f(); var top_right = mat4x4f();
+    var bottom_left = mat4x4f(); var bottom_right = mat4x4f();
+    for (var o = 0u; o < OUTPUT_QUADS; o++) {
+        // Where these rows are clamped, doutput's padding is what they are multiplied by: zero.
+        let w_rows = row_starts(4u * o, OUTPUTS, INPUT_QUADS);
+        let w_left = load_weight(w_rows, quad);
+        let w_right = load_weight(w_rows, quad_right);
+        let d_top = load_doutput(top, o);
+        let d_bottom = load_doutput(bottom, o);
+        top_left += w_left * d_top;
+        top_right += w_right * d_top;
+        bottom_left += w_left * d_bottom;
+        bottom_right += w_right * d_bottom;
+    }
+    finish_rows(b, quad, top_left);
+    finish_rows(b, quad + 1u, top_right);
+    finish_rows(b + 4u, quad, bottom_left);
+    finish_rows(b + 4u, quad + 1u, bottom_right);
+}
+
+@compute @workgroup_size(8, 8)
+fn backward_weight(@builtin(global_invocation_id) id: vec3u) {
+    if 2u * id.x < INPUT_QUADS && 8u * id.y < OUTPUTS {
+        make_dweight(8u * id.y, 2u * id.x);
+    }
+}
+
+// Both gradients have the input's columns: the first rows of workgroups make the weight's, those after them the input's.
+@compute @workgroup_size(8, 8)
+fn backward(@builtin(workgroup_id) tile: vec3u, @builtin(global_invocation_id) id: vec3u) {
+    let quad = 2u * id.x;
+    if tile.y < WEIGHT_TILES {
+        if quad < INPUT_QUADS && 8u * id.y < OUTPUTS {
+            make_dweight(8u * id.y, quad);
+        }
+    } else {
+        let b = 8u * id.y - WEIGHT_TILES * TILE_ROWS;
+        if quad < INPUT_QUADS && b < step.rows {
+            make_dinput(b, quad);
+        }
+    }
+}

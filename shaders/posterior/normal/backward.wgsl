@@ -1,0 +1,38 @@
+// Epilogue of the product that makes dz: takes the gradient on through the reparameterisation, and adds that of the KL
+// divergence. The noise is made again, not stored.
+//
+//   dmean = dz + w * dkl / dmean,  dlogvar = dz * noise * exp(logvar / 2) / 2 + w * dkl / dlogvar,  w = kl_weight / rows
+
+#import lib/normal.wgsl
+#import lib/rng.wgsl
+#import prior
+
+override L: u32;
+override STRIDE: u32 = (2u * L + 3u) / 4u * 4u;
+
+@group(0) @binding(10) var<storage, read> posterior: array<f32>;            // (B, 2L): mean, then logvar
+@group(0) @binding(11) var<storage, read_write> dposterior: array<f32>;     // (B, 2L)
+
+const ROW_SUMS = false;
+
+fn finish(row: u32, quad: u32, dz: vec4f) -> f32 {
+    let at = row * STRIDE + 4u * quad;
+    let latents = min(4u, L - 4u * quad);
+    var mean = vec4f();
+    var logvar = vec4f();
+    for (var i = 0u; i < latents; i++) {
+        mean[i] = posterior[at + i];
+        logvar[i] = posterior[at + i + L];
+    }
+    let noise = normal_noise(step.key, quad, step.first + row, step.t);
+    let weight = step.kl_weight / f32(step.rows);
+    let dmean = dz + weight * kl_dmean(mean, logvar);
+    let dlogvar = dz * reparameterise_slope(logvar, noise) + weight * kl_dlogvar(mean, logvar);
+    for (var i = 0u; i < latents; i++) {
+        dposterior[at + i] = dmean[i];
+        dposterior[at + i + L] = dlogvar[i];
+    }
+    return 0.0;
+}
+
+fn finish_block(row: u32, block: u32, sum: f32) {}
