@@ -74,7 +74,8 @@ fn activations() {
 #[test]
 fn the_latents() {
     let (posterior, noise, dz) = (matrix(3, 10, 2.0, 1), matrix(3, 5, 2.0, 2), matrix(3, 5, 1.0, 3));
-    let gradient = latents::reparameterise_backward(&posterior, &noise, &dz);
+    let z = latents::reparameterise(&posterior, &noise);
+    let gradient = latents::reparameterise_backward(&posterior, &z, &dz);
     check(&gradient, &posterior, |posterior| sum_of_products(&dz, &latents::reparameterise(posterior, &noise)))
         .unwrap();
     let gradient = latents::kl_backward(&posterior, 0.7);
@@ -171,7 +172,7 @@ impl TinyVae {
         };
         let ddecoder = through(&decoder, &dense::backward_input(&doutput, &self.parameters[6]));
         let dz = dense::backward_input(&ddecoder, &self.parameters[4]);
-        let dposterior = latents::reparameterise_backward(&posterior, &self.noise, &dz)
+        let dposterior = latents::reparameterise_backward(&posterior, &z, &dz)
             .zip(&latents::kl_backward(&posterior, self.kl_weight), |a, b| a + b);
         let dencoder = through(&encoder, &dense::backward_input(&dposterior, &self.parameters[2]));
         let mut gradients = Vec::new();

@@ -12,7 +12,7 @@ use elbo::steps::Step;
 use crate::support::gpu;
 
 /// One below, at and above each size at which a kernel's indexing changes, and primes. `short` needs no new kernels.
-const CASES: [Case<'static>; 22] = [
+const CASES: [Case<'static>; 24] = [
     ("", Sizes::new(1, 1, 1)),
     // The tile of a thread of the dense kernels in tiles, 8.
     ("", Sizes::new(7, 8, 9)),
@@ -25,10 +25,12 @@ const CASES: [Case<'static>; 22] = [
     ("", Sizes::new(64, 65, 63)),
     ("", Sizes::new(65, 63, 64)),
     ("", Sizes::new(65, 63, 64).short(64, 128)),
-    // The tile of the dense kernels on SIMD lanes, 32.
+    // The tiles of the dense kernels on SIMD lanes: 32 columns, and 8 rows for layers of up to 64, 32 rows for wider ones.
     ("dense", Sizes::new(31, 32, 33)),
     ("dense", Sizes::new(32, 33, 31)),
     ("dense", Sizes::new(33, 31, 32).short(32, 3)),
+    ("dense", Sizes::new(31, 65, 97)),
+    ("dense", Sizes::new(33, 96, 95).short(32, 3)),
     // That of the kernels of the latents, 8 quads.
     ("normal", Sizes::new(6, 31, 1)),
     ("normal", Sizes::new(10, 32, 1)),
@@ -97,7 +99,9 @@ fn every_kernel_and_every_part_of_one_is_tested() {
     // As "a.wgsl + b.wgsl:entry": the kernel's file, what fills its slots, the entry point.
     let mut tested = BTreeSet::new();
     for gpu in [gpu(), &device_with(KernelFamily::Tiles), &device_with(KernelFamily::Slices)] {
-        let passed = selftest::run_cases(gpu, &[("", Sizes::new(3, 5, 7))], &|_| (), |outcome| {
+        // The lanes kernels have another tile for wide layers.
+        let cases = [("", Sizes::new(3, 5, 7)), ("dense", Sizes::new(3, 65, 66))];
+        let passed = selftest::run_cases(gpu, &cases, &|_| (), |outcome| {
             tested.insert(outcome.kernel.clone());
         });
         assert!(passed.unwrap());

@@ -49,30 +49,32 @@ fn source(path: &Path, text: &str) -> Source {
     Source::new(String::leak(path.to_str().unwrap().replace('\\', "/")), String::leak(text.to_owned()))
 }
 
-/// The slots that kernels leave for others to fill, and the function by which those are known that do.
-const SLOTS: [(&str, &str); 2] = [("epilogue", "fn finish("), ("prior", "fn kl_term(")];
+/// The slots that kernels leave for others to fill, and what those define that do.
+const SLOTS: [(&str, &str); 3] = [("epilogue", "fn finish("), ("prior", "fn kl_term("), ("tile", "const TILE_ROWS")];
 
 /// The files with entry points, each with every combination of parts that can fill its slots.
 fn kernels() -> Vec<Source> {
     let files = files("shaders", "wgsl");
     let files: Vec<_> = files.iter().filter(|(path, _)| !path.starts_with("lib")).collect();
     let entries = files.iter().filter(|(_, text)| text.contains("@compute"));
-    let all = entries.flat_map(|(path, text)| filled(source(path, text), text, &files));
-    // A gradient's epilogue has no sums over rows.
-    all.filter(|kernel| {
-        let text = Shader::parse(kernel).unwrap();
-        !(text.text().contains("ROW_SUMS = true") && text.entry_points().any(|entry| entry == "backward"))
-    })
-    .collect()
+    entries.flat_map(|(path, text)| filled(path, text, &files)).collect()
+}
+
+/// Whether a part is made for a kernel: epilogues of gradients are called so, and the plain one is for all.
+fn fits(part: &Path, slot: &str, kernel: &Path) -> bool {
+    let backward = |path: &Path| path.ends_with("backward.wgsl");
+    slot != "epilogue" || part == Path::new("nn/epilogue.wgsl") || backward(part) == backward(kernel)
 }
 
 /// A file with its slots filled in every way, and theirs.
-fn filled(file: Source, text: &str, files: &[&(PathBuf, String)]) -> Vec<Source> {
-    let mut all = vec![file];
-    for (slot, function) in SLOTS {
+fn filled(path: &Path, text: &str, files: &[&(PathBuf, String)]) -> Vec<Source> {
+    let mut all = vec![source(path, text)];
+    for (slot, definition) in SLOTS {
         if text.lines().any(|line| line == format!("#import {slot}")) {
-            let fitting = files.iter().filter(|(_, text)| text.contains(function) && !text.contains("@compute"));
-            let parts: Vec<_> = fitting.flat_map(|(path, text)| filled(source(path, text), text, files)).collect();
+            let parts = files.iter().filter(|(part, text)| {
+                text.contains(definition) && !text.contains("@compute") && fits(part, slot, path)
+            });
+            let parts: Vec<_> = parts.flat_map(|(path, text)| filled(path, text, files)).collect();
             assert!(!parts.is_empty(), "nothing fills the slot {slot}");
             all = all.iter().flat_map(|file| parts.iter().map(|part| file.clone().with(slot, part.clone()))).collect();
         }

@@ -6,7 +6,8 @@
 //   finish(row, quad, value) -> f32  stores what becomes of the values, returns what they add to their row's sum
 //   finish_block(row, block, sum)    stores such a sum over BLOCK columns; called if ROW_SUMS
 //
-// Its bindings start at 10. Past the last column `value` may hold anything.
+// Its bindings start at 10. Past the last column `value` may hold anything. Where the result is the gradient of a layer's
+// input, `input_quad(row, quad)` is that input.
 
 #import lib/matrix.wgsl
 

@@ -6,7 +6,6 @@
 // One thread makes four latents, those of one draw of noise: x is the quad of latents, y the row b.
 
 #import lib/matrix.wgsl
-#import lib/normal.wgsl
 #import lib/rng.wgsl
 #import lib/step.wgsl
 #import prior
@@ -33,7 +32,7 @@ fn draw(@builtin(global_invocation_id) id: vec3u) {
             logvar[i] = posterior[at + L];
         }
         let noise = normal_noise(step.key, quad, step.first + b, step.t);
-        z[b * QUADS + quad] = keep(reparameterise(mean, logvar, noise), 4u * quad, L);
+        z[b * QUADS + quad] = keep(mean + exp(0.5 * logvar) * noise, 4u * quad, L);
         kl[b * QUADS + quad] = keep(kl_term(mean, logvar), 4u * quad, L);
     }
 }

@@ -75,10 +75,9 @@ impl Source {
 }
 
 /// The headers that shaders may import.
-static HEADERS: [Source; 6] = [
+static HEADERS: [Source; 5] = [
     source!("lib/activation.wgsl"),
     source!("lib/matrix.wgsl"),
-    source!("lib/normal.wgsl"),
     source!("lib/reduce.wgsl"),
     source!("lib/rng.wgsl"),
     source!("lib/step.wgsl"),

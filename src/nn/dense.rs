@@ -4,6 +4,9 @@ use super::{Epilogue, Init, ParameterSpec};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, KernelFamily, Source, TEXTURE_WIDTH, Tensor, source};
 
+/// The widest side of a layer whose products count as narrow.
+const NARROW: usize = 64;
+
 /// A dense layer's name and sizes; its parameters live in an arena under `name.weight` and `name.bias`.
 #[derive(Clone, Debug)]
 pub struct Dense {
@@ -141,7 +144,14 @@ impl Dense {
         if let Some(Epilogue { tensors: bound, .. }) = epilogue {
             tensors.extend(bound.iter().map(|(name, tensor)| (*name, tensor)));
         }
-        let source = product.source(family).with("epilogue", part.clone());
+        let mut source = product.source(family).with("epilogue", part.clone());
+        if family == KernelFamily::Lanes {
+            let narrow = self.inputs.min(self.outputs) <= NARROW;
+            source = source.with(
+                "tile",
+                if narrow { source!("nn/dense/lanes/narrow.wgsl") } else { source!("nn/dense/lanes/wide.wgsl") },
+            );
+        }
         let kernel = gpu.kernel(&source, product.entry, &overrides)?;
         let shader = gpu.shader(&source)?;
         let [tile_rows, tile_columns] = [shader.constant("TILE_ROWS")?, shader.constant("TILE_COLUMNS")?];

@@ -41,11 +41,13 @@ pub fn draw(
     Dispatch::new(gpu, &kernel, &tensors, [z.columns().div_ceil(4), z.rows(), 1])
 }
 
-/// The epilogue of the product that makes `dz`: takes the gradient on to the posterior, and adds that of `kl_weight` times
-/// the mean of the KL divergence over the batch. The noise is made again, not stored.
+/// The epilogue of the product that makes `dz`, in the layer whose input is `z`: takes the gradient on to the posterior,
+/// and adds that of `kl_weight` times the mean of the KL divergence over the batch.
 ///
-/// `dmean = dz + w * dkl / dmean`, `dlogvar = dz * noise * exp(logvar / 2) / 2 + w * dkl / dlogvar`,
-/// `w = kl_weight / rows`
+/// `dmean = dz + w * dkl / dmean`, `dlogvar = dz * (z - mean) / 2 + w * dkl / dlogvar`, `w = kl_weight / rows`
+///
+/// `z - mean` is `exp(logvar / 2) * noise`, off by the rounding of `z`: the gradient is then off by half a unit in the last
+/// place of `z`, times `dz`, however small the standard deviation is.
 ///
 /// # Shapes
 ///

@@ -1,12 +1,14 @@
 // A dense layer's product for adapters that run on a CPU: finish(b, o, bias[o] + sum_i input[b, i] * weight[o, i]).
 //
 // What `finish` does is up to the epilogue. One workgroup is one subgroup of 8 lanes, the SIMD lanes of one CPU thread,
-// and makes 32 rows by 32 columns of the result, a quad of columns a lane. Both operands are textures: such an adapter
+// and makes a tile of the result, 32 columns wide, a quad of columns a lane. Both operands are textures: such an adapter
 // loads texels for all lanes at once, and storage buffers lane by lane. Each value of the left operand is loaded by one
-// lane and spread by shuffles. Loops over registers have constant bounds: the driver unrolls them.
+// lane and spread by shuffles. Loops over arrays have those arrays' lengths: the driver unrolls just these, and keeps the
+// arrays in registers. Within one turn of the outer loop, eight products are added to a sum before it is masked and stored.
 
 #import lib/matrix.wgsl
 #import lib/step.wgsl
+#import tile
 #import epilogue
 
 override INPUTS: u32;
@@ -22,9 +24,8 @@ override TEXTURE_WIDTH: u32;        // texels in a row of every texture
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;                // (OUTPUTS)
 
 const LANES = 8u;
-const TILE_ROWS = 32u;
 const TILE_COLUMNS = 32u;
-const TILE_QUADS = 8u;      // of the tile's rows: TILE_ROWS / 4
+const TILE_QUADS = TILE_ROWS / 4u;
 
 fn texel(index: u32) -> vec2u {
     return vec2u(index % TEXTURE_WIDTH, index / TEXTURE_WIDTH);
@@ -57,12 +58,15 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) 
             for (var j = 0u; j < TILE_QUADS; j++) {
                 x[j] = select(vec4f(), load_input(rows[j] + own), own < INPUT_QUADS);
             }
+            var w: array<mat4x4f, 2>;
             for (var half = 0u; half < 2u; half++) {
                 let at = columns + i + half;
-                let w = mat4x4f(load_weight(at.x), load_weight(at.y), load_weight(at.z), load_weight(at.w));
-                let w_transposed = transpose(w);
-                for (var r = 0u; r < TILE_ROWS; r++) {
-                    sums[r] += w_transposed * subgroupShuffle(x[r / 4u], r % 4u * 2u + half);
+                w[half] = transpose(
+                    mat4x4f(load_weight(at.x), load_weight(at.y), load_weight(at.z), load_weight(at.w)));
+            }
+            for (var r = 0u; r < TILE_ROWS; r++) {
+                for (var half = 0u; half < 2u; half++) {
+                    sums[r] += w[half] * subgroupShuffle(x[r / 4u], r % 4u * 2u + half);
                 }
             }
         }

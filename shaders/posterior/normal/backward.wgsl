@@ -1,10 +1,10 @@
 // Epilogue of the product that makes dz: takes the gradient on through the reparameterisation, and adds that of the KL
-// divergence. The noise is made again, not stored.
+// divergence.
 //
-//   dmean = dz + w * dkl / dmean,  dlogvar = dz * noise * exp(logvar / 2) / 2 + w * dkl / dlogvar,  w = kl_weight / rows
+//   dmean = dz + w * dkl / dmean,  dlogvar = dz * (z - mean) / 2 + w * dkl / dlogvar,  w = kl_weight / rows
+//
+// z is the input of the layer that makes dz, and z - mean is exp(logvar / 2) * noise: the noise need not be made again.
 
-#import lib/normal.wgsl
-#import lib/rng.wgsl
 #import prior
 
 override L: u32;
@@ -24,10 +24,9 @@ fn finish(row: u32, quad: u32, dz: vec4f) -> f32 {
         mean[i] = posterior[at + i];
         logvar[i] = posterior[at + i + L];
     }
-    let noise = normal_noise(step.key, quad, step.first + row, step.t);
     let weight = step.kl_weight / f32(step.rows);
     let dmean = dz + weight * kl_dmean(mean, logvar);
-    let dlogvar = dz * reparameterise_slope(logvar, noise) + weight * kl_dlogvar(mean, logvar);
+    let dlogvar = 0.5 * dz * (input_quad(row, quad) - mean) + weight * kl_dlogvar(mean, logvar);
     for (var i = 0u; i < latents; i++) {
         dposterior[at + i] = dmean[i];
         dposterior[at + i + L] = dlogvar[i];

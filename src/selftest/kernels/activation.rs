@@ -11,8 +11,11 @@ use crate::selftest::{Sizes, reference::activation as reference};
 
 /// Values before the activation: about zero for the most part, far out in every third row.
 pub fn forward(bench: &mut Bench<'_>) -> Result<(), Error> {
-    for &activation in Activation::value_variants() {
-        let Sizes { columns, .. } = bench.sizes;
+    let Sizes { columns, .. } = bench.sizes;
+    // Each is a kernel to compile, and all index alike: of wide ones, the one whose padding would not be zero by itself.
+    let all = Activation::value_variants();
+    let activations = if columns > 64 { &[Activation::Softplus] } else { all };
+    for &activation in activations {
         let pre = bench.input(columns, |draw, row| [6.0, 100.0, 1e4][row % 3] * draw)?;
         let (output, slope) = (bench.output(columns)?, bench.output(columns)?);
         let epilogue = activation.forward(bench.gpu, &output, &slope)?;
@@ -35,7 +38,7 @@ pub fn backward(bench: &mut Bench<'_>) -> Result<(), Error> {
     let (value, slope) = (bench.input(columns, |draw, _| 3.0 * draw)?, bench.input(columns, |draw, _| draw)?);
     let gradient = bench.output(columns)?;
     let epilogue = Activation::backward(&slope.tensor, &gradient)?;
-    let dispatch = backward_epilogue(bench, &value, &epilogue)?;
+    let dispatch = backward_epilogue(bench, &value, &value, &epilogue)?;
     let values = value.values.zip(&slope.values, |value, slope| value * slope);
     let errors = values.map(|value| ULP * value.abs());
     bench.check(dispatch, [Output::matrix("gradient", &gradient, &values, &errors)])

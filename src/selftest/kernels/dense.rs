@@ -91,12 +91,17 @@ pub fn forward_epilogue(bench: &Bench<'_>, value: &Operand, epilogue: &Epilogue)
     layer.forward(bench.gpu, &bench.step_tensor, &parameters, &value.tensor, epilogue)
 }
 
-/// The same for an epilogue of the product that makes the gradient of a layer's input.
-pub fn backward_epilogue(bench: &Bench<'_>, value: &Operand, epilogue: &Epilogue) -> Result<Dispatch, Error> {
+/// The same for an epilogue of the product that makes the gradient of a layer's `input`.
+pub fn backward_epilogue(
+    bench: &Bench<'_>,
+    input: &Operand,
+    value: &Operand,
+    epilogue: &Epilogue,
+) -> Result<Dispatch, Error> {
     let (layer, parameters) = identity(bench, value)?;
     let gradients = nn::arena(bench.gpu, &layer.parameters())?;
-    let (step, value) = (&bench.step_tensor, &value.tensor);
-    layer.backward(bench.gpu, step, &parameters, &gradients, value, value, Some(epilogue))
+    let (step, input, value) = (&bench.step_tensor, &input.tensor, &value.tensor);
+    layer.backward(bench.gpu, step, &parameters, &gradients, input, value, Some(epilogue))
 }
 
 fn identity(bench: &Bench<'_>, value: &Operand) -> Result<(Dense, Arena), Error> {

@@ -12,12 +12,12 @@ pub fn reparameterise(posterior: &Matrix, noise: &Matrix) -> Matrix {
     })
 }
 
-/// `dmean = dz`, `dlogvar = dz * noise * exp(logvar / 2) / 2`
-pub fn reparameterise_backward(posterior: &Matrix, noise: &Matrix, dz: &Matrix) -> Matrix {
-    let latents = noise.columns();
-    Matrix::from_fn(noise.rows(), 2 * latents, |b, c| match c.checked_sub(latents) {
+/// `dmean = dz`, `dlogvar = dz * (z - mean) / 2`, which is `dz * noise * exp(logvar / 2) / 2`
+pub fn reparameterise_backward(posterior: &Matrix, z: &Matrix, dz: &Matrix) -> Matrix {
+    let latents = z.columns();
+    Matrix::from_fn(z.rows(), 2 * latents, |b, c| match c.checked_sub(latents) {
         None => dz.at(b, c),
-        Some(l) => dz.at(b, l) * noise.at(b, l) * 0.5 * (0.5 * posterior.at(b, c)).exp(),
+        Some(l) => 0.5 * dz.at(b, l) * (z.at(b, l) - posterior.at(b, l)),
     })
 }
 

@@ -3,11 +3,12 @@
 //   backward_weight:  dweight[o, i] = sum_b doutput[b, o] * input[b, i],  dbias[o] = sum_b doutput[b, o]
 //   backward:         both those and finish(b, i, sum_o doutput[b, o] * weight[o, i]), the gradient of the input
 //
-// What `finish` does is up to the epilogue. One workgroup is one subgroup of 8 lanes and makes 32 rows by 32 columns of a
-// result, a quad of columns a lane. Loops over registers have constant bounds: the driver unrolls them.
+// What `finish` does is up to the epilogue. One workgroup is one subgroup of 8 lanes and makes a tile of a result, 32
+// columns wide, a quad of columns a lane. Loops over arrays have those arrays' lengths: the driver unrolls them.
 
 #import lib/matrix.wgsl
 #import lib/step.wgsl
+#import tile
 #import epilogue
 
 override INPUTS: u32;
@@ -25,9 +26,8 @@ override TEXTURE_WIDTH: u32;        // texels in a row of every texture
 @group(0) @binding(5) var<storage, read_write> dbias: array<vec4f>;         // (OUTPUTS)
 
 const LANES = 8u;
-const TILE_ROWS = 32u;
 const TILE_COLUMNS = 32u;
-const TILE_QUADS = 8u;      // of the tile's rows: TILE_ROWS / 4
+const TILE_QUADS = TILE_ROWS / 4u;
 
 override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
 
@@ -39,6 +39,11 @@ fn load_input(index: u32) -> vec4f {
     return textureLoad(input, texel(index));
 }
 
+// For epilogues.
+fn input_quad(row: u32, quad: u32) -> vec4f {
+    return load_input(row * INPUT_QUADS + quad);
+}
+
 fn load_doutput(index: u32) -> vec4f {
     return textureLoad(doutput, texel(index));
 }
@@ -47,7 +52,7 @@ fn load_weight(index: u32) -> vec4f {
     return textureLoad(weight, texel(WEIGHT_START + index));
 }
 
-// 32 rows of the weight's gradient from `first`.
+// A tile of the weight's gradient from row `first`.
 fn make_dweight(first: u32, column_tile: u32, lane: u32) {
     let first_quad = first / 4u;
     let quad = column_tile * LANES + lane;
@@ -61,14 +66,17 @@ fn make_dweight(first: u32, column_tile: u32, lane: u32) {
             d[j] = select(vec4f(), load_doutput(own * OUTPUT_QUADS + first_quad + j), own < step.rows);
             bias_sums[j] += d[j];
         }
+        var x: array<vec4f, LANES>;
         for (var k = 0u; k < LANES; k++) {
-            let x = load_input(min(b + k, step.rows - 1u) * INPUT_QUADS + quad);
-            for (var j = 0u; j < TILE_QUADS; j++) {
+            x[k] = load_input(min(b + k, step.rows - 1u) * INPUT_QUADS + quad);
+        }
+        for (var j = 0u; j < TILE_QUADS; j++) {
+            for (var k = 0u; k < LANES; k++) {
                 let column = subgroupShuffle(d[j], k);
-                sums[4u * j] += column.x * x;
-                sums[4u * j + 1u] += column.y * x;
-                sums[4u * j + 2u] += column.z * x;
-                sums[4u * j + 3u] += column.w * x;
+                sums[4u * j] += column.x * x[k];
+                sums[4u * j + 1u] += column.y * x[k];
+                sums[4u * j + 2u] += column.z * x[k];
+                sums[4u * j + 3u] += column.w * x[k];
             }
         }
     }
@@ -91,7 +99,7 @@ fn make_dweight(first: u32, column_tile: u32, lane: u32) {
     }
 }
 
-// 32 rows of the input's gradient from `first`.
+// A tile of the input's gradient from row `first`.
 fn make_dinput(first: u32, column_tile: u32, lane: u32) {
     let quad = column_tile * LANES + lane;
     if first < step.rows {
@@ -106,12 +114,15 @@ fn make_dinput(first: u32, column_tile: u32, lane: u32) {
             for (var j = 0u; j < TILE_QUADS; j++) {
                 d[j] = select(vec4f(), load_doutput(rows[j] + own), own < OUTPUT_QUADS);
             }
+            var w: array<mat4x4f, 2>;
             for (var half = 0u; half < 2u; half++) {
                 // Where these rows are clamped, doutput's padding is what they are multiplied by: zero.
                 let at = min(vec4u(4u * (o + half)) + vec4u(0u, 1u, 2u, 3u), vec4u(OUTPUTS - 1u)) * INPUT_QUADS + quad;
-                let w = mat4x4f(load_weight(at.x), load_weight(at.y), load_weight(at.z), load_weight(at.w));
-                for (var r = 0u; r < TILE_ROWS; r++) {
-                    sums[r] += w * subgroupShuffle(d[r / 4u], r % 4u * 2u + half);
+                w[half] = mat4x4f(load_weight(at.x), load_weight(at.y), load_weight(at.z), load_weight(at.w));
+            }
+            for (var r = 0u; r < TILE_ROWS; r++) {
+                for (var half = 0u; half < 2u; half++) {
+                    sums[r] += w[half] * subgroupShuffle(d[r / 4u], r % 4u * 2u + half);
                 }
             }
         }

@@ -30,6 +30,11 @@ const TILE_COLUMNS = 32u;
 var<workgroup> partial_sums: array<mat4x4f, 128>;        // [tile][slice]
 var<workgroup> partial_bias: array<vec4f, SLICES>;
 
+// For epilogues.
+fn input_quad(row: u32, quad: u32) -> vec4f {
+    return input[row * INPUT_QUADS + quad];
+}
+
 fn load_doutput(rows: vec4u, quad: u32) -> mat4x4f {
     return mat4x4f(doutput[rows.x + quad], doutput[rows.y + quad], doutput[rows.z + quad], doutput[rows.w + quad]);
 }

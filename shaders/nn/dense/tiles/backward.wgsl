@@ -27,6 +27,11 @@ const TILE_COLUMNS = 64u;
 
 override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
 
+// For epilogues.
+fn input_quad(row: u32, quad: u32) -> vec4f {
+    return input[row * INPUT_QUADS + quad];
+}
+
 fn load_doutput(rows: vec4u, quad: u32) -> mat4x4f {
     return mat4x4f(doutput[rows.x + quad], doutput[rows.y + quad], doutput[rows.z + quad], doutput[rows.w + quad]);
 }
