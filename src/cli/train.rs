@@ -204,8 +204,7 @@ impl Session {
     }
 
     fn save(&self) -> Result<(), Error> {
-        self.trainer.save(&self.run.checkpoint())?;
-        self.trainer.vae().save(&self.run.model())
+        self.run.write_checkpoint(&self.trainer.snapshot()?)
     }
 
     fn interrupted(&self) -> Result<ExitCode, Error> {
