@@ -61,23 +61,53 @@ impl Vae {
     }
 }
 
-impl Trainer {
-    /// Writes a checkpoint, under a temporary name first.
+/// The state of a training at one moment, in host memory: [`Trainer::snapshot`] takes it.
+pub struct Checkpoint {
+    model: Model,
+    progress: Progress,
+    parameters: Vec<Values>,
+    /// Both of Adam's.
+    moments: Vec<Values>,
+}
+
+impl Checkpoint {
+    /// Writes all of it to a safetensors file, for [`Trainer::resume`], under a temporary name first.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFinite`] if the last update made a parameter NaN or infinite; [`Error::Io`] if the file cannot be
-    /// written. The old file is then untouched.
-    pub fn save(&self, path: &Path) -> Result<(), Error> {
+    /// [`Error::Io`] if it cannot be written; the old file is then untouched.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let header = Header { model: self.model.clone(), progress: Some(self.progress) };
+        write(path, &header, self.parameters.iter().chain(&self.moments))
+    }
+
+    /// Writes the model alone, as [`Vae::save`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Checkpoint::write`].
+    pub fn write_model(&self, path: &Path) -> Result<(), Error> {
+        write(path, &Header { model: self.model.clone(), progress: None }, &self.parameters)
+    }
+}
+
+impl Trainer {
+    /// Copies the state of the training from the GPU; it can be written while the training goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] if the last update made a parameter NaN or infinite; [`Error::Gpu`] if the device was lost or
+    /// memory ran out.
+    pub fn snapshot(&self) -> Result<Checkpoint, Error> {
         let Vae { gpu, specs, parameters, model } = self.vae();
-        let mut values = download(gpu, specs, parameters, "")?;
-        if let Some(value) = values.iter().flat_map(|tensor| &tensor.values).find(|value| !value.is_finite()) {
+        let parameters = download(gpu, specs, parameters, "")?;
+        if let Some(value) = parameters.iter().flat_map(|tensor| &tensor.values).find(|value| !value.is_finite()) {
             return Err(self.not_finite(*value));
         }
         let (moment1, moment2) = self.moments();
-        values.extend(download(gpu, specs, moment1, MOMENT1)?);
-        values.extend(download(gpu, specs, moment2, MOMENT2)?);
-        write(path, &Header { model: model.clone(), progress: Some(self.progress()) }, &values)
+        let mut moments = download(gpu, specs, moment1, MOMENT1)?;
+        moments.extend(download(gpu, specs, moment2, MOMENT2)?);
+        Ok(Checkpoint { model: model.clone(), progress: self.progress(), parameters, moments })
     }
 
     /// Goes on from a checkpoint: the run ends with the same bits as one that was never stopped, on the same adapter
@@ -111,12 +141,18 @@ struct Values {
     values: Vec<f32>,
 }
 
+/// Reads the whole arena at once, since each read waits for the GPU, and takes the tensors out of it.
 fn download(gpu: &Gpu, specs: &[ParameterSpec], arena: &Arena, prefix: &str) -> Result<Vec<Values>, Error> {
-    let read = |spec: &ParameterSpec| {
-        let values = arena.get(&spec.name).read(gpu)?;
-        Ok(Values { name: format!("{prefix}{}", spec.name), shape: spec.shape(), values })
+    let words: Vec<f32> = arena.whole().read(gpu)?;
+    let values = |spec: &ParameterSpec| {
+        let tensor = arena.get(&spec.name);
+        // A texture of the arena has the arena's layout: texels of four words.
+        let padded = &words[4 * tensor.texture_start()..][..tensor.padded_len()];
+        let rows = padded.chunks_exact(tensor.padded_len() / tensor.rows());
+        let values = rows.flat_map(|row| &row[..tensor.columns()]).copied().collect();
+        Values { name: format!("{prefix}{}", spec.name), shape: spec.shape(), values }
     };
-    specs.iter().map(read).collect()
+    Ok(specs.iter().map(values).collect())
 }
 
 fn upload(gpu: &Gpu, specs: &[ParameterSpec], arena: &Arena, values: &[Vec<f32>]) -> Result<(), Error> {
@@ -126,7 +162,7 @@ fn upload(gpu: &Gpu, specs: &[ParameterSpec], arena: &Arena, values: &[Vec<f32>]
     Ok(())
 }
 
-fn write(path: &Path, header: &Header, tensors: &[Values]) -> Result<(), Error> {
+fn write<'a>(path: &Path, header: &Header, tensors: impl IntoIterator<Item = &'a Values>) -> Result<(), Error> {
     let invalid = |error: String| Error::io("write", path)(std::io::Error::other(error));
     let header = serde_json::to_string(header).map_err(|error| invalid(error.to_string()))?;
     let mut views = Vec::new();

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::files::write_atomically;
 use crate::gpu::{AdapterSummary, KernelFamily};
@@ -170,6 +171,16 @@ impl RunDirectory {
             Ok(())
         })?;
         if epochs.is_empty() { Ok(()) } else { curves::write(&self.curves(), epochs) }
+    }
+
+    /// Writes `checkpoint.safetensors` and `model.safetensors`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if one of them cannot be written.
+    pub fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        checkpoint.write(&self.checkpoint())?;
+        checkpoint.write_model(&self.model())
     }
 
     /// Reads `metrics.jsonl`; a run that was stopped before its first epoch ended has none.

@@ -45,6 +45,9 @@ fn train_writes_the_run_and_prints_plain_lines() {
     for file in files.iter().chain(&pictures) {
         assert!(run.join(file).is_file(), "{file} is missing");
     }
+    for picture in pictures.iter().chain(&["curves.png"]) {
+        image::open(run.join(picture)).expect(picture);
+    }
     let printed = &finished().printed;
     assert!(printed.contains("epoch 2/2: train elbo -") && printed.contains("samples/0002.png"), "{printed}");
     assert!(!printed.contains('\r') && !printed.contains('\u{1b}'), "not plain: {printed:?}");
@@ -274,6 +277,27 @@ fn a_full_disk_costs_nothing_that_was_there() {
     assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "a temporary file is left");
 }
 
+/// The files of epoch 3 are written while epoch 4 trains, and epoch 5 must not begin when that fails.
+#[test]
+fn a_picture_that_cannot_be_written_ends_the_run_an_epoch_later() {
+    let directory = copy_of_the_run();
+    let run = directory.path().join("run");
+    fs::rename(run.join("samples"), run.join("samples-of-before")).expect("renamed");
+    fs::write(run.join("samples"), "in the way").expect("written");
+    let output = elbo(directory.path(), &["resume", "run", "--epochs", "9"]);
+    assert_refused(&output, &["cannot write", "0003.png"]);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("epoch 4/9: ") && !printed.contains("epoch 5/9: "), "{printed}");
+    // What was written before the picture holds, and the run goes on from there.
+    let epochs = || fs::read_to_string(run.join("metrics.jsonl")).expect("metrics").lines().count();
+    assert_eq!(epochs(), 3);
+    fs::remove_file(run.join("samples")).expect("removed");
+    fs::rename(run.join("samples-of-before"), run.join("samples")).expect("renamed");
+    let printed = succeeds(directory.path(), &["resume", "run", "--epochs", "4"]);
+    assert!(printed.contains("epoch 4/4: ") && !printed.contains("epoch 3/4: "), "{printed}");
+    assert_eq!(epochs(), 4);
+}
+
 #[test]
 fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint() {
     let directory = copy_of_the_run();
@@ -325,8 +349,13 @@ fn an_interrupted_run_resumes_to_the_same_bits() {
     assert_eq!(output.status.code(), Some(130), "{errors}");
     assert!(errors.contains("elbo resume run"), "{errors}");
     let done = errors.split("stopped after ").nth(1).and_then(|rest| rest.split(' ').next());
-    let epochs = done.and_then(|done| done.parse::<u32>().ok()).expect("how far it came") + 1;
-    let epochs = epochs.to_string();
+    let done = done.and_then(|done| done.parse::<u32>().ok()).expect("how far it came");
+    // All that was handed to the writer is there.
+    assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |lines| lines.lines().count()), done as usize);
+    for epoch in 1..=done {
+        image::open(run.join(format!("reconstructions/{epoch:04}.png"))).expect("the last file of each epoch");
+    }
+    let epochs = (done + 1).to_string();
     succeeds(directory.path(), &["resume", "run", "--epochs", &epochs]);
 
     let mut straight = train(&["--epochs", &epochs]);

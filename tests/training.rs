@@ -96,6 +96,29 @@ fn an_interrupted_training_ends_with_the_same_bits() {
 }
 
 #[test]
+fn a_snapshot_is_written_later_and_resumed_to_the_same_bits() {
+    let data = dataset(300, 100);
+    let directory = tempfile::tempdir().unwrap();
+    let [checkpoint, model] = ["checkpoint", "model"].map(|name| directory.path().join(name));
+    let mut trainer = Trainer::new(gpu(), &data, &relu()).unwrap();
+    trainer.epoch(|_| ControlFlow::Continue(())).unwrap();
+    let (snapshot, bits, progress) = (trainer.snapshot().unwrap(), parameter_bits(trainer.vae()), trainer.progress());
+    trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
+    snapshot.write(&checkpoint).unwrap();
+    snapshot.write_model(&model).unwrap();
+    assert_eq!(parameter_bits(&Vae::load(gpu(), &model).unwrap()), bits);
+    let mut resumed = Trainer::resume(gpu(), &data, &relu().training, &checkpoint).unwrap();
+    assert_eq!((parameter_bits(resumed.vae()), resumed.progress()), (bits, progress));
+    resumed.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
+    assert_eq!(parameter_bits(resumed.vae()), parameter_bits(trainer.vae()));
+    // What the crate's documentation saves a model with writes the same file.
+    let again = directory.path().join("again");
+    resumed.snapshot().unwrap().write_model(&model).unwrap();
+    resumed.vae().save(&again).unwrap();
+    assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&model).unwrap());
+}
+
+#[test]
 fn training_lowers_the_loss_of_every_kind_of_model() {
     let data = dataset(300, 100);
     let mut configs = Vec::new();

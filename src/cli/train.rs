@@ -1,5 +1,8 @@
 //! `elbo train` and `elbo resume`.
 
+mod pictures;
+mod writer;
+
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -12,18 +15,14 @@ use elbo::Error;
 use elbo::config::Config;
 use elbo::data::{Dataset, Images};
 use elbo::gpu::Gpu;
-use elbo::image::{Grid, paired_rows};
 use elbo::metrics::EpochMetrics;
 use elbo::run::{RunConfig, RunDirectory};
 use elbo::train::{Trainer, Update};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::{GpuArgs, first, pixels, say};
-
-/// Images in the pictures made after each epoch.
-const SAMPLES: usize = 100;
-const RECONSTRUCTIONS: usize = 30;
-const COLUMNS: usize = 10;
+use self::pictures::{Pictures, RECONSTRUCTIONS};
+use self::writer::Writer;
+use super::{GpuArgs, first, say};
 
 /// The exit code of a program that was interrupted.
 const INTERRUPTED: u8 = 130;
@@ -95,7 +94,7 @@ impl Train {
             kernels: gpu.kernel_family(),
         };
         let run = RunDirectory::create(&out, self.overwrite, &config)?;
-        Session { run, trainer, history: Vec::new(), quiet: self.quiet }.run(&gpu, &data)
+        Session { run, trainer, history: Vec::new(), writer: Writer::default(), quiet: self.quiet }.run(&gpu, &data)
     }
 }
 
@@ -127,7 +126,7 @@ impl Resume {
             say(format_args!("note: begun on {adapter}, {kernels:?} kernels; rounding may differ from here on"))?;
         }
         run.write_config(&config)?;
-        Session { run, trainer, history, quiet: self.quiet }.run(&gpu, &data)
+        Session { run, trainer, history, writer: Writer::default(), quiet: self.quiet }.run(&gpu, &data)
     }
 }
 
@@ -136,6 +135,7 @@ struct Session {
     run: RunDirectory,
     trainer: Trainer,
     history: Vec<EpochMetrics>,
+    writer: Writer,
     quiet: bool,
 }
 
@@ -156,30 +156,13 @@ impl Session {
         let parameters = self.trainer.vae().parameter_count();
         self.say(format_args!("run: {}, {parameters} parameters", self.run.path().display()))?;
         let bar = self.progress_bar();
-        while self.trainer.progress().epochs < epochs {
-            let metrics = self.trainer.epoch(|update| {
-                show(&bar, update, epochs);
-                if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            let metrics = match metrics {
-                Ok(Some(metrics)) => metrics,
-                Ok(None) => break,
-                Err(error) => {
-                    bar.finish_and_clear();
-                    self.say(self.what_is_kept())?;
-                    return Err(error);
-                }
-            };
-            bar.suspend(|| self.say(summary(&metrics, epochs)))?;
-            self.history.push(metrics);
-            self.write_epoch(&test_images)?;
-            if stop.load(Ordering::Relaxed) {
-                break;
-            }
-        }
+        let trained = self.train(&bar, &stop, &test_images);
         bar.finish_and_clear();
+        // However the training ended, what it handed over is written first, and an error there is the earlier one.
+        self.writer.finish()?;
+        trained?;
         if self.trainer.progress().epochs < epochs {
-            self.save()?;
+            self.run.write_checkpoint(&self.trainer.snapshot()?)?;
             return self.interrupted();
         }
         let run = &self.run;
@@ -190,22 +173,46 @@ impl Session {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Writes all that an epoch adds to the run. The metrics come before the checkpoint: see [`Resume`].
-    fn write_epoch(&self, test_images: &Images) -> Result<(), Error> {
-        let (vae, epoch) = (self.trainer.vae(), self.trainer.progress().epochs);
-        self.run.write_metrics(&self.history)?;
-        self.save()?;
-        let (height, width) = (vae.model().height, vae.model().width);
-        let samples = vae.sample(SAMPLES, 0)?;
-        Grid { pixels: &samples, height, width, columns: COLUMNS }.write(&self.run.samples(epoch))?;
-        let reconstructions = vae.reconstruct(test_images)?;
-        let pairs = paired_rows(&pixels(test_images), &reconstructions, height * width, COLUMNS)?;
-        Grid { pixels: &pairs, height, width, columns: COLUMNS }.write(&self.run.reconstructions(epoch))
+    /// Trains until all epochs are done or `stop` is set; the last epoch may then still be with the writer.
+    fn train(&mut self, bar: &ProgressBar, stop: &AtomicBool, test_images: &Images) -> Result<(), Error> {
+        let epochs = self.trainer.epochs();
+        while self.trainer.progress().epochs < epochs && !stop.load(Ordering::Relaxed) {
+            let metrics = self.trainer.epoch(|update| {
+                show(bar, update, epochs);
+                if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            let metrics = match metrics {
+                Ok(Some(metrics)) => metrics,
+                Ok(None) => break,
+                Err(error) => {
+                    bar.finish_and_clear();
+                    self.writer.finish()?;
+                    self.say(self.what_is_kept())?;
+                    return Err(error);
+                }
+            };
+            bar.suspend(|| self.say(summary(&metrics, epochs)))?;
+            self.history.push(metrics);
+            self.write_epoch(test_images)?;
+        }
+        Ok(())
     }
 
-    fn save(&self) -> Result<(), Error> {
-        self.trainer.save(&self.run.checkpoint())?;
-        self.trainer.vae().save(&self.run.model())
+    /// Reads from the GPU all that an epoch adds to the run, and leaves the rest to the writer.
+    fn write_epoch(&mut self, test_images: &Images) -> Result<(), Error> {
+        let epoch = self.trainer.progress().epochs;
+        let checkpoint = self.trainer.snapshot()?;
+        let pictures = Pictures::decode(self.trainer.vae(), test_images);
+        let decoded = pictures.is_ok();
+        let (run, history) = (self.run.clone(), self.history.clone());
+        self.writer.start(move || {
+            // The metrics come before the checkpoint: see [`Resume`].
+            run.write_metrics(&history)?;
+            run.write_checkpoint(&checkpoint)?;
+            pictures?.write(&run, epoch)
+        })?;
+        // What cannot be decoded ends the run now, not an epoch later, and the model is kept all the same.
+        if decoded { Ok(()) } else { self.writer.finish() }
     }
 
     fn interrupted(&self) -> Result<ExitCode, Error> {
@@ -277,7 +284,9 @@ fn stop_on_interrupt() -> Arc<AtomicBool> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(INTERRUPTED));
         }
-        eprintln!("\nstopping after the steps under way; press Ctrl-C again to stop at once and lose this epoch");
+        eprintln!(
+            "\nstopping after the steps under way; press Ctrl-C again to stop at once and lose what is not written yet"
+        );
     };
     if let Err(error) = ctrlc::set_handler(handler) {
         eprintln!("note: Ctrl-C will end the program at once: {error}");
