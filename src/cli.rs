@@ -23,7 +23,7 @@ use clap::{Args, Parser, Subcommand};
 use elbo::Error;
 use elbo::config::{Config, require};
 use elbo::data::{Dataset, Images};
-use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelFamily};
+use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelFamily, KernelRequest};
 use elbo::image::Grid;
 use elbo::run::RunDirectory;
 use elbo::vae::Vae;
@@ -98,9 +98,13 @@ struct GpuArgs {
     /// Let shaders check their indices and loops: slower, for finding faults in drivers and shaders
     #[arg(long, global = true)]
     shader_checks: bool,
-    /// The kernels that multiply matrices [default: those that suit the adapter]
+    /// The kernels that multiply matrices [default: those that suit the adapter; of several, the fastest for each product,
+    /// measured once and kept in the user's cache]
     #[arg(long, global = true, value_enum)]
     kernels: Option<KernelFamily>,
+    /// Choose among several kernels by a fixed rule, not by measuring: two machines of a kind then get the same bits
+    #[arg(long, global = true, conflicts_with = "kernels")]
+    no_tune: bool,
 }
 
 impl GpuArgs {
@@ -109,7 +113,11 @@ impl GpuArgs {
             adapter: self.adapter.clone(),
             backend: self.backend,
             shader_checks: self.shader_checks,
-            kernels: self.kernels,
+            kernels: match self.kernels {
+                Some(family) => KernelRequest::Only(family),
+                None if self.no_tune => KernelRequest::Fixed,
+                None => KernelRequest::Measured,
+            },
         }
     }
 

@@ -6,6 +6,8 @@
 
 mod adapter;
 mod arena;
+mod cache;
+mod choice;
 mod dispatch;
 mod kernel;
 mod readback;
@@ -17,8 +19,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use adapter::{AdapterRequest, AdapterSummary, Backend, KernelFamily, adapters};
+pub use adapter::{AdapterRequest, AdapterSummary, Backend, adapters};
 pub use arena::Arena;
+pub(crate) use choice::ProductShape;
+pub use choice::{KernelFamily, KernelRequest, KernelTable};
 pub use dispatch::{Dispatch, Program, folded};
 pub use kernel::Kernel;
 pub use readback::Readback;
@@ -40,7 +44,9 @@ struct Inner {
     queue: wgpu::Queue,
     adapter: AdapterSummary,
     checks: bool,
-    kernel_family: KernelFamily,
+    request: KernelRequest,
+    families: Vec<KernelFamily>,
+    table: Mutex<KernelTable>,
     shaders: Mutex<HashMap<String, Arc<Shader>>>,
     kernels: Mutex<HashMap<kernel::Key, Arc<Kernel>>>,
     allocated: Arc<AtomicU64>,
@@ -58,10 +64,15 @@ impl Gpu {
     pub fn open(request: &AdapterRequest) -> Result<Gpu, Error> {
         let (adapter, summary) = adapter::choose(request)?;
         let limits = adapter.limits();
-        let kernel_family = adapter::kernel_family(&adapter, request)?;
-        let required_features = match kernel_family {
-            KernelFamily::Tiles | KernelFamily::Slices => wgpu::Features::empty(),
-            KernelFamily::Lanes => adapter::LANES_FEATURES,
+        let families = adapter::kernel_families(&adapter, &request.kernels)?;
+        let mut required_features = adapter.features() & wgpu::Features::PIPELINE_CACHE;
+        if families.contains(&KernelFamily::Lanes) {
+            required_features |= adapter::LANES_FEATURES;
+        }
+        let table = match &request.kernels {
+            KernelRequest::Measured if families.len() > 1 => cache::table(&summary),
+            KernelRequest::As(table) => table.clone(),
+            _ => KernelTable::default(),
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("elbo"),
@@ -88,7 +99,9 @@ impl Gpu {
                 queue,
                 adapter: summary,
                 checks: request.shader_checks,
-                kernel_family,
+                request: request.kernels.clone(),
+                families,
+                table: Mutex::new(table),
                 shaders: Mutex::default(),
                 kernels: Mutex::default(),
                 allocated: Arc::default(),
@@ -105,11 +118,6 @@ impl Gpu {
     /// Whether the shaders check their indices and loops at run time.
     pub fn shader_checks(&self) -> bool {
         self.inner.checks
-    }
-
-    /// The shape of the kernels that multiply matrices.
-    pub fn kernel_family(&self) -> KernelFamily {
-        self.inner.kernel_family
     }
 
     /// Bytes of GPU memory that tensors hold now, those included that only a dispatch still refers to.

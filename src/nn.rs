@@ -14,8 +14,19 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::Error;
-use crate::gpu::{Arena, Gpu};
+use crate::gpu::{Arena, Gpu, Tensor};
 use crate::noise::Stream;
+
+/// What layers are recorded with: the GPU, the step that their kernels read, and their parameters.
+#[derive(Clone, Copy)]
+pub struct Recording<'a> {
+    /// The GPU.
+    pub gpu: &'a Gpu,
+    /// The step under way.
+    pub step: &'a Tensor,
+    /// The parameters of all layers.
+    pub parameters: &'a Arena,
+}
 
 /// How a parameter starts.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,7 +10,7 @@ use crate::Error;
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::files::write_atomically;
-use crate::gpu::{AdapterSummary, KernelFamily};
+use crate::gpu::{AdapterSummary, KernelTable};
 use crate::image::curves;
 use crate::metrics::EpochMetrics;
 
@@ -24,8 +24,8 @@ pub struct RunConfig {
     pub config: Config,
     /// The adapter and its driver.
     pub adapter: AdapterSummary,
-    /// The kernels that multiply matrices; a resumed run uses the same ones, and so gets the same bits.
-    pub kernels: KernelFamily,
+    /// The kernel of each product of matrices; a resumed run uses the same ones, and so gets the same bits.
+    pub kernels: KernelTable,
 }
 
 /// A directory that belongs to one run.

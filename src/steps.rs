@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytemuck::{Pod, Zeroable};
 
 use crate::Error;
-use crate::gpu::{Gpu, KernelFamily, Program, Readback, Tensor};
+use crate::gpu::{Gpu, Program, Readback, Tensor};
 
 /// One row of the table of steps; the layout is that of `shaders/lib/step.wgsl`.
 #[repr(C)]
@@ -72,10 +72,7 @@ const SUBMISSION: Duration = Duration::from_millis(100);
 /// The most steps of one submission. A software adapter takes milliseconds a step, and its driver keeps memory for every
 /// command that waits.
 fn most_steps(gpu: &Gpu) -> usize {
-    match gpu.kernel_family() {
-        KernelFamily::Tiles | KernelFamily::Slices => 500,
-        KernelFamily::Lanes => 8,
-    }
+    if gpu.adapter().is_software() { 8 } else { 500 }
 }
 
 /// What a pass over `examples` examples needs on the GPU, apart from the program.

@@ -114,7 +114,7 @@ fn every_kernel_and_every_part_of_one_is_tested() {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
-        let entries: Vec<_> = text.split("@compute").skip(1).map(|text| entry_point(text)).collect();
+        let entries: Vec<_> = text.split("@compute").skip(1).map(entry_point).collect();
         for entry in &entries {
             let is = |label: &&String| label.starts_with(&file) && label.ends_with(&format!(":{entry}"));
             assert!(tested.iter().any(|label| is(&label)), "{file}:{entry} is not tested");

@@ -8,7 +8,7 @@ use elbo::eval::Evaluation;
 use elbo::gpu::{Dispatch, Gpu, Program, Tensor};
 use elbo::likelihood::Likelihood;
 use elbo::metrics::EpochMetrics;
-use elbo::nn::{self, Activation, Dense};
+use elbo::nn::{self, Activation, Dense, Recording};
 use elbo::posterior::normal;
 use elbo::prior::standard_normal;
 use elbo::steps::Step;
@@ -270,7 +270,8 @@ fn bernoulli_is_never_nan_for_a_finite_logit() {
     run(rows.len(), |gpu, step| {
         let state = likelihood.state(gpu, &parameters, 1.0)?;
         let epilogues = [likelihood.log_prob(gpu, &state, &x, &dlogits, &log_prob)?, likelihood.mean(&mean)];
-        epilogues.iter().map(|epilogue| layer.forward(gpu, step, &parameters, &logits, epilogue)).collect()
+        let recording = Recording { gpu, step, parameters: &parameters };
+        epilogues.iter().map(|epilogue| layer.forward(recording, &logits, epilogue)).collect()
     });
     let log_prob: Vec<f32> = log_prob.read(gpu()).unwrap();
     for (found, (logits, x, want)) in log_prob.chunks(log_prob.len() / rows.len()).zip(&rows) {

@@ -91,7 +91,7 @@ impl Train {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: self.config,
             adapter: gpu.adapter().clone(),
-            kernels: gpu.kernel_family(),
+            kernels: gpu.kernel_table(),
         };
         let run = RunDirectory::create(&out, self.overwrite, &config)?;
         Session { run, trainer, history: Vec::new(), writer: Writer::default(), quiet: self.quiet }.run(&gpu, &data)

@@ -5,6 +5,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::{KernelFamily, KernelRequest};
 use crate::Error;
 
 /// The most storage buffers that one kernel binds; wgpu's default limit, so any adapter with compute shaders has it.
@@ -19,20 +20,8 @@ pub struct AdapterRequest {
     pub backend: Option<Backend>,
     /// Whether shaders check their indices and loops at run time: slower, for finding faults.
     pub shader_checks: bool,
-    /// The kernels for products; those that suit the adapter if absent.
-    pub kernels: Option<KernelFamily>,
-}
-
-/// The shape of the kernels that multiply matrices. All compute the same, up to rounding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KernelFamily {
-    /// Tiles of 8 x 8 in a thread's registers: for any adapter.
-    Tiles,
-    /// Tiles of 4 x 4 whose sums are cut into slices: for few rows on a wide GPU.
-    Slices,
-    /// Tiles of 32 x 32 over the SIMD lanes of a CPU thread: for software adapters with subgroups of 8.
-    Lanes,
+    /// How the kernels for products are chosen.
+    pub kernels: KernelRequest,
 }
 
 /// A graphics API.
@@ -74,6 +63,16 @@ pub struct AdapterSummary {
     pub usable: bool,
 }
 
+impl AdapterSummary {
+    /// Whether it runs on the CPU.
+    pub fn is_software(&self) -> bool {
+        self.kind == SOFTWARE
+    }
+}
+
+/// The kind of adapters that run on the CPU.
+const SOFTWARE: &str = "software";
+
 impl fmt::Display for AdapterSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}, {}", self.name, self.backend, self.kind)?;
@@ -104,19 +103,24 @@ pub fn adapters(request: &AdapterRequest) -> Result<(Vec<AdapterSummary>, Option
 pub(super) const LANES_FEATURES: wgpu::Features =
     wgpu::Features::SUBGROUP.union(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES);
 
-/// The kernels to use on an adapter: those asked for, or those that suit it.
-pub(super) fn kernel_family(adapter: &wgpu::Adapter, request: &AdapterRequest) -> Result<KernelFamily, Error> {
+/// The families to choose from on an adapter: the one asked for, or those that suit it.
+pub(super) fn kernel_families(adapter: &wgpu::Adapter, request: &KernelRequest) -> Result<Vec<KernelFamily>, Error> {
     const LANES: u32 = 8;
     let info = adapter.get_info();
     let able = adapter.features().contains(LANES_FEATURES)
         && (info.subgroup_min_size, info.subgroup_max_size) == (LANES, LANES);
-    match request.kernels {
+    let asked = match request {
+        KernelRequest::Only(family) => Some(*family),
+        KernelRequest::As(table) => table.uses(KernelFamily::Lanes).then_some(KernelFamily::Lanes),
+        KernelRequest::Measured | KernelRequest::Fixed => None,
+    };
+    match asked {
         Some(KernelFamily::Lanes) if !able => Err(Error::Adapter {
             reason: format!("the lanes kernels need subgroups of {LANES}, which {} does not have", info.name),
         }),
-        Some(family) => Ok(family),
-        None if able && info.device_type == wgpu::DeviceType::Cpu => Ok(KernelFamily::Lanes),
-        None => Ok(KernelFamily::Tiles),
+        Some(family) => Ok(vec![family]),
+        None if able && info.device_type == wgpu::DeviceType::Cpu => Ok(vec![KernelFamily::Lanes]),
+        None => Ok(vec![KernelFamily::Tiles, KernelFamily::Slices]),
     }
 }
 
@@ -155,7 +159,7 @@ fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
             wgpu::DeviceType::DiscreteGpu => "discrete",
             wgpu::DeviceType::IntegratedGpu => "integrated",
             wgpu::DeviceType::VirtualGpu => "virtual",
-            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Cpu => SOFTWARE,
             wgpu::DeviceType::Other => "other",
         }
         .to_owned(),

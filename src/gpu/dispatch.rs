@@ -118,26 +118,47 @@ impl Program {
     /// [`Error::Gpu`] if the device was lost.
     pub fn profile(&self, gpu: &Gpu, times: u32) -> Result<Vec<(String, Duration)>, Error> {
         const RUNS: usize = 5;
-        let mut profile = Vec::new();
-        for dispatch in &self.dispatches {
-            let mut shortest = Duration::MAX;
-            for _ in 0..RUNS {
-                let mut encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-                record([dispatch], &mut encoder, times);
-                let start = Instant::now();
-                gpu.inner.queue.submit([encoder.finish()]);
-                gpu.wait()?;
-                shortest = shortest.min(start.elapsed() / times);
-            }
-            profile.push((dispatch.label().to_owned(), shortest));
-        }
-        Ok(profile)
+        let shortest = |dispatch| {
+            (0..RUNS).try_fold(Duration::MAX, |shortest, _| Ok(shortest.min(time(gpu, dispatch, times)?)))
+        };
+        self.dispatches.iter().map(|dispatch| Ok((dispatch.label().to_owned(), shortest(dispatch)?))).collect()
     }
 
     /// Records the program `times` times, in one compute pass where no tensor has a texture to keep up to date.
     pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, times: u32) {
         record(&self.dispatches, encoder, times);
     }
+}
+
+/// How long one replay of a dispatch takes, of `times` in one submission.
+fn time(gpu: &Gpu, dispatch: &Dispatch, times: u32) -> Result<Duration, Error> {
+    let mut encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    record([dispatch], &mut encoder, times);
+    let start = Instant::now();
+    gpu.inner.queue.submit([encoder.finish()]);
+    gpu.wait()?;
+    Ok(start.elapsed() / times)
+}
+
+/// Which of several dispatches takes the least time: the shortest of a few runs of each, in turn.
+pub(super) fn fastest(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<usize, Error> {
+    const RUNS: usize = 4;
+    /// What one run should take: long enough for the submission itself not to count.
+    const RUN: Duration = Duration::from_millis(2);
+    let mut shortest = vec![Duration::MAX; dispatches.len()];
+    for dispatch in dispatches {
+        // The first run compiles.
+        time(gpu, dispatch, 1)?;
+    }
+    for _ in 0..RUNS {
+        for (shortest, dispatch) in shortest.iter_mut().zip(dispatches) {
+            let once = (*shortest).min(RUN);
+            let times = (RUN.as_nanos() / once.as_nanos().max(1)).clamp(1, 100) as u32;
+            *shortest = (*shortest).min(time(gpu, dispatch, times)?);
+        }
+    }
+    let fastest = (0..dispatches.len()).min_by_key(|index| shortest[*index]);
+    Ok(fastest.unwrap_or_default())
 }
 
 fn record<'a>(

@@ -1,11 +1,14 @@
 //! Dense layers: `output = input * weight^T + bias` and its gradients. The twin of `shaders/nn/dense/`.
 
-use super::{Epilogue, Init, ParameterSpec};
+use super::{Epilogue, Init, ParameterSpec, Recording};
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, Gpu, KernelFamily, Source, TEXTURE_WIDTH, Tensor, source};
+use crate::gpu::{Arena, Dispatch, KernelFamily, ProductShape, Source, TEXTURE_WIDTH, Tensor, source};
+use crate::steps::Step;
 
-/// The widest side of a layer whose products count as narrow.
+/// A layer with a side of at most this many columns gets low tiles from [`KernelFamily::Lanes`].
 const NARROW: usize = 64;
+const LOW_TILE: Source = source!("nn/dense/lanes/low.wgsl");
+const HIGH_TILE: Source = source!("nn/dense/lanes/high.wgsl");
 
 /// A dense layer's name and sizes; its parameters live in an arena under `name.weight` and `name.bias`.
 #[derive(Clone, Debug)]
@@ -53,19 +56,18 @@ impl Dense {
     /// # Errors
     ///
     /// [`Error::Shape`] if the tensors have other shapes.
-    pub fn forward(
-        &self,
-        gpu: &Gpu,
-        step: &Tensor,
-        parameters: &Arena,
-        input: &Tensor,
-        output: &Epilogue,
-    ) -> Result<Dispatch, Error> {
+    pub fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Dispatch, Error> {
+        let parameters = recording.parameters;
         self.check("dense forward", [input.rows(), input.columns()], [output.rows, output.columns])?;
         let (weight, bias) = (parameters.get(&self.weight()), parameters.get(&self.bias()));
-        let tensors = [("step", step), ("input", input), ("weight", &weight), ("bias", &bias)];
-        let product = Product { entry: "forward", row_ranges: &[output.rows], columns: self.outputs };
-        self.dispatch(gpu, product, &tensors, &weight, Some(output))
+        let product = Product {
+            entry: "forward",
+            batch: output.rows,
+            row_ranges: &[output.rows],
+            columns: self.outputs,
+            tensors: &[("input", input), ("weight", &weight), ("bias", &bias)],
+        };
+        self.dispatch(recording, &product, Some(output))
     }
 
     /// Records the gradients with respect to the weight and the bias, summed over the batch's rows, and that with respect
@@ -83,12 +85,9 @@ impl Dense {
     /// # Errors
     ///
     /// [`Error::Shape`] if the tensors have other shapes.
-    #[allow(clippy::too_many_arguments, reason = "each is a tensor of the formula or an arena that holds some")]
     pub fn backward(
         &self,
-        gpu: &Gpu,
-        step: &Tensor,
-        parameters: &Arena,
+        recording: Recording<'_>,
         gradients: &Arena,
         input: &Tensor,
         doutput: &Tensor,
@@ -96,18 +95,19 @@ impl Dense {
     ) -> Result<Dispatch, Error> {
         let doutput_shape = [doutput.rows(), doutput.columns()];
         self.check("dense backward", [input.rows(), input.columns()], doutput_shape)?;
-        let weight = parameters.get(&self.weight());
+        let weight = recording.parameters.get(&self.weight());
         let (dweight, dbias) = (gradients.get(&self.weight()), gradients.get(&self.bias()));
-        let mut tensors =
-            vec![("step", step), ("input", input), ("doutput", doutput), ("dweight", &dweight), ("dbias", &dbias)];
-        let Some(dinput) = dinput else {
-            let product = Product { entry: "backward_weight", row_ranges: &[self.outputs], columns: self.inputs };
-            return self.dispatch(gpu, product, &tensors, &weight, None);
-        };
-        self.check("dense backward", [dinput.rows, dinput.columns], doutput_shape)?;
-        tensors.push(("weight", &weight));
-        let product = Product { entry: "backward", row_ranges: &[self.outputs, dinput.rows], columns: self.inputs };
-        self.dispatch(gpu, product, &tensors, &weight, Some(dinput))
+        let mut tensors = vec![("input", input), ("doutput", doutput), ("dweight", &dweight), ("dbias", &dbias)];
+        let (mut entry, mut row_ranges) = ("backward_weight", vec![self.outputs]);
+        if let Some(dinput) = dinput {
+            self.check("dense backward", [dinput.rows, dinput.columns], doutput_shape)?;
+            tensors.push(("weight", &weight));
+            entry = "backward";
+            row_ranges.push(dinput.rows);
+        }
+        let (batch, columns) = (input.rows(), self.inputs);
+        let product = Product { entry, batch, row_ranges: &row_ranges, columns, tensors: &tensors };
+        self.dispatch(recording, &product, dinput)
     }
 
     fn weight(&self) -> String {
@@ -118,39 +118,55 @@ impl Dense {
         format!("{}.bias", self.name)
     }
 
-    /// Binds a product's tensors and its epilogue's to the kernel of a family.
+    /// Records a product with the kernel of the family that was chosen for it.
     fn dispatch(
         &self,
-        gpu: &Gpu,
-        product: Product<'_>,
-        tensors: &[(&'static str, &Tensor)],
-        weight: &Tensor,
+        recording: Recording<'_>,
+        product: &Product<'_>,
         epilogue: Option<&Epilogue>,
     ) -> Result<Dispatch, Error> {
-        let mut family = gpu.kernel_family();
-        if family == KernelFamily::Lanes && !tensors.iter().all(|(_, tensor)| tensor.fits_texture(gpu)) {
-            family = KernelFamily::Tiles;
+        let gpu = recording.gpu;
+        let Product { entry, batch, row_ranges, columns, .. } = *product;
+        if gpu.kernel_families() == [KernelFamily::Lanes]
+            && !product.tensors.iter().all(|(_, tensor)| tensor.fits_texture(gpu))
+        {
+            return self.record(recording, product, epilogue, KernelFamily::Tiles);
         }
+        let name = format!("{entry} {} to {}, {batch} rows", self.inputs, self.outputs);
+        let shape = ProductShape { name: &name, rows: row_ranges.iter().sum(), columns };
+        let family = gpu.choose_family(shape, |family| {
+            // Nothing is under way yet: what is measured is a step with a whole batch.
+            let step = Step::tensor(gpu)?;
+            step.write(gpu, bytemuck::cast_slice::<Step, u32>(&[Step { rows: batch as u32, ..Step::default() }]))?;
+            self.record(Recording { step: &step, ..recording }, product, epilogue, family)
+        })?;
+        self.record(recording, product, epilogue, family)
+    }
+
+    /// Binds a product's tensors and its epilogue's to the kernel of a family.
+    fn record(
+        &self,
+        Recording { gpu, step, parameters }: Recording<'_>,
+        product: &Product<'_>,
+        epilogue: Option<&Epilogue>,
+        family: KernelFamily,
+    ) -> Result<Dispatch, Error> {
+        let weight = parameters.get(&self.weight());
+        // The slot is filled also where no entry point asks for it; then nothing of it is bound.
+        let unused = Epilogue::store(&weight);
+        let Epilogue { source: part, overrides: more, .. } = epilogue.unwrap_or(&unused);
+        let mut source = product.source(family).with("epilogue", part.clone());
         let mut overrides = vec![("INPUTS", self.inputs as f64), ("OUTPUTS", self.outputs as f64)];
+        overrides.extend(more);
         if family == KernelFamily::Lanes {
+            source = source.with("tile", if self.inputs.min(self.outputs) <= NARROW { LOW_TILE } else { HIGH_TILE });
             overrides.push(("TEXTURE_WIDTH", f64::from(TEXTURE_WIDTH)));
             overrides.push(("WEIGHT_START", weight.texture_start() as f64));
         }
-        let mut tensors = tensors.to_vec();
-        // The slot is filled also where no entry point asks for it; then nothing of it is bound.
-        let unused = Epilogue::store(weight);
-        let Epilogue { source: part, overrides: more, .. } = epilogue.unwrap_or(&unused);
-        overrides.extend(more);
+        let mut tensors = vec![("step", step)];
+        tensors.extend(product.tensors);
         if let Some(Epilogue { tensors: bound, .. }) = epilogue {
             tensors.extend(bound.iter().map(|(name, tensor)| (*name, tensor)));
-        }
-        let mut source = product.source(family).with("epilogue", part.clone());
-        if family == KernelFamily::Lanes {
-            let narrow = self.inputs.min(self.outputs) <= NARROW;
-            source = source.with(
-                "tile",
-                if narrow { source!("nn/dense/lanes/narrow.wgsl") } else { source!("nn/dense/lanes/wide.wgsl") },
-            );
         }
         let kernel = gpu.kernel(&source, product.entry, &overrides)?;
         let shader = gpu.shader(&source)?;
@@ -179,11 +195,13 @@ impl Dense {
     }
 }
 
-/// What a kernel makes: results of some numbers of rows, all with the same columns.
+/// What a kernel makes, for batches of up to `batch` rows: results of some numbers of rows, all with the same columns.
 struct Product<'a> {
     entry: &'static str,
+    batch: usize,
     row_ranges: &'a [usize],
     columns: usize,
+    tensors: &'a [(&'static str, &'a Tensor)],
 }
 
 impl Product<'_> {

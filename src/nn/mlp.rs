@@ -1,6 +1,6 @@
 //! Multi-layer perceptrons: dense layers with an activation between them, the last one linear.
 
-use super::{Activation, Dense, Epilogue, ParameterSpec};
+use super::{Activation, Dense, Epilogue, ParameterSpec, Recording};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
 
@@ -72,20 +72,18 @@ impl Mlp {
     /// As [`Dense::forward`].
     pub fn forward(
         &self,
-        gpu: &Gpu,
-        step: &Tensor,
-        parameters: &Arena,
+        recording: Recording<'_>,
         values: &MlpActivations,
         output: &Epilogue,
     ) -> Result<Vec<Dispatch>, Error> {
         let mut dispatches = Vec::new();
         let mut input = &values.input;
         for (layer, hidden) in self.hidden.iter().zip(&values.hidden) {
-            let activated = self.activation.forward(gpu, &hidden.output, &hidden.slope)?;
-            dispatches.push(layer.forward(gpu, step, parameters, input, &activated)?);
+            let activated = self.activation.forward(recording.gpu, &hidden.output, &hidden.slope)?;
+            dispatches.push(layer.forward(recording, input, &activated)?);
             input = &hidden.output;
         }
-        dispatches.push(self.output.forward(gpu, step, parameters, input, output)?);
+        dispatches.push(self.output.forward(recording, input, output)?);
         Ok(dispatches)
     }
 
@@ -96,9 +94,7 @@ impl Mlp {
     /// As [`Dense::backward`].
     pub fn backward(
         &self,
-        gpu: &Gpu,
-        step: &Tensor,
-        parameters: &Arena,
+        recording: Recording<'_>,
         gradients: &Arena,
         values: &MlpActivations,
         doutput: &Tensor,
@@ -109,11 +105,11 @@ impl Mlp {
         let mut doutput = doutput;
         for (below, Hidden { output, slope, gradient }) in self.hidden.iter().zip(&values.hidden).rev() {
             let through = Activation::backward(slope, gradient)?;
-            dispatches.push(layer.backward(gpu, step, parameters, gradients, output, doutput, Some(&through))?);
+            dispatches.push(layer.backward(recording, gradients, output, doutput, Some(&through))?);
             layer = below;
             doutput = gradient;
         }
-        dispatches.push(layer.backward(gpu, step, parameters, gradients, &values.input, doutput, dinput)?);
+        dispatches.push(layer.backward(recording, gradients, &values.input, doutput, dinput)?);
         Ok(dispatches)
     }
 }

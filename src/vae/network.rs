@@ -4,7 +4,7 @@ use super::Vae;
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Tensor};
 use crate::likelihood::{Likelihood, LikelihoodState};
-use crate::nn::{Epilogue, Mlp, MlpActivations};
+use crate::nn::{Epilogue, Mlp, MlpActivations, Recording};
 use crate::posterior::normal;
 use crate::prior::standard_normal;
 
@@ -66,8 +66,7 @@ impl Network {
     ///
     /// As [`Mlp::forward`].
     pub fn encode(&self, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        let Vae { gpu, parameters, .. } = &self.vae;
-        self.encoder.forward(gpu, step, parameters, &self.encoder_values, &Epilogue::store(&self.posterior))
+        self.encoder.forward(self.recording(step), &self.encoder_values, &Epilogue::store(&self.posterior))
     }
 
     /// Records the decoder and the likelihood's mean, from `z` to `mean`, `(B, D)`.
@@ -76,8 +75,8 @@ impl Network {
     ///
     /// As [`Mlp::forward`].
     pub fn decode(&self, step: &Tensor, mean: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        let Vae { gpu, model, parameters, .. } = &self.vae;
-        self.decoder.forward(gpu, step, parameters, &self.decoder_values, &model.config.likelihood.mean(mean))
+        let mean = self.vae.model.config.likelihood.mean(mean);
+        self.decoder.forward(self.recording(step), &self.decoder_values, &mean)
     }
 
     /// Records the draws from the prior into `z`.
@@ -96,12 +95,12 @@ impl Network {
     ///
     /// [`Error::Shape`] would be a bug: the tensors were made for each other.
     pub fn forward(&self, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        let Vae { gpu, model, parameters, .. } = &self.vae;
+        let Vae { gpu, model, .. } = &self.vae;
         let likelihood = model.config.likelihood;
         let mut dispatches = self.encode(step)?;
         dispatches.push(normal::draw(gpu, step, standard_normal::kl(), &self.posterior, &self.z, &self.kl)?);
         let log_prob = likelihood.log_prob(gpu, &self.likelihood, &self.x, &self.doutput, &self.log_prob)?;
-        dispatches.extend(self.decoder.forward(gpu, step, parameters, &self.decoder_values, &log_prob)?);
+        dispatches.extend(self.decoder.forward(self.recording(step), &self.decoder_values, &log_prob)?);
         Ok(dispatches)
     }
 
@@ -111,16 +110,21 @@ impl Network {
     ///
     /// [`Error::Shape`] would be a bug: the tensors were made for each other.
     pub fn backward(&self, step: &Tensor, gradients: &Arena) -> Result<Vec<Dispatch>, Error> {
-        let Vae { gpu, model, parameters, .. } = &self.vae;
+        let Vae { gpu, model, .. } = &self.vae;
         let dimensions = model.dimensions();
         let own =
             model.config.likelihood.backward(gpu, step, &self.likelihood, gradients, dimensions, &self.log_prob)?;
         let mut dispatches: Vec<_> = own.into_iter().collect();
+        let recording = self.recording(step);
         let dz = normal::backward(standard_normal::kl(), &self.posterior, &self.dposterior)?;
         let (values, doutput) = (&self.decoder_values, &self.doutput);
-        dispatches.extend(self.decoder.backward(gpu, step, parameters, gradients, values, doutput, Some(&dz))?);
+        dispatches.extend(self.decoder.backward(recording, gradients, values, doutput, Some(&dz))?);
         let (values, doutput) = (&self.encoder_values, &self.dposterior);
-        dispatches.extend(self.encoder.backward(gpu, step, parameters, gradients, values, doutput, None)?);
+        dispatches.extend(self.encoder.backward(recording, gradients, values, doutput, None)?);
         Ok(dispatches)
+    }
+
+    fn recording<'a>(&'a self, step: &'a Tensor) -> Recording<'a> {
+        Recording { gpu: &self.vae.gpu, step, parameters: &self.vae.parameters }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Tensor};
-use crate::nn::{self, Dense, Epilogue};
+use crate::nn::{self, Dense, Epilogue, Recording};
 use crate::selftest::bench::{Bench, Operand, Output, poisoned};
 use crate::selftest::reference::{Matrix, dense as reference};
 use crate::selftest::{Sizes, tolerance};
@@ -14,6 +14,10 @@ fn layer(bench: &Bench<'_>, inputs: usize, outputs: usize) -> Result<(Dense, Are
     let layer = Dense::new("layer", inputs, outputs);
     let arena = nn::arena(bench.gpu, &layer.parameters())?;
     Ok((layer, arena))
+}
+
+fn recording<'a>(bench: &'a Bench<'_>, parameters: &'a Arena) -> Recording<'a> {
+    Recording { gpu: bench.gpu, step: &bench.step_tensor, parameters }
 }
 
 /// Draws a parameter.
@@ -32,7 +36,7 @@ pub fn forward(bench: &mut Bench<'_>) -> Result<(), Error> {
     let input = bench.input(inputs, |draw, _| 3.0 * draw)?;
     let output = bench.output(outputs)?;
     let store = Epilogue::store(&output);
-    let dispatch = layer.forward(bench.gpu, &bench.step_tensor, &parameters, &input.tensor, &store)?;
+    let dispatch = layer.forward(recording(bench, &parameters), &input.tensor, &store)?;
     let values = reference::forward(&input.values, &weight, &bias);
     let magnitudes = reference::forward(&input.values.abs(), &weight.abs(), &bias.abs());
     let errors = magnitudes.map(|magnitude| tolerance::sum(inputs + 1, magnitude));
@@ -45,10 +49,10 @@ pub fn backward(bench: &mut Bench<'_>) -> Result<(), Error> {
     let weight = parameter(bench, &parameters.get("layer.weight"))?;
     let (input, doutput) = (bench.input(inputs, |draw, _| 3.0 * draw)?, bench.input(outputs, |draw, _| draw)?);
     let dinput = bench.output(inputs)?;
-    let (step, store) = (&bench.step_tensor, Epilogue::store(&dinput));
+    let store = Epilogue::store(&dinput);
     let (gradients, [dweight, dbias]) = parameter_gradients(bench, &layer, &input, &doutput)?;
     let (x, d) = (&input.tensor, &doutput.tensor);
-    let dispatch = layer.backward(bench.gpu, step, &parameters, &gradients, x, d, Some(&store))?;
+    let dispatch = layer.backward(recording(bench, &parameters), &gradients, x, d, Some(&store))?;
     let values = reference::backward_input(&doutput.values, &weight);
     let magnitudes = reference::backward_input(&doutput.values.abs(), &weight.abs());
     let errors = magnitudes.map(|magnitude| tolerance::sum(outputs, magnitude));
@@ -60,8 +64,8 @@ pub fn backward_weight(bench: &mut Bench<'_>) -> Result<(), Error> {
     let (layer, parameters) = layer(bench, inputs, outputs)?;
     let (input, doutput) = (bench.input(inputs, |draw, _| 3.0 * draw)?, bench.input(outputs, |draw, _| draw)?);
     let (gradients, wanted) = parameter_gradients(bench, &layer, &input, &doutput)?;
-    let (step, x, d) = (&bench.step_tensor, &input.tensor, &doutput.tensor);
-    let dispatch = layer.backward(bench.gpu, step, &parameters, &gradients, x, d, None)?;
+    let (x, d) = (&input.tensor, &doutput.tensor);
+    let dispatch = layer.backward(recording(bench, &parameters), &gradients, x, d, None)?;
     bench.check(dispatch, wanted)
 }
 
@@ -88,7 +92,7 @@ fn parameter_gradients(
 /// A product that hands `value` to an epilogue as it is: the weight is the identity, the bias zero.
 pub fn forward_epilogue(bench: &Bench<'_>, value: &Operand, epilogue: &Epilogue) -> Result<Dispatch, Error> {
     let (layer, parameters) = identity(bench, value)?;
-    layer.forward(bench.gpu, &bench.step_tensor, &parameters, &value.tensor, epilogue)
+    layer.forward(recording(bench, &parameters), &value.tensor, epilogue)
 }
 
 /// The same for an epilogue of the product that makes the gradient of a layer's `input`.
@@ -100,8 +104,7 @@ pub fn backward_epilogue(
 ) -> Result<Dispatch, Error> {
     let (layer, parameters) = identity(bench, value)?;
     let gradients = nn::arena(bench.gpu, &layer.parameters())?;
-    let (step, input, value) = (&bench.step_tensor, &input.tensor, &value.tensor);
-    layer.backward(bench.gpu, step, &parameters, &gradients, input, value, Some(epilogue))
+    layer.backward(recording(bench, &parameters), &gradients, &input.tensor, &value.tensor, Some(epilogue))
 }
 
 fn identity(bench: &Bench<'_>, value: &Operand) -> Result<(Dense, Arena), Error> {

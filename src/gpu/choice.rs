@@ -1,0 +1,123 @@
+//! Which family of kernels makes which product: asked for, recorded by a run, measured, or by rule.
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::{Dispatch, Gpu, cache, lock};
+use crate::Error;
+
+/// The shape of the kernels that multiply matrices. All compute the same, up to rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KernelFamily {
+    /// Tiles of 8 x 8 in a thread's registers: for any adapter.
+    Tiles,
+    /// Tiles of 4 x 4 whose sums are cut into slices: for few rows on a wide GPU.
+    Slices,
+    /// Tiles over the SIMD lanes of a CPU thread: for software adapters with subgroups of 8.
+    Lanes,
+}
+
+/// How the family of each product is chosen, where the adapter can run several.
+#[derive(Clone, Debug, Default)]
+pub enum KernelRequest {
+    /// By measuring, the first time that an adapter and driver meet a product; later the user's cache has it.
+    #[default]
+    Measured,
+    /// By a fixed rule.
+    Fixed,
+    /// This family for every product.
+    Only(KernelFamily),
+    /// As recorded; by the rule what is not.
+    As(KernelTable),
+}
+
+/// The family of each product that was met, by the product's name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KernelTable(pub(super) BTreeMap<String, KernelFamily>);
+
+impl KernelTable {
+    /// Whether some product is made by this family.
+    pub fn uses(&self, family: KernelFamily) -> bool {
+        self.0.values().any(|other| *other == family)
+    }
+}
+
+/// A product of matrices, as far as the choice goes.
+#[derive(Clone, Copy, Debug)]
+pub struct ProductShape<'a> {
+    /// What it is called in the table.
+    pub name: &'a str,
+    /// Rows of all that it makes.
+    pub rows: usize,
+    /// Columns of what it makes.
+    pub columns: usize,
+}
+
+/// Below this many threads of [`KernelFamily::Tiles`], a GPU has nothing to hide its latencies with. Not measured: it is
+/// what `--no-tune` goes by, and a real GPU measures unless told not to.
+const FEW_THREADS: usize = 4_096;
+
+/// The choice without measuring.
+fn by_rule(families: &[KernelFamily], product: ProductShape<'_>) -> KernelFamily {
+    let threads = product.rows.div_ceil(8) * product.columns.div_ceil(8);
+    let wanted = if threads < FEW_THREADS { KernelFamily::Slices } else { KernelFamily::Tiles };
+    if families.contains(&wanted) { wanted } else { families[0] }
+}
+
+impl Gpu {
+    /// The families that this device chooses from.
+    pub fn kernel_families(&self) -> &[KernelFamily] {
+        &self.inner.families
+    }
+
+    /// The family of every product met so far: what a run records, so that it can be resumed to the same bits.
+    pub fn kernel_table(&self) -> KernelTable {
+        lock(&self.inner.table).clone()
+    }
+
+    /// The family that makes a product; `record` makes the dispatch to measure, with one family's kernel.
+    ///
+    /// # Errors
+    ///
+    /// Those of `record`; [`Error::Gpu`] if the device was lost.
+    pub(crate) fn choose_family(
+        &self,
+        product: ProductShape<'_>,
+        record: impl Fn(KernelFamily) -> Result<Dispatch, Error>,
+    ) -> Result<KernelFamily, Error> {
+        if let Some(family) = lock(&self.inner.table).0.get(product.name) {
+            return Ok(*family);
+        }
+        let families = self.kernel_families();
+        let measure = matches!(self.inner.request, KernelRequest::Measured) && families.len() > 1;
+        let family = if measure {
+            let dispatches: Vec<_> = families.iter().map(|family| record(*family)).collect::<Result<_, _>>()?;
+            families[super::dispatch::fastest(self, &dispatches)?]
+        } else {
+            by_rule(families, product)
+        };
+        lock(&self.inner.table).0.insert(product.name.to_owned(), family);
+        if measure {
+            cache::keep_table(&self.inner.adapter, &self.kernel_table());
+        }
+        Ok(family)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_is_tiles_for_large_products_and_slices_for_small_ones() {
+        let families = [KernelFamily::Tiles, KernelFamily::Slices];
+        let product = |rows, columns| ProductShape { name: "", rows, columns };
+        assert_eq!(by_rule(&families, product(128, 400)), KernelFamily::Slices);
+        assert_eq!(by_rule(&families, product(4096, 400)), KernelFamily::Tiles);
+        assert_eq!(by_rule(&[KernelFamily::Lanes], product(128, 400)), KernelFamily::Lanes);
+    }
+}
