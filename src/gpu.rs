@@ -47,11 +47,23 @@ struct Inner {
     request: KernelRequest,
     families: Vec<KernelFamily>,
     table: Mutex<KernelTable>,
+    /// The driver's cache of compiled pipelines, where it has one to keep.
+    pipelines: Option<wgpu::PipelineCache>,
     shaders: Mutex<HashMap<String, Arc<Shader>>>,
     kernels: Mutex<HashMap<kernel::Key, Arc<Kernel>>>,
     allocated: Arc<AtomicU64>,
     /// The driver's first complaint, kept until [`Gpu::check`] asks.
     complaint: Arc<Mutex<Option<String>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(data) = self.pipelines.as_ref().and_then(wgpu::PipelineCache::get_data)
+            && cache::pipelines(&self.adapter).as_ref() != Some(&data)
+        {
+            cache::keep_pipelines(&self.adapter, &data);
+        }
+    }
 }
 
 impl Gpu {
@@ -93,10 +105,21 @@ impl Gpu {
                 lock(&slot).get_or_insert_with(|| format!("the device was lost: {}", one_line(&message)));
             }
         });
+        let pipelines = required_features.contains(wgpu::Features::PIPELINE_CACHE).then(|| {
+            let data = cache::pipelines(&summary);
+            let descriptor = wgpu::PipelineCacheDescriptor { label: None, data: data.as_deref(), fallback: true };
+            // SAFETY: the data are what `get_data` returned, from a file that only this program writes; wgpu compares their
+            // header with the adapter and the driver.
+            #[allow(unsafe_code, reason = "the only way there is to use a driver's cache")]
+            unsafe {
+                device.create_pipeline_cache(&descriptor)
+            }
+        });
         Ok(Gpu {
             inner: Arc::new(Inner {
                 device,
                 queue,
+                pipelines,
                 adapter: summary,
                 checks: request.shader_checks,
                 request: request.kernels.clone(),

@@ -90,6 +90,7 @@ pub mod metrics;
 pub mod nn;
 pub mod noise;
 pub mod optim;
+pub mod peak;
 pub mod posterior;
 pub mod prior;
 pub mod run;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use elbo::config::{Config, ModelConfig, Widths};
 use elbo::data::Dataset;
-use elbo::gpu::{AdapterSummary, Gpu, KernelFamily};
+use elbo::gpu::{AdapterSummary, Gpu, KernelTable};
 use elbo::{Error, Trainer};
 use serde::Serialize;
 
@@ -22,7 +22,7 @@ const SAMPLES: usize = 2_048;
 /// Measure the speed of training and of sampling on this adapter
 ///
 /// Trains on an excerpt of MNIST that is on the GPU, with grey pixels and Adam; the time to compile the kernels is shown by
-/// itself. Figures are medians of several passes.
+/// itself. Figures are medians of several passes. The peak is what the adapter's arithmetic does with nothing to load.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -30,15 +30,15 @@ Examples:
   elbo bench --batch-size 128 --json
   elbo bench --hidden 1024,1024 --latents 64 --batch-size 512,4096")]
 pub struct Bench {
-    /// Widths of the hidden layers
-    #[arg(long, value_name = "WIDTHS", default_value = "400")]
-    hidden: Widths,
-    /// Number of latents
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    latents: usize,
-    /// Batch sizes, each measured by itself
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = [32, 128, 512, 4096])]
-    batch_size: Vec<usize>,
+    /// Widths of the hidden layers [default: two models, 400 with 20 latents and 1024,1024 with 64]
+    #[arg(long, value_name = "WIDTHS")]
+    hidden: Option<Widths>,
+    /// Number of latents [default: 20]
+    #[arg(long, value_name = "N", requires = "hidden")]
+    latents: Option<usize>,
+    /// Batch sizes, each measured by itself [default: 32,128,512,4096, and 128,512 for the larger of two models]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    batch_size: Option<Vec<usize>>,
     /// Seconds to measure each for
     #[arg(long, value_name = "S", default_value_t = 3.0)]
     seconds: f64,
@@ -50,19 +50,37 @@ pub struct Bench {
     json: bool,
 }
 
+/// A model and batch size to measure.
+struct Case {
+    hidden: Widths,
+    latents: usize,
+    batch_size: usize,
+}
+
+impl Case {
+    fn config(&self) -> Config {
+        let mut config = Config::default();
+        config.model = ModelConfig { hidden: self.hidden.clone(), latents: self.latents, ..config.model };
+        config.training.batch_size = self.batch_size;
+        config
+    }
+}
+
 #[derive(Serialize)]
 struct Report {
     version: &'static str,
     adapter: AdapterSummary,
-    kernels: KernelFamily,
-    hidden: Widths,
-    latents: usize,
+    /// Multiply-adds that load nothing.
+    peak_gflops: f64,
     rows: Vec<Row>,
 }
 
 #[derive(Serialize)]
 struct Row {
+    hidden: Widths,
+    latents: usize,
     batch_size: usize,
+    kernels: KernelTable,
     /// Training, images per second: median, smallest and largest of the passes.
     images_per_second: f64,
     slowest: f64,
@@ -84,46 +102,54 @@ impl Bench {
         data.train.images = data.train.images.slice(0..EXAMPLES)?;
         data.test.images = data.test.images.slice(0..1)?;
         // Before anything is opened: sizes that cannot work are refused here.
-        for &batch_size in &self.batch_size {
-            let config = self.config(batch_size);
+        let cases = self.cases();
+        for case in &cases {
+            let config = case.config();
             config.validate()?;
             config.training.validate_for(EXAMPLES)?;
         }
-        let mut rows = Vec::new();
-        let mut opened = None;
-        for &batch_size in &self.batch_size {
-            let start = Instant::now();
+        let (adapter, peak_gflops) = {
             let gpu = gpu.open()?;
-            rows.push(self.measure(&gpu, &data, batch_size, start)?);
-            opened = Some(gpu);
-        }
-        let Some(gpu) = opened else { return Ok(ExitCode::SUCCESS) };
-        let report = Report {
-            version: env!("CARGO_PKG_VERSION"),
-            adapter: gpu.adapter().clone(),
-            kernels: gpu.kernel_family(),
-            hidden: self.hidden,
-            latents: self.latents,
-            rows,
+            (gpu.adapter().clone(), 1e-9 * elbo::peak::flops_per_second(&gpu)?)
         };
+        if !self.json {
+            say(format_args!("adapter: {adapter}"))?;
+            say(format_args!("peak: {peak_gflops:.0} GFLOP/s in f32"))?;
+        }
+        let mut rows: Vec<Row> = Vec::new();
+        for case in &cases {
+            let start = Instant::now();
+            let row = self.measure(&gpu.open()?, &data, case, start)?;
+            if !self.json {
+                let titled = rows.last().is_some_and(|last| same_model(last, &row));
+                print(&row, !titled, peak_gflops)?;
+            }
+            rows.push(row);
+        }
         if self.json {
-            say_json(&report)?
-        } else {
-            print(&report)?
+            say_json(&Report { version: env!("CARGO_PKG_VERSION"), adapter, peak_gflops, rows })?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn config(&self, batch_size: usize) -> Config {
-        let mut config = Config::default();
-        config.model = ModelConfig { hidden: self.hidden.clone(), latents: self.latents, ..config.model };
-        config.training.batch_size = batch_size;
-        config
+    fn cases(&self) -> Vec<Case> {
+        let (small, large): (&[usize], &[usize]) = (&[32, 128, 512, 4096], &[128, 512]);
+        let models = match &self.hidden {
+            Some(hidden) => vec![(hidden.clone(), self.latents.unwrap_or(20), small)],
+            None => vec![(Widths(vec![400]), 20, small), (Widths(vec![1024, 1024]), 64, large)],
+        };
+        let mut cases = Vec::new();
+        for (hidden, latents, batch_sizes) in models {
+            for &batch_size in self.batch_size.as_deref().unwrap_or(batch_sizes) {
+                cases.push(Case { hidden: hidden.clone(), latents, batch_size });
+            }
+        }
+        cases
     }
 
-    /// Measures one batch size on a device of its own, opened at `start`.
-    fn measure(&self, gpu: &Gpu, data: &Dataset, batch_size: usize, start: Instant) -> Result<Row, Error> {
-        let mut trainer = Trainer::new(gpu, data, &self.config(batch_size))?;
+    /// Measures one case on a device of its own, opened at `start`.
+    fn measure(&self, gpu: &Gpu, data: &Dataset, case: &Case, start: Instant) -> Result<Row, Error> {
+        let mut trainer = Trainer::new(gpu, data, &case.config())?;
         trainer.epoch(|_| ControlFlow::Break(()))?;
         let first_step_seconds = start.elapsed().as_secs_f64();
         // The rest of this epoch is the warm-up.
@@ -144,7 +170,10 @@ impl Bench {
         let gpu_bytes = gpu.allocated_bytes();
         let profile = if self.profile { trainer.profile()? } else { Vec::new() };
         Ok(Row {
-            batch_size,
+            hidden: case.hidden.clone(),
+            latents: case.latents,
+            batch_size: case.batch_size,
+            kernels: gpu.kernel_table(),
             images_per_second,
             slowest: rates[0],
             fastest: rates[rates.len() - 1],
@@ -158,27 +187,32 @@ impl Bench {
     }
 }
 
-fn print(report: &Report) -> Result<(), Error> {
-    let Report { adapter, kernels, hidden, latents, .. } = report;
-    say(format_args!("adapter: {adapter}"))?;
-    say(format_args!("model: 784, {hidden}, {latents} latents; kernels: {kernels:?}"))?;
-    say("batch   images/s (slowest - fastest)   GFLOP/s   samples/s   dispatches   first step   on the GPU")?;
-    for row in &report.rows {
-        let range = format!("({:.0} - {:.0})", row.slowest, row.fastest);
-        say(format_args!(
-            "{:>5}   {:>8.0} {range:<21}   {:>7.1}   {:>9.0}   {:>10}   {:>8.2} s   {:>6.1} MiB",
-            row.batch_size,
-            row.images_per_second,
-            row.gflops,
-            row.samples_per_second,
-            row.dispatches_per_step,
-            row.first_step_seconds,
-            row.gpu_bytes as f64 / f64::from(1 << 20),
-        ))?;
-        let total: f64 = row.profile.iter().map(|(_, seconds)| seconds).sum();
-        for (label, seconds) in &row.profile {
-            say(format_args!("        {:>8.3} ms {:>3.0}%  {label}", 1e3 * seconds, 100.0 * seconds / total))?;
-        }
+fn same_model(first: &Row, second: &Row) -> bool {
+    (&first.hidden, first.latents) == (&second.hidden, second.latents)
+}
+
+fn print(row: &Row, title: bool, peak_gflops: f64) -> Result<(), Error> {
+    if title {
+        say(format_args!("model: 784, {}, {} latents; kernels: {}", row.hidden, row.latents, row.kernels))?;
+        say(
+            "batch   images/s (slowest - fastest)   GFLOP/s (of peak)   samples/s   dispatches   first step   on the GPU",
+        )?;
+    }
+    let range = format!("({:.0} - {:.0})", row.slowest, row.fastest);
+    say(format_args!(
+        "{:>5}   {:>8.0} {range:<21}   {:>7.1} {:>8.0}%   {:>10.0}   {:>10}   {:>8.2} s   {:>6.1} MiB",
+        row.batch_size,
+        row.images_per_second,
+        row.gflops,
+        100.0 * row.gflops / peak_gflops,
+        row.samples_per_second,
+        row.dispatches_per_step,
+        row.first_step_seconds,
+        row.gpu_bytes as f64 / f64::from(1 << 20),
+    ))?;
+    let total: f64 = row.profile.iter().map(|(_, seconds)| seconds).sum();
+    for (label, seconds) in &row.profile {
+        say(format_args!("        {:>8.3} ms {:>3.0}%  {label}", 1e3 * seconds, 100.0 * seconds / total))?;
     }
     Ok(())
 }

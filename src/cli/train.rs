@@ -14,7 +14,7 @@ use clap::Args;
 use elbo::Error;
 use elbo::config::Config;
 use elbo::data::{Dataset, Images};
-use elbo::gpu::Gpu;
+use elbo::gpu::{Gpu, KernelRequest};
 use elbo::metrics::EpochMetrics;
 use elbo::run::{RunConfig, RunDirectory};
 use elbo::train::{Trainer, Update};
@@ -108,7 +108,9 @@ impl Resume {
         let mut history = run.read_metrics()?;
         let data = Dataset::load(&config.config.data)?;
         let mut request = gpu.request();
-        request.kernels.get_or_insert(config.kernels);
+        if matches!(request.kernels, KernelRequest::Measured) {
+            request.kernels = KernelRequest::As(config.kernels.clone());
+        }
         // Where this adapter cannot run those kernels, it goes on with others, and says so below.
         let gpu = Gpu::open(&request).or_else(|_| gpu.open())?;
         let trainer = Trainer::resume(&gpu, &data, &config.config.training, &run.checkpoint())?;
@@ -119,11 +121,12 @@ impl Resume {
             say(format_args!("{done} epochs are done: give a larger number with --epochs to train for longer"))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let here = (&gpu.adapter().name, &gpu.adapter().driver_version, gpu.kernel_family());
-        let begun = (&config.adapter.name, &config.adapter.driver_version, config.kernels);
+        let here = (&gpu.adapter().name, &gpu.adapter().driver_version, &gpu.kernel_table());
+        let begun = (&config.adapter.name, &config.adapter.driver_version, &config.kernels);
         if !self.quiet && here != begun {
-            let (adapter, kernels) = (&config.adapter, config.kernels);
-            say(format_args!("note: begun on {adapter}, {kernels:?} kernels; rounding may differ from here on"))?;
+            let adapter = &config.adapter;
+            let kernels = if here.2 == begun.2 { "" } else { " with other kernels" };
+            say(format_args!("note: begun on {adapter}{kernels}; rounding may differ from here on"))?;
         }
         run.write_config(&config)?;
         Session { run, trainer, history, writer: Writer::default(), quiet: self.quiet }.run(&gpu, &data)

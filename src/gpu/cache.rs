@@ -35,8 +35,7 @@ pub(super) fn table(adapter: &AdapterSummary) -> KernelTable {
 }
 
 pub(super) fn keep_table(adapter: &AdapterSummary, products: &KernelTable) {
-    let choices =
-        Choices { version: VERSION.to_owned(), adapter: adapter.to_string(), products: products.clone() };
+    let choices = Choices { version: VERSION.to_owned(), adapter: adapter.to_string(), products: products.clone() };
     keep(path(adapter, "json"), &serde_json::to_vec_pretty(&choices).unwrap_or_default());
 }
 

@@ -1,6 +1,7 @@
 //! Which family of kernels makes which product: asked for, recorded by a run, measured, or by rule.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,25 @@ pub enum KernelRequest {
 #[serde(transparent)]
 pub struct KernelTable(pub(super) BTreeMap<String, KernelFamily>);
 
+impl fmt::Display for KernelTable {
+    /// The families in use, each with the number of its products if there are several.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut counts: Vec<(KernelFamily, usize)> = Vec::new();
+        for family in self.0.values() {
+            match counts.iter_mut().find(|(other, _)| other == family) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((*family, 1)),
+            }
+        }
+        let name = |family: &KernelFamily| family.to_possible_value().map(|value| value.get_name().to_owned());
+        let parts: Vec<_> = match &counts[..] {
+            [(family, _)] => name(family).into_iter().collect(),
+            several => several.iter().map(|(family, n)| format!("{n} {}", name(family).unwrap_or_default())).collect(),
+        };
+        f.write_str(&parts.join(", "))
+    }
+}
+
 impl KernelTable {
     /// Whether some product is made by this family.
     pub fn uses(&self, family: KernelFamily) -> bool {
@@ -57,14 +77,15 @@ pub struct ProductShape<'a> {
     pub columns: usize,
 }
 
-/// Below this many threads of [`KernelFamily::Tiles`], a GPU has nothing to hide its latencies with. Not measured: it is
-/// what `--no-tune` goes by, and a real GPU measures unless told not to.
+/// Below this many threads of [`KernelFamily::Tiles`], a GPU has nothing to hide its latencies with. An estimate: it is what
+/// `--no-tune` goes by, and otherwise every adapter measures.
 const FEW_THREADS: usize = 4_096;
 
 /// The choice without measuring.
-fn by_rule(families: &[KernelFamily], product: ProductShape<'_>) -> KernelFamily {
+fn by_rule(families: &[KernelFamily], software: bool, product: ProductShape<'_>) -> KernelFamily {
     let threads = product.rows.div_ceil(8) * product.columns.div_ceil(8);
-    let wanted = if threads < FEW_THREADS { KernelFamily::Slices } else { KernelFamily::Tiles };
+    let few = !software && threads < FEW_THREADS;
+    let wanted = if few { KernelFamily::Slices } else { KernelFamily::Tiles };
     if families.contains(&wanted) { wanted } else { families[0] }
 }
 
@@ -98,7 +119,7 @@ impl Gpu {
             let dispatches: Vec<_> = families.iter().map(|family| record(*family)).collect::<Result<_, _>>()?;
             families[super::dispatch::fastest(self, &dispatches)?]
         } else {
-            by_rule(families, product)
+            by_rule(families, self.adapter().is_software(), product)
         };
         lock(&self.inner.table).0.insert(product.name.to_owned(), family);
         if measure {
@@ -116,8 +137,9 @@ mod tests {
     fn the_rule_is_tiles_for_large_products_and_slices_for_small_ones() {
         let families = [KernelFamily::Tiles, KernelFamily::Slices];
         let product = |rows, columns| ProductShape { name: "", rows, columns };
-        assert_eq!(by_rule(&families, product(128, 400)), KernelFamily::Slices);
-        assert_eq!(by_rule(&families, product(4096, 400)), KernelFamily::Tiles);
-        assert_eq!(by_rule(&[KernelFamily::Lanes], product(128, 400)), KernelFamily::Lanes);
+        assert_eq!(by_rule(&families, false, product(128, 400)), KernelFamily::Slices);
+        assert_eq!(by_rule(&families, false, product(4096, 400)), KernelFamily::Tiles);
+        assert_eq!(by_rule(&families, true, product(128, 400)), KernelFamily::Tiles);
+        assert_eq!(by_rule(&[KernelFamily::Lanes], true, product(128, 400)), KernelFamily::Lanes);
     }
 }

@@ -118,9 +118,8 @@ impl Program {
     /// [`Error::Gpu`] if the device was lost.
     pub fn profile(&self, gpu: &Gpu, times: u32) -> Result<Vec<(String, Duration)>, Error> {
         const RUNS: usize = 5;
-        let shortest = |dispatch| {
-            (0..RUNS).try_fold(Duration::MAX, |shortest, _| Ok(shortest.min(time(gpu, dispatch, times)?)))
-        };
+        let shortest =
+            |dispatch| (0..RUNS).try_fold(Duration::MAX, |shortest, _| Ok(shortest.min(time(gpu, dispatch, times)?)));
         self.dispatches.iter().map(|dispatch| Ok((dispatch.label().to_owned(), shortest(dispatch)?))).collect()
     }
 
@@ -172,7 +171,7 @@ fn record<'a>(
             let descriptor = wgpu::ComputePassDescriptor::default();
             let pass = open.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
             let [x, y, z] = dispatch.workgroups;
-            pass.set_pipeline(&dispatch.kernel.pipeline);
+            pass.set_pipeline(dispatch.kernel.pipeline());
             pass.set_bind_group(0, &dispatch.bind_group, &[]);
             pass.dispatch_workgroups(x, y, z);
             for texture in dispatch.written.iter().filter_map(Tensor::existing_texture) {

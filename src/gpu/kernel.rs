@@ -1,6 +1,10 @@
 //! Kernels: compute pipelines whose bindings and workgroup size are read from the WGSL.
+//!
+//! Pipelines are compiled on threads of their own: whoever records a program goes on, and waits for each when it is first
+//! used.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
 
 use super::shader::{Access, Binding, Shader, Source};
 use super::{Gpu, lock};
@@ -9,7 +13,7 @@ use crate::Error;
 /// A compute pipeline and what there is to know to dispatch it.
 pub struct Kernel {
     pub(super) label: String,
-    pub(super) pipeline: wgpu::ComputePipeline,
+    pipeline: Compiling,
     pub(super) layout: wgpu::BindGroupLayout,
     pub(super) bindings: Vec<Binding>,
     pub(super) workgroup_size: [u32; 3],
@@ -46,20 +50,39 @@ impl Gpu {
         if let Some(kernel) = lock(&self.inner.kernels).get(&key) {
             return Ok(Arc::clone(kernel));
         }
-        let kernel = Arc::new(self.build_kernel(&*self.shader(source)?, entry, overrides)?);
+        let kernel = Arc::new(self.build_kernel(&self.shader(source)?, entry, overrides)?);
         lock(&self.inner.kernels).insert(key, Arc::clone(&kernel));
         Ok(kernel)
     }
 
-    fn build_kernel(&self, shader: &Shader, entry: &str, overrides: &[(&str, f64)]) -> Result<Kernel, Error> {
+    fn build_kernel(&self, shader: &Arc<Shader>, entry: &str, overrides: &[(&str, f64)]) -> Result<Kernel, Error> {
         shader.check_overrides(overrides)?;
         let (bindings, workgroup_size) = shader.reflect(entry)?;
         let label = format!("{}:{entry}", shader.label);
-        let device = &self.inner.device;
-        let scope = device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let entries: Vec<_> = bindings.iter().map(layout_entry).collect();
+        let layout = self
+            .inner
+            .device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
+        let (gpu, shader, entry) = (self.clone(), Arc::clone(shader), entry.to_owned());
+        let (name, layout_of_thread) = (label.clone(), layout.clone());
+        let overrides: Vec<_> = overrides.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        let pipeline = Compiling::start(move || gpu.compile(&shader, &name, &entry, &overrides, &layout_of_thread));
+        Ok(Kernel { label, pipeline, layout, bindings, workgroup_size })
+    }
 
+    /// What the driver refuses is reported by the next [`Gpu::check`].
+    fn compile(
+        &self,
+        shader: &Shader,
+        label: &str,
+        entry: &str,
+        overrides: &[(String, f64)],
+        layout: &wgpu::BindGroupLayout,
+    ) -> wgpu::ComputePipeline {
+        let device = &self.inner.device;
         let descriptor = wgpu::ShaderModuleDescriptor {
-            label: Some(&shader.label),
+            label: Some(label),
             source: wgpu::ShaderSource::Wgsl(shader.text.as_str().into()),
         };
         let module = if self.inner.checks {
@@ -72,29 +95,42 @@ impl Gpu {
                 device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
             }
         };
-        let entries: Vec<_> = bindings.iter().map(layout_entry).collect();
-        let layout = device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(&label),
-            bind_group_layouts: &[Some(&layout)],
+            label: Some(label),
+            bind_group_layouts: &[Some(layout)],
             ..Default::default()
         });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&label),
+        let constants: Vec<_> = overrides.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(label),
             layout: Some(&pipeline_layout),
             module: &module,
             entry_point: Some(entry),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants: overrides,
+                constants: &constants,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
-        });
-        match pollster::block_on(scope.pop()) {
-            Some(error) => Err(Error::Shader { shader: label, reason: super::one_line(&error.to_string()) }),
-            None => Ok(Kernel { label, pipeline, layout, bindings, workgroup_size }),
-        }
+            cache: self.inner.pipelines.as_ref(),
+        })
+    }
+}
+
+/// A pipeline that a thread compiles, or has.
+struct Compiling {
+    thread: Mutex<Option<JoinHandle<wgpu::ComputePipeline>>>,
+    pipeline: OnceLock<wgpu::ComputePipeline>,
+}
+
+impl Compiling {
+    fn start(compile: impl FnOnce() -> wgpu::ComputePipeline + Send + 'static) -> Compiling {
+        Compiling { thread: Mutex::new(Some(std::thread::spawn(compile))), pipeline: OnceLock::new() }
+    }
+
+    fn get(&self) -> &wgpu::ComputePipeline {
+        self.pipeline.get_or_init(|| {
+            let thread = lock(&self.thread).take().expect("joined once, within OnceLock");
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 }
 
@@ -115,6 +151,11 @@ fn layout_entry(binding: &Binding) -> wgpu::BindGroupLayoutEntry {
 }
 
 impl Kernel {
+    /// Waits for the pipeline if it is not compiled yet.
+    pub(super) fn pipeline(&self) -> &wgpu::ComputePipeline {
+        self.pipeline.get()
+    }
+
     /// Threads of a workgroup along x, y and z, as the WGSL states them.
     pub fn workgroup_size(&self) -> [usize; 3] {
         self.workgroup_size.map(|size| size as usize)

@@ -14,7 +14,7 @@ use crate::Error;
 pub(super) type Check = fn(&mut Bench<'_>) -> Result<(), Error>;
 
 /// Every entry point of every WGSL file, and every epilogue. A new one gets a row here and its formula in `reference`.
-pub(super) const KERNELS: [(&str, Check); 15] = [
+pub(super) const KERNELS: [(&str, Check); 16] = [
     ("data/batch.wgsl:gather", step::gather),
     ("nn/dense:forward", dense::forward),
     ("nn/dense:backward", dense::backward),
@@ -30,4 +30,5 @@ pub(super) const KERNELS: [(&str, Check); 15] = [
     ("likelihood/gaussian/logvar.wgsl:backward", likelihood::gaussian_backward_logvar),
     ("optim/adam.wgsl:update", adam::update),
     ("metrics.wgsl:finish", step::metrics),
+    ("peak.wgsl:multiply_add", step::peak),
 ];

@@ -1,10 +1,12 @@
-//! The checks of the kernels that begin and end a step: `shaders/data/batch.wgsl` and `shaders/metrics.wgsl`.
+//! The checks of the kernels that begin and end a step, `shaders/data/batch.wgsl` and `shaders/metrics.wgsl`, and of the one
+//! that does nothing but arithmetic, `shaders/peak.wgsl`.
 
 use crate::Error;
 use crate::data::batch::DeviceImages;
 use crate::data::{Images, order};
 use crate::gpu::Tensor;
 use crate::metrics;
+use crate::peak;
 use crate::selftest::Sizes;
 use crate::selftest::bench::{Bench, Output, UNTOUCHED, poisoned};
 use crate::selftest::reference::Matrix;
@@ -60,4 +62,14 @@ pub fn metrics(bench: &mut Bench<'_>) -> Result<(), Error> {
         bench.check(dispatch, outputs)?;
     }
     Ok(())
+}
+
+/// Eight chains of multiply-adds, each one of which halves the distance to 1.
+pub fn peak(bench: &mut Bench<'_>) -> Result<(), Error> {
+    let rounds = 2;
+    let result = bench.output(4)?;
+    let dispatch = peak::multiply_adds(bench.gpu, rounds, &result)?;
+    let values = Matrix::from_fn(bench.sizes.batch, 4, |_, _| 8.0 * (1.0 - 0.5f64.powi(4 * rounds as i32)));
+    let errors = values.map(|value| tolerance::sum(8 * rounds as usize, value));
+    bench.check(dispatch, [Output::matrix("result", &result, &values, &errors)])
 }
