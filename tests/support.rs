@@ -3,6 +3,7 @@
 pub mod program;
 pub mod synthetic;
 
+use std::io::Write;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use elbo::gpu::{AdapterRequest, Gpu};
@@ -27,4 +28,10 @@ pub fn gpu() -> &'static Gpu {
         TAKEN.with(|_| ());
     }
     gpu
+}
+
+/// Says that a check was not made and why, where everyone sees it: what `eprintln` writes, a passing test hides.
+pub fn report_ignored(test: &str, why: &str) {
+    let line = format!("test {test} could not be made: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }

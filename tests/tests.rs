@@ -24,5 +24,8 @@ mod training;
 /// The program from outside: its commands, files and error messages.
 mod cli;
 
+/// The choice of kernels: measured once, kept, recorded by a run.
+mod tuning;
+
 /// The published run, which takes minutes: `make published`.
 mod published;

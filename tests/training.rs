@@ -1,6 +1,5 @@
 //! Training as a whole, on small synthetic data: determinism, interruptions, flat memory, backends, weights, warm-up.
 
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::process::Command;
 
@@ -14,8 +13,8 @@ use elbo::nn::Activation;
 use elbo::train::Trainer;
 use elbo::vae::{Network, Vae};
 
-use crate::support::gpu;
 use crate::support::synthetic::{ACTIVATIONS, HIDDEN, LATENTS, LIKELIHOODS, config, dataset};
+use crate::support::{gpu, report_ignored};
 
 fn relu() -> Config {
     config(1, Activation::Relu, Likelihood::Bernoulli)
@@ -296,12 +295,6 @@ fn growing_memory_is_noticed() {
     check_flat(&grow(0, 0)).unwrap();
     check_flat(&grow(16, 0)).unwrap_err();
     check_flat(&grow(0, 2048)).unwrap_err();
-}
-
-/// Says that a check was not made and why, where everyone sees it: what `eprintln` writes, a passing test hides.
-fn report_ignored(test: &str, why: &str) {
-    let line = format!("test training::{test} could not be made: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 #[test]

@@ -187,3 +187,22 @@ impl Extend<Dispatch> for Program {
         self.dispatches.extend(dispatches);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::AdapterRequest;
+    use crate::peak;
+
+    #[test]
+    fn the_dispatch_with_less_to_do_is_the_fastest() -> Result<(), Error> {
+        let gpu = Gpu::open(&AdapterRequest::default())?;
+        let result = Tensor::zeros(&gpu, 4096, 4)?;
+        let dispatches: Vec<_> = [1 << 10, 1, 1 << 12]
+            .map(|rounds| peak::multiply_adds(&gpu, rounds, &result))
+            .into_iter()
+            .collect::<Result<_, _>>()?;
+        assert_eq!(fastest(&gpu, &dispatches)?, 1);
+        Ok(())
+    }
+}

@@ -67,7 +67,10 @@ impl Gpu {
         let (gpu, shader, entry) = (self.clone(), Arc::clone(shader), entry.to_owned());
         let (name, layout_of_thread) = (label.clone(), layout.clone());
         let overrides: Vec<_> = overrides.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
-        let pipeline = Compiling::start(move || gpu.compile(&shader, &name, &entry, &overrides, &layout_of_thread));
+        // A GL context serves one thread at a time.
+        let here = self.adapter().backend == "gl";
+        let compile = move || gpu.compile(&shader, &name, &entry, &overrides, &layout_of_thread);
+        let pipeline = if here { Compiling::done(compile()) } else { Compiling::start(compile) };
         Ok(Kernel { label, pipeline, layout, bindings, workgroup_size })
     }
 
@@ -124,6 +127,10 @@ struct Compiling {
 impl Compiling {
     fn start(compile: impl FnOnce() -> wgpu::ComputePipeline + Send + 'static) -> Compiling {
         Compiling { thread: Mutex::new(Some(std::thread::spawn(compile))), pipeline: OnceLock::new() }
+    }
+
+    fn done(pipeline: wgpu::ComputePipeline) -> Compiling {
+        Compiling { thread: Mutex::new(None), pipeline: OnceLock::from(pipeline) }
     }
 
     fn get(&self) -> &wgpu::ComputePipeline {
