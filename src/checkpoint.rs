@@ -141,18 +141,12 @@ struct Values {
     values: Vec<f32>,
 }
 
-/// Reads the whole arena at once, since each read waits for the GPU, and takes the tensors out of it.
 fn download(gpu: &Gpu, specs: &[ParameterSpec], arena: &Arena, prefix: &str) -> Result<Vec<Values>, Error> {
-    let words: Vec<f32> = arena.whole().read(gpu)?;
-    let values = |spec: &ParameterSpec| {
-        let tensor = arena.get(&spec.name);
-        // A texture of the arena has the arena's layout: texels of four words.
-        let padded = &words[4 * tensor.texture_start()..][..tensor.padded_len()];
-        let rows = padded.chunks_exact(tensor.padded_len() / tensor.rows());
-        let values = rows.flat_map(|row| &row[..tensor.columns()]).copied().collect();
-        Values { name: format!("{prefix}{}", spec.name), shape: spec.shape(), values }
+    let named = |(spec, values): (&ParameterSpec, Vec<f32>)| {
+        let name = format!("{prefix}{}", spec.name);
+        Values { name, shape: spec.shape(), values }
     };
-    Ok(specs.iter().map(values).collect())
+    Ok(specs.iter().zip(arena.read(gpu)?).map(named).collect())
 }
 
 fn upload(gpu: &Gpu, specs: &[ParameterSpec], arena: &Arena, values: &[Vec<f32>]) -> Result<(), Error> {

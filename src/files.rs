@@ -1,7 +1,6 @@
 //! Writing files so that nobody ever finds half of one.
 //!
-//! Every file that Elbo writes whole goes through [`write_atomically`]. What is appended to, such as `metrics.jsonl`,
-//! does not.
+//! Every file that Elbo writes goes through [`write_atomically`].
 
 pub mod npy;
 

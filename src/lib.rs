@@ -45,7 +45,7 @@
 //! # Architecture
 //!
 //! `src/` and `shaders/` are mirror trees: each WGSL file (headers in `shaders/lib/` apart) has one Rust twin at the same
-//! path, and that twin is the only code that names its bindings. Dependencies point one way:
+//! path, or at that of its folder, and that twin is the only code that names its bindings. Dependencies point one way:
 //!
 //! ```text
 //! command line -> run, checkpoint, train, eval -> vae -> nn, posterior, prior, likelihood, optim, data -> gpu
@@ -59,7 +59,7 @@
 //!    inside the step loop, and memory is flat from the first step to the last.
 //! 3. The GPU runs the epoch ([`steps::Pass`]): images are uploaded once, as bytes; an epoch's order and table of steps
 //!    once an epoch; the last kernel of a step moves on to the next one. Noise is made on the GPU by a counter-based
-//!    generator, and made again in the backward pass instead of stored.
+//!    generator; the backward pass finds it in the draw that was made with it.
 //! 4. The same seed on the same adapter gives the same bits: no float atomics, every sum is a tree or in index order. A
 //!    run that was stopped and resumed ends bit-identical to one that was not.
 //! 5. Every kernel is checked against an f64 reference ([`selftest`]), every gradient against central differences, and
@@ -69,9 +69,26 @@
 //! ([`gpu::Tensor`]), so that kernels load four values at once and sums need no special case; and parameters, gradients
 //! and both of Adam's moments are one buffer each ([`gpu::Arena`]), so that an update is one dispatch.
 //!
-//! Products have two families of kernels with the same formulas ([`gpu::KernelFamily`]): register tiles for GPUs, and tiles
-//! over SIMD lanes for adapters that run on a CPU, where operands are read as textures. A texture mirrors a tensor's buffer
-//! and is made when a kernel first asks for it; from then on every write to the tensor is followed by a copy.
+//! # Fusion
+//!
+//! A small model is bound by the number of its dispatches, so a step has few: 12 with one hidden layer each side. A line
+//! `#import name` in WGSL that names no header is a *slot*, and whoever makes the kernel says which file fills it
+//! ([`gpu::Source`]). A product of a dense layer has the slot `epilogue`, for what becomes of its result while it is still
+//! in registers ([`nn::Epilogue`]): it is stored; or activated, with the derivative kept; or it is the logits of a
+//! likelihood, of which only the gradient and the log probability are ever stored; or, in the backward pass, it goes on
+//! through the activation below, or through the posterior. The posterior's kernels have the slot `prior`. So a new
+//! activation, likelihood or prior is fused without a new kernel. A layer's gradients, of its weight and of its input, are
+//! one dispatch.
+//!
+//! # Families of kernels
+//!
+//! Products have families of kernels with the same formulas ([`gpu::KernelFamily`]), in `shaders/nn/dense/`: tiles in
+//! registers, tiles whose sums are cut into slices for few rows on a wide GPU, and tiles over SIMD lanes for adapters that run
+//! on a CPU. Each is two files, the product and its gradients. Which family makes which product is measured once for each
+//! adapter and driver and kept in the user's cache ([`gpu::KernelRequest`]); a run records it, and is resumed with it.
+//!
+//! On SIMD lanes, operands are read as textures. A texture mirrors a tensor's buffer and is made when a kernel first asks for
+//! it; from then on every write to the tensor is followed by a copy.
 //!
 //! Adding a likelihood, a prior, a posterior or a layer touches one WGSL file, its twin, one variant of the enum that
 //! lists them, and one row of the self-test.

@@ -6,7 +6,7 @@ use std::process::Command;
 use elbo::config::Config;
 use elbo::data::Dataset;
 use elbo::eval::Evaluation;
-use elbo::gpu::{AdapterRequest, Backend, Gpu, adapters};
+use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelFamily, KernelRequest, adapters};
 use elbo::likelihood::Likelihood;
 use elbo::metrics::EpochMetrics;
 use elbo::nn::Activation;
@@ -67,6 +67,27 @@ fn the_same_seed_gives_the_same_bits_and_another_does_not() {
     let (other, other_trainer) = train(gpu(), &data, &config);
     assert_ne!(values(&curve), values(&other));
     assert_ne!(parameter_bits(trainer.vae()), parameter_bits(other_trainer.vae()));
+}
+
+#[test]
+fn every_family_of_kernels_repeats_its_bits_and_gives_the_same_curve_with_checks_and_without() {
+    let data = dataset(300, 100);
+    let (reference, _) = train(gpu(), &data, &relu());
+    let mut families = vec![KernelFamily::Tiles, KernelFamily::Slices];
+    families.extend_from_slice(gpu().kernel_families());
+    for family in families {
+        for shader_checks in [false, true] {
+            let kernels = KernelRequest::Only(family);
+            let gpu = Gpu::open(&AdapterRequest { kernels, shader_checks, ..AdapterRequest::default() }).unwrap();
+            let (curve, trainer) = train(&gpu, &data, &relu());
+            let (again, trainer_again) = train(&gpu, &data, &relu());
+            assert_eq!(values(&curve), values(&again), "{family:?}, checks: {shader_checks}");
+            assert_eq!(parameter_bits(trainer.vae()), parameter_bits(trainer_again.vae()), "{family:?}");
+            let pairs = values(&curve).concat().into_iter().zip(values(&reference).concat());
+            let worst = pairs.map(|(found, want)| relative(found, want)).fold(0.0, f64::max);
+            assert!(worst < 1e-3, "{family:?}, checks: {shader_checks}: {worst:.1e} off the default kernels");
+        }
+    }
 }
 
 #[test]

@@ -60,4 +60,20 @@ impl Arena {
         let found = self.tensors().find(|(other, _)| *other == name);
         found.map(|(_, tensor)| tensor).unwrap_or_else(|| panic!("the arena holds no tensor `{name}`"))
     }
+
+    /// Waits for the GPU and downloads all tensors in one go: the values of each, row-major, without the padding, in the
+    /// order of registration.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::read`].
+    pub fn read(&self, gpu: &Gpu) -> Result<Vec<Vec<f32>>, Error> {
+        let words: Vec<f32> = self.whole.read(gpu)?;
+        let values = |slot: &Slot| {
+            let stride = slot.columns.next_multiple_of(4);
+            let rows = words[slot.offset as usize / size_of::<f32>()..].chunks_exact(stride).take(slot.rows);
+            rows.flat_map(|row| &row[..slot.columns]).copied().collect()
+        };
+        Ok(self.slots.iter().map(values).collect())
+    }
 }
