@@ -2,7 +2,6 @@
 //!
 //! The files are found by walking `shaders/`, so that none can be forgotten.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use elbo::gpu::{Shader, Source};
@@ -10,6 +9,8 @@ use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage};
+
+use crate::support::sources::{entry_points, files};
 
 /// A size that is a multiple of nothing.
 const SIZE: f64 = 61.0;
@@ -19,30 +20,6 @@ const STORAGE_BUFFERS: usize = 8;
 
 /// Lines that a file may have.
 const LINES: usize = 200;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// All files below a directory of the repository, with paths relative to it, sorted.
-fn files(directory: &str, extension: &str) -> Vec<(PathBuf, String)> {
-    let base = root().join(directory);
-    let (mut found, mut directories) = (Vec::new(), vec![base.clone()]);
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|found| found == extension) {
-                let text = fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
-                found.push((path.strip_prefix(&base).unwrap().to_owned(), text));
-            }
-        }
-    }
-    found.sort();
-    assert!(!found.is_empty(), "no .{extension} file in {directory}");
-    found
-}
 
 /// A file under `shaders/`, as the crate embeds it: `Source` wants text that lives as long as the program.
 fn source(path: &Path, text: &str) -> Source {
@@ -234,8 +211,7 @@ fn every_shader_has_a_twin_which_uses_each_of_its_entry_points() {
         let folders = path.ancestors().skip(1).map(|folder| folder.with_extension("rs"));
         let places: Vec<_> = [path.with_extension("rs")].into_iter().chain(folders).collect();
         assert!(places.contains(twin), "src/{} is not the twin of {name}", twin.display());
-        for entry in text.split("@compute").skip(1) {
-            let entry = entry.split_once("fn ").unwrap().1.split_once('(').unwrap().0;
+        for entry in entry_points(text) {
             let quoted = format!("\"{entry}\"");
             assert!(twin_text.contains(&quoted), "src/{} never uses `{entry}`", twin.display());
         }

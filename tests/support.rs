@@ -1,6 +1,7 @@
 //! What the tests share: one device for the whole binary. No adapter is a failure, not a skip.
 
 pub mod program;
+pub mod sources;
 pub mod synthetic;
 
 use std::io::Write;

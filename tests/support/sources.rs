@@ -1,0 +1,32 @@
+//! Finds the project's own files by walking its folders, so that none can be forgotten.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// All files below a directory of the repository, with paths relative to it, sorted.
+pub fn files(directory: &str, extension: &str) -> Vec<(PathBuf, String)> {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let (mut found, mut directories) = (Vec::new(), vec![base.clone()]);
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                let text = fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
+                found.push((path.strip_prefix(&base).unwrap().to_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "no .{extension} file in {directory}");
+    found
+}
+
+/// The names of the entry points in the text of a WGSL file.
+pub fn entry_points(text: &str) -> impl Iterator<Item = &str> {
+    text.split("@compute").skip(1).map(|text| {
+        let (_, function) = text.split_once("fn ").expect("a function after @compute");
+        function.split_once('(').expect("its parameters").0
+    })
+}
