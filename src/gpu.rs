@@ -46,6 +46,9 @@ struct Inner {
     checks: bool,
     request: KernelRequest,
     families: Vec<KernelFamily>,
+    /// The choices that were there when the device was opened: from a run, or from the cache.
+    known: KernelTable,
+    /// The choices for the products met so far.
     table: Mutex<KernelTable>,
     /// The driver's cache of compiled pipelines, where it has one to keep.
     pipelines: Option<wgpu::PipelineCache>,
@@ -81,7 +84,7 @@ impl Gpu {
         if families.contains(&KernelFamily::Lanes) {
             required_features |= adapter::LANES_FEATURES;
         }
-        let table = match &request.kernels {
+        let known = match &request.kernels {
             KernelRequest::Measured if families.len() > 1 => cache::table(&summary),
             KernelRequest::As(table) => table.clone(),
             _ => KernelTable::default(),
@@ -124,7 +127,8 @@ impl Gpu {
                 checks: request.shader_checks,
                 request: request.kernels.clone(),
                 families,
-                table: Mutex::new(table),
+                known,
+                table: Mutex::default(),
                 shaders: Mutex::default(),
                 kernels: Mutex::default(),
                 allocated: Arc::default(),

@@ -73,6 +73,8 @@ fn choices_are_measured_once_kept_and_recorded() {
     for (product, family) in &measured {
         assert_ne!(&whole[product], family, "{product}");
     }
+    // The cache also knows the products of the pictures: a run records its own.
+    assert_eq!(whole.len(), measured.len(), "{whole:?}");
 
     // A run goes on with its own kernels, whatever the cache says by then, and ends with the same bits.
     train(home, "parts", "1", &[]);

@@ -1,7 +1,7 @@
 //! What is kept from one program to the next, in the user's cache directory: the kernels chosen by measuring, and compiled
 //! pipelines.
 //!
-//! A cache may be lost, stale or in the way of nothing: whatever cannot be read is made anew, and what cannot be written
+//! Nothing depends on it: what cannot be read, or is of another version or driver, is made anew, and what cannot be written
 //! is not kept.
 
 use std::fs;
@@ -13,7 +13,7 @@ use super::{AdapterSummary, KernelTable};
 use crate::files::write_atomically;
 
 /// The choices of one version of Elbo on one adapter with one driver.
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Choices {
     version: String,
     adapter: String,

@@ -114,16 +114,21 @@ impl Gpu {
             return Ok(*family);
         }
         let families = self.kernel_families();
-        let measure = matches!(self.inner.request, KernelRequest::Measured) && families.len() > 1;
-        let family = if measure {
-            let dispatches: Vec<_> = families.iter().map(|family| record(*family)).collect::<Result<_, _>>()?;
-            families[super::dispatch::fastest(self, &dispatches)?]
-        } else {
-            by_rule(families, self.adapter().is_software(), product)
+        let known = self.inner.known.0.get(product.name);
+        let measure = known.is_none() && matches!(self.inner.request, KernelRequest::Measured) && families.len() > 1;
+        let family = match known {
+            Some(family) => *family,
+            None if measure => {
+                let dispatches: Vec<_> = families.iter().map(|family| record(*family)).collect::<Result<_, _>>()?;
+                families[super::dispatch::fastest(self, &dispatches)?]
+            }
+            None => by_rule(families, self.adapter().is_software(), product),
         };
         lock(&self.inner.table).0.insert(product.name.to_owned(), family);
         if measure {
-            cache::keep_table(&self.inner.adapter, &self.kernel_table());
+            let mut all = self.inner.known.clone();
+            all.0.extend(self.kernel_table().0);
+            cache::keep_table(&self.inner.adapter, &all);
         }
         Ok(family)
     }
