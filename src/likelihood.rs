@@ -130,8 +130,3 @@ impl Likelihood {
         }
     }
 }
-
-/// Words from one example's partial sums to the next one's.
-fn log_prob_stride(log_prob: &Tensor) -> f64 {
-    (log_prob.padded_len() / log_prob.rows()) as f64
-}

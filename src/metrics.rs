@@ -88,7 +88,7 @@ pub fn finish(gpu: &Gpu, pass: &Pass, log_prob: &Tensor, kl: &Tensor) -> Result<
             found: format!("{}", kl.rows()),
         });
     }
-    let quads = |tensor: &Tensor| (tensor.columns().div_ceil(4)) as f64;
+    let quads = |tensor: &Tensor| (tensor.stride() / 4) as f64;
     let overrides = [("LOG_PROB_QUADS", quads(log_prob)), ("KL_QUADS", quads(kl))];
     let kernel = gpu.kernel(&SOURCE, "finish", &overrides)?;
     let tensors =

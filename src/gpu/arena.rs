@@ -69,11 +69,8 @@ impl Arena {
     /// As [`Tensor::read`].
     pub fn read(&self, gpu: &Gpu) -> Result<Vec<Vec<f32>>, Error> {
         let words: Vec<f32> = self.whole.read(gpu)?;
-        let values = |slot: &Slot| {
-            let stride = slot.columns.next_multiple_of(4);
-            let rows = words[slot.offset as usize / size_of::<f32>()..].chunks_exact(stride).take(slot.rows);
-            rows.flat_map(|row| &row[..slot.columns]).copied().collect()
-        };
-        Ok(self.slots.iter().map(values).collect())
+        let start = |slot: &Slot| slot.offset as usize / size_of::<f32>();
+        let values = |(slot, (_, tensor)): (&Slot, (&str, Tensor))| tensor.unpadded(&words[start(slot)..]);
+        Ok(self.slots.iter().zip(self.tensors()).map(values).collect())
     }
 }

@@ -89,9 +89,20 @@ impl Tensor {
         self.columns
     }
 
+    /// Words from one row to the next, padding included.
+    pub fn stride(&self) -> usize {
+        self.columns.next_multiple_of(QUAD)
+    }
+
     /// Words in the whole region, padding included.
     pub fn padded_len(&self) -> usize {
-        self.rows * self.columns.next_multiple_of(QUAD)
+        self.rows * self.stride()
+    }
+
+    /// The values of this matrix, from words that begin with its own, padding included.
+    pub(super) fn unpadded<T: Copy>(&self, words: &[T]) -> Vec<T> {
+        let rows = words.chunks_exact(self.stride().max(1)).take(self.rows);
+        rows.flat_map(|row| &row[..self.columns]).copied().collect()
     }
 
     /// Uploads row-major values; they are on the GPU before the next submission starts.
@@ -129,9 +140,7 @@ impl Tensor {
     /// [`Error::Gpu`] if the device was lost or memory ran out.
     pub fn read<T: Pod>(&self, gpu: &Gpu) -> Result<Vec<T>, Error> {
         let words: Vec<u32> = self.read_padded(gpu)?;
-        let stride = self.columns.next_multiple_of(QUAD).max(1);
-        let rows = words.chunks_exact(stride).flat_map(|row| &row[..self.columns]);
-        Ok(bytemuck::allocation::pod_collect_to_vec(&rows.copied().collect::<Vec<u32>>()))
+        Ok(bytemuck::allocation::pod_collect_to_vec(&self.unpadded(&words)))
     }
 
     /// Uploads every word, padding included: only the self-test may put anything but zeros there.

@@ -1,6 +1,5 @@
 //! The Bernoulli likelihood, from logits. The twin of `shaders/likelihood/bernoulli.wgsl` and of the file below it.
 
-use super::log_prob_stride;
 use crate::gpu::{Source, Tensor, source};
 use crate::nn::Epilogue;
 
@@ -18,7 +17,7 @@ const MEAN: Source = source!("likelihood/bernoulli/mean.wgsl");
 /// - `x`, `dlogits`: `(B, D)`; `x` in `[0, 1]`
 /// - `log_prob`: `(B, blocks of D)`, each block's share of the sum
 pub fn log_prob(x: &Tensor, dlogits: &Tensor, log_prob: &Tensor) -> Epilogue {
-    let overrides = [("D", x.columns() as f64), ("LOG_PROB_STRIDE", log_prob_stride(log_prob))];
+    let overrides = [("D", x.columns() as f64), ("LOG_PROB_STRIDE", log_prob.stride() as f64)];
     let tensors = [("x", x), ("dlogits", dlogits), ("log_prob", log_prob)];
     Epilogue::new(LOG_PROB, [x.rows(), x.columns()], &overrides, &tensors)
 }

@@ -1,7 +1,6 @@
 //! The Gaussian likelihood with one variance, learned or fixed. The twin of `shaders/likelihood/gaussian.wgsl` and of the
 //! file below it.
 
-use super::log_prob_stride;
 use crate::Error;
 use crate::gpu::{Dispatch, Gpu, Source, Tensor, source};
 use crate::nn::Epilogue;
@@ -20,7 +19,7 @@ const LOGVAR: Source = source!("likelihood/gaussian/logvar.wgsl");
 /// - `logvar`: `(1)`
 /// - `log_prob`: `(B, blocks of D)`, each block's share of the sum
 pub fn log_prob(x: &Tensor, logvar: &Tensor, dmean: &Tensor, log_prob: &Tensor) -> Epilogue {
-    let overrides = [("D", x.columns() as f64), ("LOG_PROB_STRIDE", log_prob_stride(log_prob))];
+    let overrides = [("D", x.columns() as f64), ("LOG_PROB_STRIDE", log_prob.stride() as f64)];
     let tensors = [("x", x), ("logvar", logvar), ("dmean", dmean), ("log_prob", log_prob)];
     Epilogue::new(LOG_PROB, [x.rows(), x.columns()], &overrides, &tensors)
 }
@@ -45,7 +44,7 @@ pub fn backward_logvar(
     log_prob: &Tensor,
     dlogvar: &Tensor,
 ) -> Result<Dispatch, Error> {
-    let overrides = [("D", dimensions as f64), ("LOG_PROB_QUADS", log_prob_stride(log_prob) / 4.0)];
+    let overrides = [("D", dimensions as f64), ("LOG_PROB_QUADS", (log_prob.stride() / 4) as f64)];
     let tensors = [("step", step), ("logvar", logvar), ("log_prob", log_prob), ("dlogvar", dlogvar)];
     Dispatch::new(gpu, &gpu.kernel(&LOGVAR, "backward", &overrides)?, &tensors, [1, 1, 1])
 }

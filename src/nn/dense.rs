@@ -126,20 +126,18 @@ impl Dense {
         epilogue: Option<&Epilogue>,
     ) -> Result<Dispatch, Error> {
         let gpu = recording.gpu;
-        let Product { entry, batch, row_ranges, columns, .. } = *product;
-        if gpu.kernel_families() == [KernelFamily::Lanes]
-            && !product.tensors.iter().all(|(_, tensor)| tensor.fits_texture(gpu))
-        {
-            return self.record(recording, product, epilogue, KernelFamily::Tiles);
-        }
+        let Product { entry, batch, row_ranges, columns, tensors, .. } = *product;
         let name = format!("{entry} {} to {}, {batch} rows", self.inputs, self.outputs);
         let shape = ProductShape { name: &name, rows: row_ranges.iter().sum(), columns };
-        let family = gpu.choose_family(shape, |family| {
+        let mut family = gpu.choose_family(shape, |family| {
             // Nothing is under way yet: what is measured is a step with a whole batch.
             let step = Step::tensor(gpu)?;
             step.write(gpu, bytemuck::cast_slice::<Step, u32>(&[Step { rows: batch as u32, ..Step::default() }]))?;
             self.record(Recording { step: &step, ..recording }, product, epilogue, family)
         })?;
+        if family == KernelFamily::Lanes && !tensors.iter().all(|(_, tensor)| tensor.fits_texture(gpu)) {
+            family = KernelFamily::Tiles;
+        }
         self.record(recording, product, epilogue, family)
     }
 

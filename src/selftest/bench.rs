@@ -52,7 +52,7 @@ impl Output {
     }
 
     fn new(name: &'static str, tensor: &Tensor, values: &Matrix, errors: &Matrix, rest_of_row: Want) -> Output {
-        let stride = tensor.padded_len() / tensor.rows();
+        let stride = tensor.stride();
         let mut wants = vec![Want::exactly(f64::from(UNTOUCHED)); tensor.padded_len()];
         for (row, wants) in wants.chunks_exact_mut(stride).take(values.rows()).enumerate() {
             wants.fill(rest_of_row);
@@ -134,7 +134,7 @@ impl<'a> Bench<'a> {
     fn batch(&mut self, columns: usize, past: f32, value: impl Fn(f32, usize) -> f32) -> Result<Operand, Error> {
         let Sizes { batch, rows, .. } = self.sizes;
         let tensor = Tensor::zeros(self.gpu, batch, columns)?;
-        let stride = tensor.padded_len() / batch;
+        let stride = tensor.stride();
         let mut words = vec![past; tensor.padded_len()];
         words[..rows * stride].fill(0.0);
         let values = Matrix::from_fn(rows, columns, |row, column| {
