@@ -57,8 +57,7 @@ impl Source {
                 text.push('\n');
                 continue;
             };
-            // A comment may follow the name.
-            let name = name.split_whitespace().next().unwrap_or_default();
+            let name = name.trim();
             if let Some((_, part)) = self.parts.iter().find(|(slot, _)| *slot == name) {
                 part.expand_into(seen, text)?;
                 continue;
@@ -75,12 +74,13 @@ impl Source {
 }
 
 /// The headers that shaders may import.
-static HEADERS: [Source; 5] = [
+static HEADERS: [Source; 6] = [
     source!("lib/activation.wgsl"),
     source!("lib/matrix.wgsl"),
     source!("lib/reduce.wgsl"),
     source!("lib/rng.wgsl"),
     source!("lib/step.wgsl"),
+    source!("lib/texture.wgsl"),
 ];
 
 /// A binding that an entry point uses.

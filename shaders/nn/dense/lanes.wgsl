@@ -8,6 +8,7 @@
 
 #import lib/matrix.wgsl
 #import lib/step.wgsl
+#import lib/texture.wgsl
 #import tile
 #import epilogue
 
@@ -15,8 +16,7 @@ override INPUTS: u32;
 override OUTPUTS: u32;
 override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
 override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
-override WEIGHT_START: u32;         // the weight's first quad in its texture, which holds all parameters
-override TEXTURE_WIDTH: u32;        // texels in a row of every texture
+override WEIGHT_START: u32;     // the weight's first quad in its texture, which holds all parameters
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var input: texture_storage_2d<rgba32float, read>;     // (B, INPUTS), a quad a texel
@@ -26,10 +26,6 @@ override TEXTURE_WIDTH: u32;        // texels in a row of every texture
 const LANES = 8u;
 const TILE_COLUMNS = 32u;
 const TILE_QUADS = TILE_ROWS / 4u;
-
-fn texel(index: u32) -> vec2u {
-    return vec2u(index % TEXTURE_WIDTH, index / TEXTURE_WIDTH);
-}
 
 fn load_input(index: u32) -> vec4f {
     return textureLoad(input, texel(index));
