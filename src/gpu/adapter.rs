@@ -116,7 +116,10 @@ pub(super) fn kernel_families(adapter: &wgpu::Adapter, request: &KernelRequest) 
     };
     match asked {
         Some(KernelFamily::Lanes) if !able => Err(Error::Adapter {
-            reason: format!("the lanes kernels need subgroups of {LANES}, which {} does not have", info.name),
+            reason: format!(
+                "the lanes kernels need subgroups of {LANES}, which {} does not have; take other kernels or another adapter",
+                info.name
+            ),
         }),
         Some(family) => Ok(vec![family]),
         None if able && info.device_type == wgpu::DeviceType::Cpu => Ok(vec![KernelFamily::Lanes]),
