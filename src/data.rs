@@ -99,6 +99,8 @@ pub struct Dataset {
     pub name: String,
     /// The images to train on.
     pub train: Split,
+    /// The images that decide which epoch's model is the best, if there are any; of the same size.
+    pub validation: Option<Split>,
     /// The images to test on, of the same size.
     pub test: Split,
 }
@@ -147,7 +149,7 @@ impl Dataset {
             built_in("t10k-images-idx3-ubyte.gz", include_bytes!("../assets/mnist/t10k-images-idx3-ubyte.gz")),
             built_in("t10k-labels-idx1-ubyte.gz", include_bytes!("../assets/mnist/t10k-labels-idx1-ubyte.gz")),
         )?;
-        Ok(Dataset { name: Self::BUILT_IN.into(), train, test })
+        Ok(Dataset { name: Self::BUILT_IN.into(), train, validation: None, test })
     }
 
     /// Reads the four IDX files of a directory that bears MNIST's names, such as MNIST itself or Fashion-MNIST.
@@ -171,7 +173,7 @@ impl Dataset {
             let expected = format!("test images of {} like the training images", size(&train));
             return Err(unlike(path, expected, size(&test)));
         }
-        Ok(Dataset { name: path.display().to_string(), train, test })
+        Ok(Dataset { name: path.display().to_string(), train, validation: None, test })
     }
 }
 

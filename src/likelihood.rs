@@ -69,7 +69,8 @@ impl Likelihood {
     ///
     /// # Shapes
     ///
-    /// - `x`, `doutput`: `(B, D)`
+    /// - `x`: `(B, D)`
+    /// - `doutput`: `(B * samples, D)`
     /// - `log_prob`: as [`Likelihood::log_prob_tensor`] makes it
     ///
     /// # Errors
@@ -79,18 +80,19 @@ impl Likelihood {
         self,
         gpu: &Gpu,
         state: &LikelihoodState,
+        samples: usize,
         x: &Tensor,
         doutput: &Tensor,
         log_prob: &Tensor,
     ) -> Result<Epilogue, Error> {
         let [x_shape, doutput_shape, log_prob_shape] =
             [x, doutput, log_prob].map(|tensor| (tensor.rows(), tensor.columns()));
-        let blocks = x.columns().div_ceil(Epilogue::block(gpu)?);
-        if (doutput_shape, log_prob_shape) != (x_shape, (x.rows(), blocks)) {
-            let (rows, columns) = x_shape;
+        let (rows, columns) = (samples * x.rows(), x.columns());
+        let blocks = columns.div_ceil(Epilogue::block(gpu)?);
+        if (doutput_shape, log_prob_shape) != ((rows, columns), (rows, blocks)) {
             return Err(Error::Shape {
                 operation: "log_prob",
-                expected: format!("({rows}, {columns}) twice and ({rows}, {blocks})"),
+                expected: format!("({}, {columns}), ({rows}, {columns}) and ({rows}, {blocks})", x.rows()),
                 found: format!("{x_shape:?}, {doutput_shape:?} and {log_prob_shape:?}"),
             });
         }

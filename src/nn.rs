@@ -26,6 +26,8 @@ pub struct Recording<'a> {
     pub step: &'a Tensor,
     /// The parameters of all layers.
     pub parameters: &'a Arena,
+    /// Rows that each example has: its importance samples, behind the draw from the posterior, or one.
+    pub samples: usize,
 }
 
 /// How a parameter starts.

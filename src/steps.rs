@@ -33,6 +33,12 @@ pub struct Step {
     pub correction2: f32,
     /// The noise key, from [`crate::noise::key`].
     pub key: [u32; 4],
+    /// The number of an example's first importance sample: they may come in several steps.
+    pub sample: u32,
+    /// What the KL divergence is drawn to, in nats, where the objective has a capacity.
+    pub capacity: f32,
+    /// What fills a whole number of `vec4`s.
+    pub unused: [u32; 2],
 }
 
 impl Step {
@@ -77,7 +83,7 @@ fn most_steps(gpu: &Gpu) -> usize {
 
 /// What a pass over `examples` examples needs on the GPU, apart from the program.
 pub struct Pass {
-    /// The step under way, `(1, 12)`: the kernels read it, the last one of a step moves it on.
+    /// The step under way, `(1, 16)`: the kernels read it, the last one of a step moves it on.
     pub step: Tensor,
     /// All steps of the pass.
     pub steps: Tensor,

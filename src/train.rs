@@ -263,7 +263,18 @@ impl Trainer {
             let t = (epoch - 1) * per_epoch as u32 + row as u32 + 1;
             let (correction1, correction2) = self.optimiser.corrections(t);
             let kl_weight = self.kl_weight(epoch, row, per_epoch) as f32;
-            Step { row: row as u32, t, first, rows, learning_rate, kl_weight, correction1, correction2, key }
+            Step {
+                row: row as u32,
+                t,
+                first,
+                rows,
+                learning_rate,
+                kl_weight,
+                correction1,
+                correction2,
+                key,
+                ..Step::default()
+            }
         };
         batches(self.examples, batch_size).enumerate().map(step).collect()
     }

@@ -99,7 +99,7 @@ impl Fixture {
             let t = row + 1;
             let (correction1, correction2) = optimiser.corrections(t);
             let kl_weight = kl_weight as f32;
-            Step { row, t, first, rows, learning_rate, kl_weight, correction1, correction2, key }
+            Step { row, t, first, rows, learning_rate, kl_weight, correction1, correction2, key, ..Step::default() }
         })
         .collect()
     }

@@ -51,8 +51,8 @@ fn box_muller(words: vec2u) -> vec2f {
     return radius * vec2f(cos(angle), sin(angle));
 }
 
-// Four standard normals: those of latents 4 * block .. 4 * block + 3 of the example at `position` in step `t`.
-fn normal_noise(key: vec4u, block: u32, position: u32, t: u32) -> vec4f {
-    let words = threefry(key, vec4u(block, position, t, 0u));
+// Four standard normals: those of latents 4 * block .. 4 * block + 3, for a sample of the example at `position` in step `t`.
+fn normal_noise(key: vec4u, block: u32, position: u32, t: u32, sample: u32) -> vec4f {
+    let words = threefry(key, vec4u(block, position, t, sample));
     return vec4f(box_muller(words.xy), box_muller(words.zw));
 }

@@ -1,5 +1,8 @@
 // One row of the table of steps that the host uploads for an epoch, and the copy of it that the kernels read.
 
+// Importance samples of each example. Behind the draw from the posterior, an example has so many rows, one after the other.
+override SAMPLES: u32 = 1u;
+
 struct Step {
     row: u32,           // this row's number in the table
     t: u32,             // updates so far, this one included; 0 outside training
@@ -10,4 +13,8 @@ struct Step {
     correction1: f32,   // 1 - beta1^t, Adam's bias corrections
     correction2: f32,   // 1 - beta2^t
     key: vec4u,         // noise key: seed (low, high), stream, 0
+    sample: u32,        // the number of an example's first importance sample: they may come in several steps
+    capacity: f32,      // what the KL divergence is drawn to, in nats, where the objective has a capacity
+    unused0: u32,
+    unused1: u32,
 }

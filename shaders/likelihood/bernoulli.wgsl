@@ -14,15 +14,15 @@ override QUADS: u32 = (D + 3u) / 4u;
 override LOG_PROB_STRIDE: u32;
 
 @group(0) @binding(10) var<storage, read> x: array<vec4f>;              // (B, D)
-@group(0) @binding(11) var<storage, read_write> dlogits: array<vec4f>;  // (B, D)
-@group(0) @binding(12) var<storage, read_write> log_prob: array<f32>;   // (B, blocks of D)
+@group(0) @binding(11) var<storage, read_write> dlogits: array<vec4f>;  // (B * SAMPLES, D)
+@group(0) @binding(12) var<storage, read_write> log_prob: array<f32>;   // (B * SAMPLES, blocks of D)
 
 const ROW_SUMS = true;
 
 fn finish(row: u32, quad: u32, logits: vec4f) -> f32 {
     let i = row * QUADS + quad;
-    let target_x = x[i];
-    dlogits[i] = keep((sigmoid(logits) - target_x) / f32(step.rows), 4u * quad, D);
+    let target_x = x[row / SAMPLES * QUADS + quad];
+    dlogits[i] = keep((sigmoid(logits) - target_x) / f32(step.rows * SAMPLES), 4u * quad, D);
     return dot(keep(target_x * logits - softplus(logits), 4u * quad, D), vec4f(1.0));
 }
 

@@ -12,8 +12,8 @@ override LOG_PROB_STRIDE: u32;
 
 @group(0) @binding(10) var<storage, read> x: array<vec4f>;              // (B, D)
 @group(0) @binding(11) var<storage, read> logvar: array<f32>;           // (1)
-@group(0) @binding(12) var<storage, read_write> dmean: array<vec4f>;    // (B, D)
-@group(0) @binding(13) var<storage, read_write> log_prob: array<f32>;   // (B, blocks of D)
+@group(0) @binding(12) var<storage, read_write> dmean: array<vec4f>;    // (B * SAMPLES, D)
+@group(0) @binding(13) var<storage, read_write> log_prob: array<f32>;   // (B * SAMPLES, blocks of D)
 
 const ROW_SUMS = true;
 const LOG_TWO_PI = 1.8378770664093453;
@@ -21,8 +21,8 @@ const LOG_TWO_PI = 1.8378770664093453;
 fn finish(row: u32, quad: u32, mean: vec4f) -> f32 {
     let i = row * QUADS + quad;
     let inverse_variance = exp(-logvar[0]);
-    let error = keep(mean - x[i], 4u * quad, D);
-    dmean[i] = error * (inverse_variance / f32(step.rows));
+    let error = keep(mean - x[row / SAMPLES * QUADS + quad], 4u * quad, D);
+    dmean[i] = error * (inverse_variance / f32(step.rows * SAMPLES));
     let columns = f32(min(4u, D - 4u * quad));
     return -0.5 * (columns * (LOG_TWO_PI + logvar[0]) + dot(error, error) * inverse_variance);
 }

@@ -31,7 +31,7 @@ fn draw(@builtin(global_invocation_id) id: vec3u) {
             mean[i] = posterior[at];
             logvar[i] = posterior[at + L];
         }
-        let noise = normal_noise(step.key, quad, step.first + b, step.t);
+        let noise = normal_noise(step.key, quad, step.first + b, step.t, step.sample);
         z[b * QUADS + quad] = keep(mean + exp(0.5 * logvar) * noise, 4u * quad, L);
         kl[b * QUADS + quad] = keep(kl_term(mean, logvar), 4u * quad, L);
     }

@@ -14,12 +14,13 @@ const MEAN: Source = source!("likelihood/bernoulli/mean.wgsl");
 ///
 /// # Shapes
 ///
-/// - `x`, `dlogits`: `(B, D)`; `x` in `[0, 1]`
-/// - `log_prob`: `(B, blocks of D)`, each block's share of the sum
+/// - `x`: `(B, D)`, in `[0, 1]`
+/// - `dlogits`: `(B * samples, D)`
+/// - `log_prob`: `(B * samples, blocks of D)`, each block's share of the sum
 pub fn log_prob(x: &Tensor, dlogits: &Tensor, log_prob: &Tensor) -> Epilogue {
     let overrides = [("D", x.columns() as f64), ("LOG_PROB_STRIDE", log_prob.stride() as f64)];
     let tensors = [("x", x), ("dlogits", dlogits), ("log_prob", log_prob)];
-    Epilogue::new(LOG_PROB, [x.rows(), x.columns()], &overrides, &tensors)
+    Epilogue::new(LOG_PROB, [log_prob.rows(), x.columns()], &overrides, &tensors)
 }
 
 /// The mean, `sigmoid(logits)`, `(B, D)`.

@@ -15,13 +15,14 @@ const LOGVAR: Source = source!("likelihood/gaussian/logvar.wgsl");
 ///
 /// # Shapes
 ///
-/// - `x`, `dmean`: `(B, D)`
+/// - `x`: `(B, D)`
+/// - `dmean`: `(B * samples, D)`
 /// - `logvar`: `(1)`
-/// - `log_prob`: `(B, blocks of D)`, each block's share of the sum
+/// - `log_prob`: `(B * samples, blocks of D)`, each block's share of the sum
 pub fn log_prob(x: &Tensor, logvar: &Tensor, dmean: &Tensor, log_prob: &Tensor) -> Epilogue {
     let overrides = [("D", x.columns() as f64), ("LOG_PROB_STRIDE", log_prob.stride() as f64)];
     let tensors = [("x", x), ("logvar", logvar), ("dmean", dmean), ("log_prob", log_prob)];
-    Epilogue::new(LOG_PROB, [x.rows(), x.columns()], &overrides, &tensors)
+    Epilogue::new(LOG_PROB, [log_prob.rows(), x.columns()], &overrides, &tensors)
 }
 
 /// Records the gradient of the mean of `-log_prob` over the batch, with respect to the log variance.

@@ -132,7 +132,13 @@ impl Dense {
         let mut family = gpu.choose_family(shape, |family| {
             // Nothing is under way yet: what is measured is a step with a whole batch.
             let step = Step::tensor(gpu)?;
-            step.write(gpu, bytemuck::cast_slice::<Step, u32>(&[Step { rows: batch as u32, ..Step::default() }]))?;
+            step.write(
+                gpu,
+                bytemuck::cast_slice::<Step, u32>(&[Step {
+                    rows: (batch / recording.samples) as u32,
+                    ..Step::default()
+                }]),
+            )?;
             self.record(Recording { step: &step, ..recording }, product, epilogue, family)
         })?;
         if family == KernelFamily::Lanes && !tensors.iter().all(|(_, tensor)| tensor.fits_texture(gpu)) {
@@ -144,7 +150,7 @@ impl Dense {
     /// Binds a product's tensors and its epilogue's to the kernel of a family.
     fn record(
         &self,
-        Recording { gpu, step, parameters }: Recording<'_>,
+        Recording { gpu, step, parameters, samples }: Recording<'_>,
         product: &Product<'_>,
         epilogue: Option<&Epilogue>,
         family: KernelFamily,
@@ -155,6 +161,7 @@ impl Dense {
         let Epilogue { source: part, overrides: more, .. } = epilogue.unwrap_or(&unused);
         let mut source = product.source(family).with("epilogue", part.clone());
         let mut overrides = vec![("INPUTS", self.inputs as f64), ("OUTPUTS", self.outputs as f64)];
+        overrides.push(("SAMPLES", samples as f64));
         overrides.extend(more);
         if family == KernelFamily::Lanes {
             source = source.with("tile", if self.inputs.min(self.outputs) <= NARROW { LOW_TILE } else { HIGH_TILE });

@@ -103,6 +103,7 @@ impl<'a> Bench<'a> {
             correction1,
             correction2,
             key: noise::key(0x0123_4567_89ab_cdef, Stream::Training),
+            ..Step::default()
         };
         let step_tensor = Step::tensor(gpu)?;
         step_tensor.write(gpu, bytemuck::cast_slice::<Step, u32>(&[step]))?;

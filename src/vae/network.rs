@@ -99,7 +99,7 @@ impl Network {
         let likelihood = model.config.likelihood;
         let mut dispatches = self.encode(step)?;
         dispatches.push(normal::draw(gpu, step, standard_normal::kl(), &self.posterior, &self.z, &self.kl)?);
-        let log_prob = likelihood.log_prob(gpu, &self.likelihood, &self.x, &self.doutput, &self.log_prob)?;
+        let log_prob = likelihood.log_prob(gpu, &self.likelihood, 1, &self.x, &self.doutput, &self.log_prob)?;
         dispatches.extend(self.decoder.forward(self.recording(step), &self.decoder_values, &log_prob)?);
         Ok(dispatches)
     }
@@ -125,6 +125,6 @@ impl Network {
     }
 
     fn recording<'a>(&'a self, step: &'a Tensor) -> Recording<'a> {
-        Recording { gpu: &self.vae.gpu, step, parameters: &self.vae.parameters }
+        Recording { gpu: &self.vae.gpu, step, parameters: &self.vae.parameters, samples: 1 }
     }
 }

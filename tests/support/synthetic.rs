@@ -54,7 +54,7 @@ pub fn images(count: usize, seed: u32) -> Images {
 /// `train` images to train on and `test` others.
 pub fn dataset(train: usize, test: usize) -> Dataset {
     let split = |count, seed| Split { images: images(count, seed), labels: vec![0; count] };
-    Dataset { name: "synthetic".to_owned(), train: split(train, 1), test: split(test, 2) }
+    Dataset { name: "synthetic".to_owned(), train: split(train, 1), validation: None, test: split(test, 2) }
 }
 
 /// A model of `layers` hidden layers, trained in batches of 64, fast.

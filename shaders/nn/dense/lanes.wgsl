@@ -40,10 +40,10 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) 
     // Rows vary fastest, so that workgroups that run one after the other share the weight's rows.
     let first = tile.x * TILE_ROWS;
     let quad = tile.y * LANES + lane;
-    if first < step.rows {
+    if first < step.rows * SAMPLES {
         var rows: array<u32, TILE_QUADS>;
         for (var j = 0u; j < TILE_QUADS; j++) {
-            rows[j] = min(first + 4u * j + lane / 2u, step.rows - 1u) * INPUT_QUADS;
+            rows[j] = min(first + 4u * j + lane / 2u, step.rows * SAMPLES - 1u) * INPUT_QUADS;
         }
         let columns = min(vec4u(4u * quad) + vec4u(0u, 1u, 2u, 3u), vec4u(OUTPUTS - 1u)) * INPUT_QUADS;
         var sums: array<vec4f, TILE_ROWS>;
@@ -68,7 +68,7 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) 
         }
         let shift = bias[min(quad, OUTPUT_QUADS - 1u)];
         for (var r = 0u; r < TILE_ROWS; r++) {
-            if first + r < step.rows {
+            if first + r < step.rows * SAMPLES {
                 var sum = 0.0;
                 if quad < OUTPUT_QUADS {
                     sum = finish(first + r, quad, sums[r] + shift);

@@ -40,8 +40,8 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) th
     let tile = thread.y;
     let quad = group.x * TILES + tile;
     let b = group.y * TILE_ROWS;
-    if b < step.rows {
-        let rows = row_starts(b, step.rows, INPUT_QUADS);
+    if b < step.rows * SAMPLES {
+        let rows = row_starts(b, step.rows * SAMPLES, INPUT_QUADS);
         let columns = row_starts(4u * quad, OUTPUTS, INPUT_QUADS);
         var sum = mat4x4f();
         for (var i = slice; i < INPUT_QUADS; i += SLICES) {
@@ -52,7 +52,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) th
     workgroupBarrier();
     // From here on, the first four threads of a tile have a row each.
     let row = b + slice;
-    if slice < TILE_ROWS && row < step.rows {
+    if slice < TILE_ROWS && row < step.rows * SAMPLES {
         var row_sum = 0.0;
         if quad < OUTPUT_QUADS {
             var value = bias[quad];
@@ -67,7 +67,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) th
     }
     if ROW_SUMS {
         workgroupBarrier();
-        if tile == 0u && slice < TILE_ROWS && row < step.rows {
+        if tile == 0u && slice < TILE_ROWS && row < step.rows * SAMPLES {
             var sum = row_sums[0][slice];
             for (var t = 1u; t < TILES; t++) {
                 sum += row_sums[t][slice];

@@ -34,7 +34,7 @@ fn load_weight(rows: vec4u, quad: u32) -> mat4x4f {
 // Finishes two quads of a row and keeps their sum at `slot`.
 fn finish_pair(row: u32, quad: u32, left: vec4f, right: vec4f, slot: u32) {
     var sum = 0.0;
-    if row < step.rows {
+    if row < step.rows * SAMPLES {
         sum = finish(row, quad, left);
         if quad + 1u < OUTPUT_QUADS {
             sum += finish(row, quad + 1u, right);
@@ -54,7 +54,7 @@ fn finish_rows(row: u32, quad: u32, left: mat4x4f, right: mat4x4f, slot: u32) {
 
 // Adds up each row of a block over the threads that made it: one thread a row.
 fn finish_block_of_rows(row: u32, block: u32, slot: u32) {
-    if row < step.rows && block * BLOCK < OUTPUTS {
+    if row < step.rows * SAMPLES && block * BLOCK < OUTPUTS {
         // The last block may be narrower.
         let threads = min(BLOCK_THREADS, (OUTPUT_QUADS - block * BLOCK / 4u + 1u) / 2u);
         var sum = row_sums[slot];
@@ -73,9 +73,9 @@ fn forward(
 ) {
     let quad = tile.x * TILE_COLUMNS / 4u + 2u * thread.x;
     let b = tile.y * TILE_ROWS + 8u * thread.y;
-    if quad < OUTPUT_QUADS && b < step.rows {
-        let top = row_starts(b, step.rows, INPUT_QUADS);
-        let bottom = row_starts(b + 4u, step.rows, INPUT_QUADS);
+    if quad < OUTPUT_QUADS && b < step.rows * SAMPLES {
+        let top = row_starts(b, step.rows * SAMPLES, INPUT_QUADS);
+        let bottom = row_starts(b + 4u, step.rows * SAMPLES, INPUT_QUADS);
         let left = row_starts(4u * quad, OUTPUTS, INPUT_QUADS);
         let right = row_starts(4u * quad + 4u, OUTPUTS, INPUT_QUADS);
         let bias_left = bias[quad];

@@ -17,6 +17,6 @@ fn sample(@builtin(global_invocation_id) id: vec3u) {
     let quad = id.x;
     let b = id.y;
     if quad < QUADS && b < step.rows {
-        z[b * QUADS + quad] = keep(normal_noise(step.key, quad, step.first + b, step.t), 4u * quad, L);
+        z[b * QUADS + quad] = keep(normal_noise(step.key, quad, step.first + b, step.t, 0u), 4u * quad, L);
     }
 }

@@ -54,17 +54,17 @@ fn make_dweight(first: u32, column_tile: u32, lane: u32) {
     let quad = column_tile * LANES + lane;
     var sums: array<vec4f, TILE_ROWS>;
     var bias_sums: array<vec4f, TILE_QUADS>;
-    for (var b = 0u; b < step.rows; b += LANES) {
+    for (var b = 0u; b < step.rows * SAMPLES; b += LANES) {
         // Each lane loads the tile's rows from one example.
         let own = b + lane;
         var d: array<vec4f, TILE_QUADS>;
         for (var j = 0u; j < TILE_QUADS; j++) {
-            d[j] = select(vec4f(), load_doutput(own * OUTPUT_QUADS + first_quad + j), own < step.rows);
+            d[j] = select(vec4f(), load_doutput(own * OUTPUT_QUADS + first_quad + j), own < step.rows * SAMPLES);
             bias_sums[j] += d[j];
         }
         var x: array<vec4f, LANES>;
         for (var k = 0u; k < LANES; k++) {
-            x[k] = load_input(min(b + k, step.rows - 1u) * INPUT_QUADS + quad);
+            x[k] = load_input(min(b + k, step.rows * SAMPLES - 1u) * INPUT_QUADS + quad);
         }
         for (var j = 0u; j < TILE_QUADS; j++) {
             for (var k = 0u; k < LANES; k++) {
@@ -98,10 +98,10 @@ fn make_dweight(first: u32, column_tile: u32, lane: u32) {
 // A tile of the input's gradient from row `first`.
 fn make_dinput(first: u32, column_tile: u32, lane: u32) {
     let quad = column_tile * LANES + lane;
-    if first < step.rows {
+    if first < step.rows * SAMPLES {
         var rows: array<u32, TILE_QUADS>;
         for (var j = 0u; j < TILE_QUADS; j++) {
-            rows[j] = min(first + 4u * j + lane / 2u, step.rows - 1u) * OUTPUT_QUADS;
+            rows[j] = min(first + 4u * j + lane / 2u, step.rows * SAMPLES - 1u) * OUTPUT_QUADS;
         }
         var sums: array<vec4f, TILE_ROWS>;
         for (var o = 0u; o < OUTPUT_QUADS; o += 2u) {
@@ -123,7 +123,7 @@ fn make_dinput(first: u32, column_tile: u32, lane: u32) {
             }
         }
         for (var r = 0u; r < TILE_ROWS; r++) {
-            if first + r < step.rows && quad < INPUT_QUADS {
+            if first + r < step.rows * SAMPLES && quad < INPUT_QUADS {
                 finish(first + r, quad, sums[r]);
             }
         }

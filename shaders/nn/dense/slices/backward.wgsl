@@ -58,7 +58,7 @@ fn make_dweight(o: u32, column_tile: u32, slice: u32, tile: u32) {
     let x_quad = min(quad, INPUT_QUADS - 1u);
     var sum = mat4x4f();
     var bias_sum = vec4f();
-    for (var b = slice; b < step.rows; b += SLICES) {
+    for (var b = slice; b < step.rows * SAMPLES; b += SLICES) {
         let d = doutput[b * OUTPUT_QUADS + o / 4u];
         sum += outer_product(d, input[b * INPUT_QUADS + x_quad]);
         bias_sum += d;
@@ -84,8 +84,8 @@ fn make_dweight(o: u32, column_tile: u32, slice: u32, tile: u32) {
 fn make_dinput(b: u32, column_tile: u32, slice: u32, tile: u32) {
     let quad = column_tile * TILES + tile;
     let w_quad = min(quad, INPUT_QUADS - 1u);
-    if b < step.rows {
-        let rows = row_starts(b, step.rows, OUTPUT_QUADS);
+    if b < step.rows * SAMPLES {
+        let rows = row_starts(b, step.rows * SAMPLES, OUTPUT_QUADS);
         var sum = mat4x4f();
         for (var o = slice; o < OUTPUT_QUADS; o += SLICES) {
             // Where these rows are clamped, doutput's padding is what they are multiplied by: zero.
@@ -94,7 +94,7 @@ fn make_dinput(b: u32, column_tile: u32, slice: u32, tile: u32) {
         partial_sums[tile * SLICES + slice] = sum;
     }
     workgroupBarrier();
-    if slice < TILE_ROWS && b + slice < step.rows && quad < INPUT_QUADS {
+    if slice < TILE_ROWS && b + slice < step.rows * SAMPLES && quad < INPUT_QUADS {
         finish(b + slice, quad, total(tile, slice));
     }
 }

@@ -61,7 +61,7 @@ fn make_dweight(o: u32, quad: u32) {
     var top_left = mat4x4f(); var top_right = mat4x4f();
     var bottom_left = mat4x4f(); var bottom_right = mat4x4f();
     var bias_top = vec4f(); var bias_bottom = vec4f();
-    for (var b = 0u; b < step.rows; b++) {
+    for (var b = 0u; b < step.rows * SAMPLES; b++) {
         let x_left = input[b * INPUT_QUADS + quad];
         let x_right = input[b * INPUT_QUADS + quad_right];
         let d_top = doutput[b * OUTPUT_QUADS + o_top];
@@ -85,7 +85,7 @@ fn make_dweight(o: u32, quad: u32) {
 }
 
 fn finish_quad(b: u32, quad: u32, sum: vec4f) {
-    if b < step.rows && quad < INPUT_QUADS {
+    if b < step.rows * SAMPLES && quad < INPUT_QUADS {
         finish(b, quad, sum);
     }
 }
@@ -100,8 +100,8 @@ fn finish_rows(b: u32, quad: u32, sums: mat4x4f) {
 // Eight rows of the input's gradient from `b`, two quads from `quad`.
 fn make_dinput(b: u32, quad: u32) {
     let quad_right = min(quad + 1u, INPUT_QUADS - 1u);
-    let top = row_starts(b, step.rows, OUTPUT_QUADS);
-    let bottom = row_starts(b + 4u, step.rows, OUTPUT_QUADS);
+    let top = row_starts(b, step.rows * SAMPLES, OUTPUT_QUADS);
+    let bottom = row_starts(b + 4u, step.rows * SAMPLES, OUTPUT_QUADS);
     var top_left = mat4x4f(); var top_right = mat4x4f();
     var bottom_left = mat4x4f(); var bottom_right = mat4x4f();
     for (var o = 0u; o < OUTPUT_QUADS; o++) {
@@ -139,7 +139,7 @@ fn backward(@builtin(workgroup_id) tile: vec3u, @builtin(global_invocation_id) i
         }
     } else {
         let b = 8u * id.y - WEIGHT_TILES * TILE_ROWS;
-        if quad < INPUT_QUADS && b < step.rows {
+        if quad < INPUT_QUADS && b < step.rows * SAMPLES {
             make_dinput(b, quad);
         }
     }
