@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::likelihood::Likelihood;
 use crate::nn::Activation;
+use crate::objective::ObjectiveConfig;
+use crate::posterior::LogvarRange;
 
 /// The widest layer that is accepted: beyond it the number of weights of two layers overflows what files can state.
 pub(crate) const WIDEST: usize = 1 << 20;
@@ -52,6 +54,10 @@ pub struct ModelConfig {
         help_heading = "Data and model"
     )]
     pub variance: f32,
+    /// Hold the posterior's log variance to a range, as -6,2; what lies outside has no gradient [default: none]
+    #[arg(long, value_name = "MIN,MAX", allow_hyphen_values = true, help_heading = "Data and model")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logvar_range: Option<LogvarRange>,
 }
 
 /// How a model is trained.
@@ -81,6 +87,10 @@ pub struct TrainingConfig {
     /// Seed of everything random: the same seed on the same adapter gives the same bits
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     pub seed: u64,
+    /// What it minimises.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub objective: ObjectiveConfig,
 }
 
 /// Widths of hidden layers; none for a linear model.
@@ -123,13 +133,22 @@ impl Default for ModelConfig {
             activation: Activation::default(),
             likelihood: Likelihood::default(),
             variance: 0.1,
+            logvar_range: None,
         }
     }
 }
 
 impl Default for TrainingConfig {
     fn default() -> TrainingConfig {
-        TrainingConfig { epochs: 10, batch_size: 128, learning_rate: 1e-3, kl_weight: 1.0, kl_warmup: 0, seed: 0 }
+        TrainingConfig {
+            epochs: 10,
+            batch_size: 128,
+            learning_rate: 1e-3,
+            kl_weight: 1.0,
+            kl_warmup: 0,
+            seed: 0,
+            objective: ObjectiveConfig::default(),
+        }
     }
 }
 
@@ -172,7 +191,8 @@ impl TrainingConfig {
         require("--epochs", self.epochs > 0, "at least 1", self.epochs)?;
         require("--batch-size", self.batch_size > 0, "at least 1", self.batch_size)?;
         require("--lr", rate.is_finite() && rate > 0.0, "a finite number above 0", rate)?;
-        require("--kl-weight", weight.is_finite() && weight >= 0.0, "a finite number, 0 or more", weight)
+        require("--kl-weight", weight.is_finite() && weight >= 0.0, "a finite number, 0 or more", weight)?;
+        self.objective.validate()
     }
 
     /// Checks what depends on the number of training examples: the batch is no larger, and the steps can be counted.

@@ -7,7 +7,7 @@ use crate::data::Images;
 use crate::data::batch::DeviceImages;
 use crate::data::order::sequential;
 use crate::gpu::Program;
-use crate::metrics::{self, Averages, Sums};
+use crate::metrics::{Averages, Sums};
 use crate::noise::{self, Stream};
 use crate::steps::{Pass, Step, batches};
 use crate::vae::{Network, Vae};
@@ -38,7 +38,7 @@ impl Evaluation {
         let mut program = Program::default();
         program.push(device_images.gather(&vae.gpu, &pass.step, &pass.order, &network.x)?);
         program.extend(network.forward(&pass.step)?);
-        program.push(metrics::finish(&vae.gpu, &pass, &network.log_prob, &network.kl)?);
+        program.push(network.finish(&pass)?);
         let key = noise::key(seed, Stream::Evaluation);
         let kl_weight = kl_weight as f32;
         let steps = batches(images.count(), batch_size)

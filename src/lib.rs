@@ -106,6 +106,7 @@ pub mod likelihood;
 pub mod metrics;
 pub mod nn;
 pub mod noise;
+pub mod objective;
 pub mod optim;
 pub mod peak;
 pub mod posterior;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Source, Tensor, source};
+use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
 use crate::steps::{Pass, Step, StepSums};
 
 const SOURCE: Source = source!("metrics.wgsl");
@@ -17,7 +17,7 @@ pub struct Averages {
     pub nll: f64,
     /// The KL divergence from the posterior to the prior.
     pub kl: f64,
-    /// What training minimises: `nll + kl_weight * kl`.
+    /// What training minimises: `nll + kl_weight * kl`, unless the objective is another.
     pub loss: f64,
 }
 
@@ -47,7 +47,7 @@ pub struct Sums {
     pub examples: u64,
     log_prob: f64,
     kl: f64,
-    weighted_kl: f64,
+    loss: f64,
 }
 
 impl Sums {
@@ -56,31 +56,38 @@ impl Sums {
         self.examples += u64::from(step.rows);
         self.log_prob += f64::from(sums.log_prob);
         self.kl += f64::from(sums.kl);
-        self.weighted_kl += f64::from(step.kl_weight) * f64::from(sums.kl);
+        self.loss += f64::from(sums.loss);
     }
 
     /// The means over the examples so far; NaN if there are none.
     pub fn averages(&self) -> Averages {
         let examples = self.examples as f64;
         let (nll, kl) = (-self.log_prob / examples, self.kl / examples);
-        Averages { elbo: -nll - kl, nll, kl, loss: nll + self.weighted_kl / examples }
+        Averages { elbo: -nll - kl, nll, kl, loss: self.loss / examples }
     }
 }
 
 /// Records the end of a step: one row of metrics, then the next step.
 ///
-/// `metrics[row] = (sum log_prob, sum kl)` over the step's examples, `step = steps[row + 1]`
+/// `metrics[row] = (sum log_prob, sum kl, sum of the loss)` over the step's examples, `step = steps[row + 1]`
 ///
 /// # Shapes
 ///
-/// - `log_prob`: `(B, blocks of D)`
-/// - `kl`: `(B, L)`
+/// - `log_prob`: `(B * samples, blocks of D)`
+/// - `kl`: `(B * samples, L)`
 /// - `pass`: its table and metrics
 ///
 /// # Errors
 ///
 /// [`Error::Shape`] if the two terms differ in their rows.
-pub fn finish(gpu: &Gpu, pass: &Pass, log_prob: &Tensor, kl: &Tensor) -> Result<Dispatch, Error> {
+pub fn finish(
+    gpu: &Gpu,
+    pass: &Pass,
+    objective: &Part,
+    samples: usize,
+    log_prob: &Tensor,
+    kl: &Tensor,
+) -> Result<Dispatch, Error> {
     if log_prob.rows() != kl.rows() {
         return Err(Error::Shape {
             operation: "metrics",
@@ -89,9 +96,8 @@ pub fn finish(gpu: &Gpu, pass: &Pass, log_prob: &Tensor, kl: &Tensor) -> Result<
         });
     }
     let quads = |tensor: &Tensor| (tensor.stride() / 4) as f64;
-    let overrides = [("LOG_PROB_QUADS", quads(log_prob)), ("KL_QUADS", quads(kl))];
-    let kernel = gpu.kernel(&SOURCE, "finish", &overrides)?;
+    let overrides = [("SAMPLES", samples as f64), ("LOG_PROB_QUADS", quads(log_prob)), ("KL_QUADS", quads(kl))];
     let tensors =
         [("step", &pass.step), ("steps", &pass.steps), ("log_prob", log_prob), ("kl", kl), ("metrics", &pass.metrics)];
-    Dispatch::new(gpu, &kernel, &tensors, [1, 1, 1])
+    Dispatch::with_parts(gpu, (&SOURCE, "finish"), &overrides, &tensors, &[("objective", objective)], [1, 1, 1])
 }

@@ -64,11 +64,13 @@ pub fn batches(examples: usize, batch_size: usize) -> impl Iterator<Item = (u32,
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 pub struct StepSums {
-    /// `sum_b log_prob[b]`.
+    /// The log probability, the mean over an example's samples.
     pub log_prob: f32,
-    /// `sum_b kl[b]`.
+    /// The KL divergence, the mean over an example's samples.
     pub kl: f32,
-    padding: [f32; 2],
+    /// What training minimises.
+    pub loss: f32,
+    padding: f32,
 }
 
 /// How long one submission should take: short enough for a desktop to stay responsive and for Ctrl-C to be felt,

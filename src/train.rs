@@ -14,6 +14,7 @@ use crate::gpu::{Arena, Gpu, Program};
 use crate::metrics::{self, EpochMetrics, Sums};
 use crate::nn;
 use crate::noise::{self, Stream};
+use crate::objective::ObjectiveConfig;
 use crate::optim::Adam;
 use crate::steps::{Pass, Step, StepSums, batches};
 use crate::vae::{Model, Network, Vae};
@@ -104,7 +105,7 @@ impl Trainer {
         let gpu = vae.gpu().clone();
         let optimiser = Adam::default();
         let (train, test) = (&data.train.images, &data.test.images);
-        let network = Network::new(&vae, config.batch_size)?;
+        let network = Network::new(&vae, config.batch_size, &config.objective)?;
         let pass = Pass::new(&gpu, train.count(), config.batch_size)?;
         let [gradients, moment1, moment2] = [(); 3].map(|()| nn::arena(&gpu, &vae.specs));
         let (gradients, moment1, moment2) = (gradients?, moment1?, moment2?);
@@ -114,7 +115,7 @@ impl Trainer {
         program.extend(network.forward(&pass.step)?);
         program.extend(network.backward(&pass.step, &gradients)?);
         program.push(optimiser.update(&gpu, &pass.step, &vae.parameters, &gradients, &moment1, &moment2)?);
-        program.push(metrics::finish(&gpu, &pass, &network.log_prob, &network.kl)?);
+        program.push(network.finish(&pass)?);
 
         Ok(Trainer {
             evaluation: Evaluation::new(&vae, &network, test, config.kl_weight, config.seed)?,
@@ -263,6 +264,7 @@ impl Trainer {
             let t = (epoch - 1) * per_epoch as u32 + row as u32 + 1;
             let (correction1, correction2) = self.optimiser.corrections(t);
             let kl_weight = self.kl_weight(epoch, row, per_epoch) as f32;
+            let capacity = self.capacity(epoch, row, per_epoch) as f32;
             Step {
                 row: row as u32,
                 t,
@@ -273,10 +275,18 @@ impl Trainer {
                 correction1,
                 correction2,
                 key,
+                capacity,
                 ..Step::default()
             }
         };
         batches(self.examples, batch_size).enumerate().map(step).collect()
+    }
+
+    /// The capacity of a step: it grows linearly over the first `capacity_warmup` epochs.
+    fn capacity(&self, epoch: u32, row: usize, per_epoch: usize) -> f64 {
+        let ObjectiveConfig { capacity, capacity_warmup, .. } = self.config.objective;
+        let done = f64::from(epoch - 1) + (row + 1) as f64 / per_epoch as f64;
+        f64::from(capacity) * if capacity_warmup == 0 { 1.0 } else { (done / f64::from(capacity_warmup)).min(1.0) }
     }
 
     /// The KL weight of a step: it grows linearly over the first `kl_warmup` epochs.
@@ -288,8 +298,7 @@ impl Trainer {
 }
 
 fn check_finite(epoch: u32, step: &Step, sums: &StepSums) -> Result<(), Error> {
-    let loss = -sums.log_prob + step.kl_weight * sums.kl;
-    if loss.is_finite() { Ok(()) } else { Err(not_finite(epoch, step.row + 1, loss)) }
+    if sums.loss.is_finite() { Ok(()) } else { Err(not_finite(epoch, step.row + 1, sums.loss)) }
 }
 
 fn not_finite(epoch: u32, step: u32, value: f32) -> Error {

@@ -8,12 +8,12 @@ use elbo::data::Images;
 use elbo::data::batch::DeviceImages;
 use elbo::gpu::{Arena, Program, Tensor};
 use elbo::likelihood::Likelihood;
-use elbo::metrics;
 use elbo::nn::{self, Activation};
 use elbo::noise::{self, Stream};
+use elbo::objective::ObjectiveConfig;
 use elbo::optim::Adam;
-use elbo::posterior::normal;
-use elbo::prior::standard_normal;
+use elbo::posterior::normal::Draws;
+use elbo::prior::{KlEstimate, standard_normal};
 use elbo::steps::{Pass, Step, batches};
 use elbo::vae::{Model, Network, Vae};
 use safetensors::SafeTensors;
@@ -125,6 +125,7 @@ impl Replay {
             activation: *activation,
             likelihood: *likelihood,
             variance: 1.0,
+            ..ModelConfig::default()
         };
         let vae = Vae::new(gpu(), Model { height: 1, width: *dimensions, config }, 0).unwrap();
         let mut names: Vec<_> = vae.parameters().tensors().map(|(name, _)| name.to_owned()).collect();
@@ -134,7 +135,7 @@ impl Replay {
             tensor.write(gpu(), &fixture.f32s(&format!("initial.{name}"))).unwrap();
         }
         let images = Images::new(fixture.bytes_of("images"), order.len(), 1, *dimensions).unwrap();
-        let network = Network::new(&vae, *batch_size).unwrap();
+        let network = Network::new(&vae, *batch_size, &ObjectiveConfig::default()).unwrap();
         let pass = Pass::new(gpu(), order.len(), *batch_size).unwrap();
         let arena = || nn::arena(gpu(), &vae.model().parameters()).unwrap();
         let [gradients, moment1, moment2] = [arena(), arena(), arena()];
@@ -146,7 +147,7 @@ impl Replay {
         program.extend(network.backward(&pass.step, &gradients).unwrap());
         let parameters = vae.parameters();
         program.push(optimiser.update(gpu(), &pass.step, parameters, &gradients, &moment1, &moment2).unwrap());
-        program.push(metrics::finish(gpu(), &pass, &network.log_prob, &network.kl).unwrap());
+        program.push(network.finish(&pass).unwrap());
         Replay { vae, gradients, pass, program, order, steps }
     }
 
@@ -165,7 +166,7 @@ impl Replay {
             for (step, sums) in steps[row..].iter().zip(sums) {
                 let log_prob = f64::from(sums.log_prob) / f64::from(step.rows);
                 let kl = f64::from(sums.kl) / f64::from(step.rows);
-                let loss = -log_prob + f64::from(step.kl_weight) * kl;
+                let loss = f64::from(sums.loss) / f64::from(step.rows);
                 for (values, value) in terms.iter_mut().zip([loss, log_prob, kl]) {
                     values.push(value);
                 }
@@ -281,7 +282,17 @@ fn the_noise_is_the_one_specified() -> Result<(), String> {
         let step = Tensor::from_values(gpu(), 1, size_of::<Step>() / 4, bytemuck::cast_slice::<Step, u32>(&[first]));
         let mut program = Program::default();
         let kl = Tensor::zeros(gpu(), batch_size, latents).unwrap();
-        program.push(normal::draw(gpu(), &step.unwrap(), standard_normal::kl(), &posterior, &z, &kl).unwrap());
+        let (step, prior) = (step.unwrap(), standard_normal::kl(KlEstimate::ClosedForm));
+        let draws = Draws {
+            gpu: gpu(),
+            step: &step,
+            samples: 1,
+            logvar_range: None,
+            prior: &prior,
+            posterior: &posterior,
+            z: &z,
+        };
+        program.push(draws.draw(&kl).unwrap());
         gpu().run(&program, 1);
         println!("{name}");
         let mut worst = Worst::default();

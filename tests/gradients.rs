@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use elbo::nn::Activation;
 use elbo::selftest::reference::likelihood::{bernoulli, gaussian};
-use elbo::selftest::reference::{Matrix, activation, dense, latents};
+use elbo::selftest::reference::{Matrix, activation, dense, latents, objective};
 
 /// A matrix of values from -`scale` to `scale` that have nothing to do with each other.
 fn matrix(rows: usize, columns: usize, scale: f64, seed: usize) -> Matrix {
@@ -93,6 +93,108 @@ fn the_likelihoods() {
     let logvar = Matrix::vector(vec![-0.8]);
     let gradient = logvar.map(|logvar| gaussian::backward_logvar(&gaussian::log_prob(&x, &output, logvar), 7, logvar));
     check(&gradient, &logvar, |logvar| -mean(&gaussian::log_prob(&x, &output, logvar.at(0, 0)))).unwrap();
+}
+
+/// A smooth stand-in for the decoder and the likelihood: each row's log probability given its latents.
+fn log_prob(z: &Matrix) -> Matrix {
+    Matrix::from_fn(z.rows(), 1, |r, _| {
+        (0..z.columns()).map(|l| -0.5 * (z.at(r, l) * (1.0 + 0.3 * l as f64) - 0.4 * r as f64).powi(2)).sum()
+    })
+}
+
+fn log_prob_backward(z: &Matrix) -> Matrix {
+    z_map(z, |r, l, z| -(z * (1.0 + 0.3 * l as f64) - 0.4 * r as f64) * (1.0 + 0.3 * l as f64))
+}
+
+fn z_map(z: &Matrix, f: impl Fn(usize, usize, f64) -> f64) -> Matrix {
+    Matrix::from_fn(z.rows(), z.columns(), |r, l| f(r, l, z.at(r, l)))
+}
+
+const SAMPLES: usize = 3;
+const KL_WEIGHT: f64 = 0.7;
+
+/// Two examples' posteriors and the noise of three samples of each.
+fn importance_samples() -> (Matrix, Matrix) {
+    (matrix(2, 8, 1.0, 5), matrix(2 * SAMPLES, 4, 1.5, 6))
+}
+
+/// Each row's log importance weight, of the samples that the posterior makes of the noise.
+fn log_weights(posterior: &Matrix, noise: &Matrix) -> Vec<f64> {
+    let posterior = latents::repeat(posterior, SAMPLES);
+    let z = latents::reparameterise(&posterior, noise);
+    objective::log_weights(&log_prob(&z), &latents::kl_sampled(&posterior, &z, noise), KL_WEIGHT)
+}
+
+/// The gradient of the loss of which each row's log weight has that weight, by the posterior.
+fn samples_gradient(posterior: &Matrix, noise: &Matrix, row_weights: &[f64], sampled: bool, doubly: bool) -> Matrix {
+    let z = latents::reparameterise(&latents::repeat(posterior, SAMPLES), noise);
+    let examples = posterior.rows() as f64;
+    let dz = log_prob_backward(&z);
+    let dz = z_map(&z, |r, l, _| -dz.at(r, l) * row_weights[r] / examples);
+    let kl_weight = z_map(&z, |r, _, _| KL_WEIGHT * row_weights[r] / examples);
+    let doubly = doubly.then_some(row_weights);
+    let samples = latents::Samples { posterior, z: &z, dz: &dz, kl_weight: &kl_weight, sampled, doubly };
+    latents::samples_backward(&samples)
+}
+
+#[test]
+fn several_samples() {
+    let (posterior, noise) = importance_samples();
+    let alike = vec![1.0 / SAMPLES as f64; noise.rows()];
+    let gradient = samples_gradient(&posterior, &noise, &alike, true, false);
+    let elbo = |posterior: &Matrix| -log_weights(posterior, &noise).iter().sum::<f64>() / noise.rows() as f64;
+    check(&gradient, &posterior, elbo).unwrap();
+    let gradient = samples_gradient(&posterior, &noise, &alike, false, false);
+    let closed = |posterior: &Matrix| {
+        let z = latents::reparameterise(&latents::repeat(posterior, SAMPLES), &noise);
+        KL_WEIGHT * mean(&latents::kl(posterior)) - mean(&log_prob(&z))
+    };
+    check(&gradient, &posterior, closed).unwrap();
+}
+
+#[test]
+fn the_importance_weighted_bound() {
+    let (posterior, noise) = importance_samples();
+    let weights = objective::weights(&log_weights(&posterior, &noise), SAMPLES);
+    let gradient = samples_gradient(&posterior, &noise, &weights, true, false);
+    let loss = |posterior: &Matrix| {
+        let bounds = objective::bounds(&log_weights(posterior, &noise), SAMPLES);
+        -bounds.iter().sum::<f64>() / bounds.len() as f64
+    };
+    check(&gradient, &posterior, loss).unwrap();
+}
+
+/// The doubly reparameterised gradient is that of the squared weights times the log weights, where the weights are held, and
+/// so are the parameters of log q(z|x): z alone moves with the posterior.
+#[test]
+fn the_doubly_reparameterised_gradient() {
+    let (posterior, noise) = importance_samples();
+    let weights = objective::weights(&log_weights(&posterior, &noise), SAMPLES);
+    let gradient = samples_gradient(&posterior, &noise, &weights, true, true);
+    let held = latents::repeat(&posterior, SAMPLES);
+    let surrogate = |posterior: &Matrix| {
+        let z = latents::reparameterise(&latents::repeat(posterior, SAMPLES), &noise);
+        // The noise that would make this z from the posterior that is held.
+        let own = z_map(&z, |r, l, z| (z - held.at(r, l)) * (-0.5 * held.at(r, 4 + l)).exp());
+        let log_weights = objective::log_weights(&log_prob(&z), &latents::kl_sampled(&held, &z, &own), KL_WEIGHT);
+        -log_weights.iter().zip(&weights).map(|(log_weight, w)| w * w * log_weight).sum::<f64>() / 2.0
+    };
+    check(&gradient, &posterior, surrogate).unwrap();
+}
+
+#[test]
+fn penalties() {
+    let kl = matrix(4, 6, 1.0, 7).abs();
+    for (name, penalty) in
+        [("free bits", objective::free_bits as fn(&Matrix, f64, f64) -> _), ("capacity", objective::capacity)]
+    {
+        let (value, weights) = penalty(&kl, 0.45, KL_WEIGHT);
+        assert!(value > 0.0);
+        let gradient = Matrix::from_fn(4, 6, |_, l| weights[l] / 4.0);
+        check(&gradient, &kl, |kl| penalty(kl, 0.45, KL_WEIGHT).0).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    let (_, weights) = objective::free_bits(&kl, 0.45, KL_WEIGHT);
+    assert!(weights.contains(&0.0) && weights.contains(&KL_WEIGHT), "latents on both sides: {weights:?}");
 }
 
 /// The mean over examples of the sum over a row.

@@ -9,8 +9,9 @@ use elbo::gpu::{Dispatch, Gpu, Program, Tensor};
 use elbo::likelihood::Likelihood;
 use elbo::metrics::EpochMetrics;
 use elbo::nn::{self, Activation, Dense, Recording};
-use elbo::posterior::normal;
-use elbo::prior::standard_normal;
+use elbo::objective::ObjectiveConfig;
+use elbo::posterior::normal::Draws;
+use elbo::prior::{KlEstimate, standard_normal};
 use elbo::steps::Step;
 use elbo::train::Trainer;
 use elbo::vae::{Network, Vae};
@@ -176,7 +177,7 @@ fn a_training_that_stopped_stops_again() {
 fn an_evaluation_of_a_poisoned_model_is_an_error() {
     let trainer = trainer(&config(1, Activation::Relu, Likelihood::Bernoulli));
     let evaluate = || {
-        let network = Network::new(trainer.vae(), 16)?;
+        let network = Network::new(trainer.vae(), 16, &ObjectiveConfig::default())?;
         Evaluation::new(trainer.vae(), &network, &images(20, 0), 1.0, 0)?.run()
     };
     evaluate().unwrap();
@@ -307,7 +308,11 @@ fn kl_is_never_nan_for_a_finite_posterior() {
     }
     let posterior = Tensor::from_values(gpu(), cases.len(), 2 * LATENTS, &posterior).unwrap();
     let [z, kl] = [(); 2].map(|()| Tensor::zeros(gpu(), cases.len(), LATENTS).unwrap());
-    run(cases.len(), |gpu, step| Ok(vec![normal::draw(gpu, step, standard_normal::kl(), &posterior, &z, &kl)?]));
+    run(cases.len(), |gpu, step| {
+        let prior = standard_normal::kl(KlEstimate::ClosedForm);
+        let draws = Draws { gpu, step, samples: 1, logvar_range: None, prior: &prior, posterior: &posterior, z: &z };
+        Ok(vec![draws.draw(&kl)?])
+    });
     let kl: Vec<f32> = kl.read(gpu()).unwrap();
     for (found, (mean, logvar, want)) in kl.chunks(LATENTS).zip(cases) {
         let found = found.iter().sum::<f32>();

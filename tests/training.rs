@@ -10,6 +10,7 @@ use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelFamily, KernelRequest, adapt
 use elbo::likelihood::Likelihood;
 use elbo::metrics::EpochMetrics;
 use elbo::nn::Activation;
+use elbo::objective::ObjectiveConfig;
 use elbo::train::Trainer;
 use elbo::vae::{Network, Vae};
 
@@ -184,7 +185,7 @@ fn every_example_counts_once_whatever_the_batch() {
 
     let mut elbo = None;
     for batch_size in [1, 7, 64, EXAMPLES] {
-        let network = Network::new(trained.vae(), batch_size).unwrap();
+        let network = Network::new(trained.vae(), batch_size, &ObjectiveConfig::default()).unwrap();
         let found = Evaluation::new(trained.vae(), &network, &data.test.images, 1.0, 5).unwrap().run().unwrap();
         let want = *elbo.get_or_insert(found.elbo);
         assert!(relative(found.elbo, want) < 1e-6, "batch {batch_size}: {found:?}, expected elbo {want}");

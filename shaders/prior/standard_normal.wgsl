@@ -2,9 +2,16 @@
 // latent, and the gradients.
 //
 //   kl = 1/2 * (mean^2 + exp(logvar) - logvar - 1)
+//
+// What fills the slot `prior` defines the KL divergence as a function of a draw, of its mean and of its log variance, and
+// the derivatives by each of them while the others are held.
 
-fn kl_term(mean: vec4f, logvar: vec4f) -> vec4f {
+fn kl_term(mean: vec4f, logvar: vec4f, z: vec4f, noise: vec4f) -> vec4f {
     return 0.5 * (mean * mean + (exp(logvar) - logvar - 1.0));
+}
+
+fn kl_dz(row: u32, quad: u32, z: vec4f) -> vec4f {
+    return vec4f();
 }
 
 fn kl_dmean(mean: vec4f, logvar: vec4f) -> vec4f {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use elbo::Error;
 use elbo::eval::Evaluation;
+use elbo::objective::ObjectiveConfig;
 use elbo::vae::Network;
 use serde::Serialize;
 
@@ -41,7 +42,7 @@ impl Eval {
         let vae = self.model.load(gpu)?;
         let images = &data.test.images;
         let training = &config.training;
-        let network = Network::new(&vae, training.batch_size.min(images.count()))?;
+        let network = Network::new(&vae, training.batch_size.min(images.count()), &ObjectiveConfig::default())?;
         let averages = Evaluation::new(&vae, &network, images, training.kl_weight, training.seed)?.run()?;
         let report = Report {
             data: data.name,

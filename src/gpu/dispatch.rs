@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::shader::Access;
-use super::{Gpu, Kernel, Tensor};
+use super::{Gpu, Kernel, Part, Source, Tensor};
 use crate::Error;
 
 /// A kernel with the tensors it works on and the size of its grid.
@@ -79,6 +79,32 @@ impl Dispatch {
         });
         gpu.check("binding tensors")?;
         Ok(Dispatch { kernel: Arc::clone(kernel), bind_group, _read: read, written, workgroups })
+    }
+
+    /// The same for a kernel whose slots are filled: makes it from its source, and binds what it uses of each part.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gpu::kernel`] and [`Dispatch::new`].
+    pub fn with_parts(
+        gpu: &Gpu,
+        (source, entry): (&Source, &str),
+        overrides: &[(&str, f64)],
+        tensors: &[(&str, &Tensor)],
+        parts: &[(&'static str, &Part)],
+        threads: [usize; 3],
+    ) -> Result<Dispatch, Error> {
+        let mut source = source.clone();
+        let (mut overrides, mut tensors) = (overrides.to_vec(), tensors.to_vec());
+        for (slot, part) in parts {
+            source = source.with(slot, part.source());
+            overrides.extend(&part.overrides);
+        }
+        let kernel = gpu.kernel(&source, entry, &overrides)?;
+        let bound = parts.iter().flat_map(|(_, part)| &part.tensors);
+        let used = bound.filter(|(name, _)| kernel.bindings.iter().any(|binding| binding.name == *name));
+        tensors.extend(used.map(|(name, tensor)| (*name, tensor)));
+        Dispatch::new(gpu, &kernel, &tensors, threads)
     }
 
     /// The kernel's file and entry point.

@@ -74,8 +74,9 @@ impl Source {
 }
 
 /// The headers that shaders may import.
-static HEADERS: [Source; 6] = [
+static HEADERS: [Source; 7] = [
     source!("lib/activation.wgsl"),
+    source!("lib/logvar.wgsl"),
     source!("lib/matrix.wgsl"),
     source!("lib/reduce.wgsl"),
     source!("lib/rng.wgsl"),

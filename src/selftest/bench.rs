@@ -78,6 +78,8 @@ pub struct Bench<'a> {
     /// What the kernel reads of the table of steps.
     pub step: Step,
     pub step_tensor: Tensor,
+    /// Rows that each example has: of what is made from here on.
+    pub samples: usize,
     rng: ChaCha8Rng,
     tamper: Tamper<'a>,
     on_outcome: &'a mut dyn FnMut(&Outcome),
@@ -103,12 +105,14 @@ impl<'a> Bench<'a> {
             correction1,
             correction2,
             key: noise::key(0x0123_4567_89ab_cdef, Stream::Training),
+            sample: 5,
+            capacity: 3.3,
             ..Step::default()
         };
         let step_tensor = Step::tensor(gpu)?;
         step_tensor.write(gpu, bytemuck::cast_slice::<Step, u32>(&[step]))?;
         let rng = ChaCha8Rng::seed_from_u64(0);
-        Ok(Bench { gpu, sizes, step, step_tensor, rng, tamper, on_outcome, passed: true })
+        Ok(Bench { gpu, sizes, step, step_tensor, samples: 1, rng, tamper, on_outcome, passed: true })
     }
 
     /// Whether every outcome so far was right.
@@ -122,7 +126,7 @@ impl<'a> Bench<'a> {
         if word.is_multiple_of(16) { 0.0 } else { (word >> 8) as f32 * 2f32.powi(-23) - 1.0 }
     }
 
-    /// An input `(B, columns)` that is a function of a draw and the row.
+    /// An input `(B * samples, columns)` that is a function of a draw and the row.
     pub fn input(&mut self, columns: usize, value: impl Fn(f32, usize) -> f32) -> Result<Operand, Error> {
         self.batch(columns, f32::NAN, value)
     }
@@ -134,6 +138,7 @@ impl<'a> Bench<'a> {
 
     fn batch(&mut self, columns: usize, past: f32, value: impl Fn(f32, usize) -> f32) -> Result<Operand, Error> {
         let Sizes { batch, rows, .. } = self.sizes;
+        let (batch, rows) = (batch * self.samples, rows * self.samples);
         let tensor = Tensor::zeros(self.gpu, batch, columns)?;
         let stride = tensor.stride();
         let mut words = vec![past; tensor.padded_len()];
@@ -147,9 +152,9 @@ impl<'a> Bench<'a> {
         Ok(Operand { tensor, values })
     }
 
-    /// An output `(B, columns)`, of which no word is right yet.
+    /// An output `(B * samples, columns)`, of which no word is right yet.
     pub fn output(&self, columns: usize) -> Result<Tensor, Error> {
-        poisoned(self.gpu, Tensor::zeros(self.gpu, self.sizes.batch, columns)?)
+        poisoned(self.gpu, Tensor::zeros(self.gpu, self.sizes.batch * self.samples, columns)?)
     }
 
     /// Runs a kernel and reports on each of its outputs.

@@ -5,6 +5,7 @@ mod adam;
 mod dense;
 mod latents;
 mod likelihood;
+mod objective;
 mod step;
 
 use super::bench::Bench;
@@ -14,7 +15,7 @@ use crate::Error;
 pub(super) type Check = fn(&mut Bench<'_>) -> Result<(), Error>;
 
 /// Every entry point of every WGSL file, and every epilogue. A new one gets a row here and its formula in `reference`.
-pub(super) const KERNELS: [(&str, Check); 16] = [
+pub(super) const KERNELS: [(&str, Check); 21] = [
     ("data/batch.wgsl:gather", step::gather),
     ("nn/dense:forward", dense::forward),
     ("nn/dense:backward", dense::backward),
@@ -23,6 +24,11 @@ pub(super) const KERNELS: [(&str, Check); 16] = [
     ("nn/activation/backward.wgsl", activation::backward),
     ("posterior/normal.wgsl:draw", latents::draw),
     ("posterior/normal/backward.wgsl", latents::backward),
+    ("posterior/normal/samples.wgsl:backward", latents::samples),
+    ("objective/penalised/penalty.wgsl", objective::penalty),
+    ("objective/weighted/log_weights.wgsl:add_up", objective::log_weights),
+    ("objective/weighted/weights.wgsl:normalise", objective::weights),
+    ("objective/weighted/scale.wgsl:scale", objective::scale),
     ("prior/standard_normal/sample.wgsl:sample", latents::sample),
     ("likelihood/bernoulli.wgsl", likelihood::bernoulli_log_prob),
     ("likelihood/bernoulli/mean.wgsl", likelihood::bernoulli_mean),

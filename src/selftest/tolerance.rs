@@ -22,7 +22,7 @@ pub const SQRT: f64 = 2.0 * ULP + DIVISION;
 const SINE: f64 = 0.0008;
 
 /// Of a logarithm of a number from 0.5 to 2, absolute.
-const LOG: f64 = 1.0 / (1 << 21) as f64;
+pub const LOG: f64 = 1.0 / (1 << 21) as f64;
 
 /// Of a hyperbolic tangent, absolute.
 const TANH: f64 = 1e-5;

@@ -7,6 +7,7 @@ use crate::data::batch::DeviceImages;
 use crate::data::order::sequential;
 use crate::gpu::{Program, Tensor};
 use crate::noise::{self, Stream};
+use crate::objective::ObjectiveConfig;
 use crate::steps::{Step, batches};
 
 /// Rows that are worked on at a time.
@@ -31,7 +32,7 @@ impl Vae {
     pub fn encode(&self, images: &Images) -> Result<PosteriorParameters, Error> {
         self.check_size("encoding images", images)?;
         let latents = self.model.config.latents;
-        let network = Network::new(self, BATCH.min(images.count()))?;
+        let network = Network::new(self, BATCH.min(images.count()), &ObjectiveConfig::default())?;
         let device_images = DeviceImages::upload(&self.gpu, images)?;
         let order = Tensor::from_values(&self.gpu, 1, images.count(), &sequential(images.count()))?;
         let step = Step::tensor(&self.gpu)?;
@@ -42,7 +43,8 @@ impl Vae {
         self.in_batches(images.count(), [0; 4], &step, &program, &network.posterior, |rows| {
             for row in rows.chunks_exact(2 * latents) {
                 parameters.mean.extend_from_slice(&row[..latents]);
-                parameters.logvar.extend_from_slice(&row[latents..]);
+                let held = |logvar: &f32| self.model.config.logvar_range.map_or(*logvar, |range| range.hold(*logvar));
+                parameters.logvar.extend(row[latents..].iter().map(held));
             }
         })?;
         check_finite("encoding images", "means", &parameters.mean, latents)?;
@@ -68,7 +70,7 @@ impl Vae {
         check_finite("decoding latents", "latents", latents, width)?;
         let mut images = Vec::new();
         for chunk in latents.chunks(BATCH * width) {
-            let network = Network::new(self, chunk.len() / width)?;
+            let network = Network::new(self, chunk.len() / width, &ObjectiveConfig::default())?;
             network.z.write(&self.gpu, chunk)?;
             let (step, mean) = self.decoding_tensors(&network)?;
             let mut program = Program::default();
@@ -88,7 +90,7 @@ impl Vae {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let network = Network::new(self, BATCH.min(count))?;
+        let network = Network::new(self, BATCH.min(count), &ObjectiveConfig::default())?;
         let (step, mean) = self.decoding_tensors(&network)?;
         let mut program = Program::default();
         program.push(network.draw_prior(&step)?);

@@ -2,13 +2,16 @@
 
 use super::Vae;
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, Tensor};
+use crate::gpu::{Arena, Dispatch, Part, Tensor};
 use crate::likelihood::{Likelihood, LikelihoodState};
+use crate::metrics;
 use crate::nn::{Epilogue, Mlp, MlpActivations, Recording};
-use crate::posterior::normal;
-use crate::prior::standard_normal;
+use crate::objective::{ObjectiveConfig, ObjectiveState};
+use crate::posterior::normal::Draws;
+use crate::prior::{KlEstimate, standard_normal};
+use crate::steps::Pass;
 
-/// The values and gradients of a model for batches of up to `B` rows.
+/// The values and gradients of a model for batches of up to `B` examples with `K` importance samples each.
 pub struct Network {
     vae: Vae,
     encoder: Mlp,
@@ -16,47 +19,61 @@ pub struct Network {
     encoder_values: MlpActivations,
     decoder_values: MlpActivations,
     likelihood: LikelihoodState,
+    prior: Part,
+    objective: ObjectiveState,
+    samples: usize,
     /// The data, `(B, D)`.
     pub x: Tensor,
     /// What the encoder puts out, `(B, 2L)`: the posterior's mean, then its log variance.
     pub posterior: Tensor,
     dposterior: Tensor,
-    /// The latents, `(B, L)`.
+    /// The latents, `(B * K, L)`, the samples of an example one after the other.
     pub z: Tensor,
-    /// The gradient with respect to what the decoder puts out, `(B, D)`; that itself is never stored.
+    /// Their gradient, where it is not taken on to the posterior at once.
+    dz: Option<Tensor>,
+    /// The gradient with respect to what the decoder puts out, `(B * K, D)`; that itself is never stored.
     doutput: Tensor,
-    /// The log probability of each example, `(B, blocks of D)`, in nats: each block's share of the sum.
+    /// The log probability of each sample, `(B * K, blocks of D)`, in nats: each block's share of the sum.
     pub log_prob: Tensor,
-    /// The KL divergence of each example, `(B, L)`, in nats: each latent's share of the sum.
+    /// The KL divergence of each sample, `(B * K, L)`, in nats: each latent's share of the sum.
     pub kl: Tensor,
 }
 
 impl Network {
-    /// Makes the tensors for batches of up to `batch` rows.
+    /// Makes the tensors for batches of up to `batch` examples.
     ///
     /// # Errors
     ///
     /// As [`Tensor::zeros`].
-    pub fn new(vae: &Vae, batch: usize) -> Result<Network, Error> {
+    pub fn new(vae: &Vae, batch: usize, objective: &ObjectiveConfig) -> Result<Network, Error> {
         let Vae { gpu, model, parameters, .. } = vae;
         let (encoder, decoder) = (model.encoder(), model.decoder());
         let (dimensions, latents) = (model.dimensions(), model.config.latents);
+        let samples = objective.samples;
+        let rows = batch * samples;
+        let kl_estimate = objective.kl_estimate();
+        let objective = objective.state(gpu, batch, latents)?;
+        let fused = samples == 1 && objective.is_plain() && kl_estimate == KlEstimate::ClosedForm;
         let x = Tensor::zeros(gpu, batch, dimensions)?;
-        let z = Tensor::zeros(gpu, batch, latents)?;
+        let z = Tensor::zeros(gpu, rows, latents)?;
         Ok(Network {
             encoder_values: encoder.activations(gpu, &x)?,
             decoder_values: decoder.activations(gpu, &z)?,
             likelihood: model.config.likelihood.state(gpu, parameters, model.config.variance)?,
+            prior: standard_normal::kl(kl_estimate),
+            objective,
+            samples,
             vae: vae.clone(),
             encoder,
             decoder,
             x,
             posterior: Tensor::zeros(gpu, batch, 2 * latents)?,
             dposterior: Tensor::zeros(gpu, batch, 2 * latents)?,
+            dz: if fused { None } else { Some(Tensor::zeros(gpu, rows, latents)?) },
             z,
-            doutput: Tensor::zeros(gpu, batch, dimensions)?,
-            log_prob: Likelihood::log_prob_tensor(gpu, batch, dimensions)?,
-            kl: Tensor::zeros(gpu, batch, latents)?,
+            doutput: Tensor::zeros(gpu, rows, dimensions)?,
+            log_prob: Likelihood::log_prob_tensor(gpu, rows, dimensions)?,
+            kl: Tensor::zeros(gpu, rows, latents)?,
         })
     }
 
@@ -66,7 +83,7 @@ impl Network {
     ///
     /// As [`Mlp::forward`].
     pub fn encode(&self, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        self.encoder.forward(self.recording(step), &self.encoder_values, &Epilogue::store(&self.posterior))
+        self.encoder.forward(self.recording(step, 1), &self.encoder_values, &Epilogue::store(&self.posterior))
     }
 
     /// Records the decoder and the likelihood's mean, from `z` to `mean`, `(B, D)`.
@@ -76,7 +93,7 @@ impl Network {
     /// As [`Mlp::forward`].
     pub fn decode(&self, step: &Tensor, mean: &Tensor) -> Result<Vec<Dispatch>, Error> {
         let mean = self.vae.model.config.likelihood.mean(mean);
-        self.decoder.forward(self.recording(step), &self.decoder_values, &mean)
+        self.decoder.forward(self.recording(step, self.samples), &self.decoder_values, &mean)
     }
 
     /// Records the draws from the prior into `z`.
@@ -88,19 +105,30 @@ impl Network {
         standard_normal::sample(&self.vae.gpu, step, &self.z)
     }
 
-    /// Records the forward pass, from `x` to `log_prob` and `kl`, with one posterior sample an example. The gradient with
-    /// respect to what the decoder puts out is made on the way.
+    /// Records the forward pass, from `x` to `log_prob`, `kl` and what the objective makes of them. The gradient with respect
+    /// to what the decoder puts out is made on the way.
     ///
     /// # Errors
     ///
     /// [`Error::Shape`] would be a bug: the tensors were made for each other.
     pub fn forward(&self, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
+        let mut dispatches = self.terms(step)?;
+        dispatches.extend(self.objective.weigh(&self.vae.gpu, step, &self.log_prob, &self.kl)?);
+        Ok(dispatches)
+    }
+
+    /// Records the forward pass as far as `log_prob` and `kl`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Network::forward`].
+    pub fn terms(&self, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
         let Vae { gpu, model, .. } = &self.vae;
-        let likelihood = model.config.likelihood;
         let mut dispatches = self.encode(step)?;
-        dispatches.push(normal::draw(gpu, step, standard_normal::kl(), &self.posterior, &self.z, &self.kl)?);
-        let log_prob = likelihood.log_prob(gpu, &self.likelihood, 1, &self.x, &self.doutput, &self.log_prob)?;
-        dispatches.extend(self.decoder.forward(self.recording(step), &self.decoder_values, &log_prob)?);
+        dispatches.push(self.draws(step).draw(&self.kl)?);
+        let (state, samples) = (&self.likelihood, self.samples);
+        let log_prob = model.config.likelihood.log_prob(gpu, state, samples, &self.x, &self.doutput, &self.log_prob)?;
+        dispatches.extend(self.decoder.forward(self.recording(step, samples), &self.decoder_values, &log_prob)?);
         Ok(dispatches)
     }
 
@@ -115,16 +143,45 @@ impl Network {
         let own =
             model.config.likelihood.backward(gpu, step, &self.likelihood, gradients, dimensions, &self.log_prob)?;
         let mut dispatches: Vec<_> = own.into_iter().collect();
-        let recording = self.recording(step);
-        let dz = normal::backward(standard_normal::kl(), &self.posterior, &self.dposterior)?;
+        dispatches.extend(self.objective.scale(gpu, step, &self.doutput)?);
+        let draws = self.draws(step);
+        let dz = match &self.dz {
+            None => draws.backward_epilogue(&self.dposterior)?,
+            Some(dz) => Epilogue::store(dz),
+        };
         let (values, doutput) = (&self.decoder_values, &self.doutput);
+        let recording = self.recording(step, self.samples);
         dispatches.extend(self.decoder.backward(recording, gradients, values, doutput, Some(&dz))?);
+        if let Some(dz) = &self.dz {
+            dispatches.push(draws.backward(self.objective.part(), dz, &self.dposterior)?);
+        }
         let (values, doutput) = (&self.encoder_values, &self.dposterior);
-        dispatches.extend(self.encoder.backward(recording, gradients, values, doutput, None)?);
+        dispatches.extend(self.encoder.backward(self.recording(step, 1), gradients, values, doutput, None)?);
         Ok(dispatches)
     }
 
-    fn recording<'a>(&'a self, step: &'a Tensor) -> Recording<'a> {
-        Recording { gpu: &self.vae.gpu, step, parameters: &self.vae.parameters, samples: 1 }
+    /// Records the end of a step of `pass`, after everything else.
+    ///
+    /// # Errors
+    ///
+    /// As [`metrics::finish`].
+    pub fn finish(&self, pass: &Pass) -> Result<Dispatch, Error> {
+        metrics::finish(&self.vae.gpu, pass, self.objective.part(), self.samples, &self.log_prob, &self.kl)
+    }
+
+    fn draws<'a>(&'a self, step: &'a Tensor) -> Draws<'a> {
+        Draws {
+            gpu: &self.vae.gpu,
+            step,
+            samples: self.samples,
+            logvar_range: self.vae.model.config.logvar_range,
+            prior: &self.prior,
+            posterior: &self.posterior,
+            z: &self.z,
+        }
+    }
+
+    fn recording<'a>(&'a self, step: &'a Tensor, samples: usize) -> Recording<'a> {
+        Recording { gpu: &self.vae.gpu, step, parameters: &self.vae.parameters, samples }
     }
 }

@@ -67,6 +67,7 @@ pub fn config(layers: usize, activation: Activation, likelihood: Likelihood) -> 
             activation,
             likelihood,
             variance: 0.1,
+            ..ModelConfig::default()
         },
         training: TrainingConfig { epochs: 3, batch_size: 64, learning_rate: 0.01, ..TrainingConfig::default() },
     }

@@ -1,6 +1,7 @@
 //! The checks of the kernels that begin and end a step, `shaders/data/batch.wgsl` and `shaders/metrics.wgsl`, and of the one
 //! that does nothing but arithmetic, `shaders/peak.wgsl`.
 
+use super::objective::{Loss, objectives};
 use crate::Error;
 use crate::data::batch::DeviceImages;
 use crate::data::{Images, order};
@@ -29,11 +30,13 @@ pub fn gather(bench: &mut Bench<'_>) -> Result<(), Error> {
     bench.check(dispatch, [Output::matrix("x", &x, &values, &errors)])
 }
 
-/// From a step in the middle of the table and from the last one, which stays.
+/// From a step in the middle of the table and from the last one, which stays; for every objective.
 pub fn metrics(bench: &mut Bench<'_>) -> Result<(), Error> {
     const STEPS: usize = 3;
+    const SAMPLES: usize = 2;
     let Sizes { batch, rows, columns, outputs, .. } = bench.sizes;
-    for row in [1, STEPS - 1] {
+    bench.samples = SAMPLES;
+    for (objective, row) in objectives(bench, SAMPLES)?.iter().zip([1, STEPS - 1, 0, STEPS - 1]) {
         let table: [Step; STEPS] = std::array::from_fn(|row| Step { row: row as u32, ..bench.step });
         let words = |row: usize| bytemuck::cast_slice::<Step, u32>(&table[row..=row]);
         let pass = Pass::new(bench.gpu, STEPS * batch, batch)?;
@@ -42,24 +45,34 @@ pub fn metrics(bench: &mut Bench<'_>) -> Result<(), Error> {
         poisoned(bench.gpu, pass.metrics.clone())?;
         let log_prob = bench.input(columns, |draw, _| 100.0 * draw)?;
         let kl = bench.input(outputs, |draw, _| 10.0 + draw)?;
-        let dispatch = metrics::finish(bench.gpu, &pass, &log_prob.tensor, &kl.tensor)?;
+        let terms = [&log_prob.tensor, &kl.tensor];
+        let dispatch = metrics::finish(bench.gpu, &pass, &objective.part, SAMPLES, terms[0], terms[1])?;
 
-        let sums = [&log_prob, &kl].map(|terms| terms.values.values().iter().sum::<f64>());
-        let magnitudes = [&log_prob, &kl].map(|terms| terms.values.abs().values().iter().sum::<f64>());
+        let sum = |terms: &Matrix| terms.values().iter().sum::<f64>() / SAMPLES as f64;
+        let [mut sums, mut magnitudes] = [[0.0; 3]; 2];
+        for (column, terms) in [&log_prob, &kl].into_iter().enumerate() {
+            (sums[column], magnitudes[column]) = (sum(&terms.values), sum(&terms.values.abs()));
+        }
+        let kl_weight = f64::from(bench.step.kl_weight);
+        (sums[2], magnitudes[2]) = match objective.loss {
+            Loss::Elbo => (kl_weight * sums[1] - sums[0], kl_weight * magnitudes[1] + magnitudes[0]),
+            Loss::Penalised(penalty) => (penalty - sums[0], penalty + magnitudes[0]),
+            Loss::Stored(loss) => (loss, loss),
+        };
         let values = Matrix::from_fn(STEPS, 4, |r, c| match (r == row, c) {
-            (true, 0 | 1) => sums[c],
+            (true, 0..=2) => sums[c],
             (true, _) => 0.0,
             (false, _) => f64::from(UNTOUCHED),
         });
         let errors = Matrix::from_fn(STEPS, 4, |r, c| match (r == row, c) {
-            (true, 0 | 1) => tolerance::sum(rows * columns.max(outputs), magnitudes[c]),
+            (true, 0..=2) => tolerance::sum(SAMPLES * rows * columns.max(outputs) + 3, magnitudes[c]),
             _ => 0.0,
         });
         let outputs = [
             Output::matrix("metrics", &pass.metrics, &values, &errors),
             Output::words("step", &pass.step, words((row + 1).min(STEPS - 1))),
         ];
-        bench.check(dispatch, outputs)?;
+        bench.check_variant(objective.name, dispatch, outputs)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::array;
 use std::f64::consts::{PI, TAU};
+use std::ops::Range;
 
 use super::Matrix;
 
@@ -42,10 +43,12 @@ pub fn box_muller(radius_word: u32, angle_word: u32) -> [f64; 2] {
     [radius * angle.cos(), radius * angle.sin()]
 }
 
-/// The noise `(rows, latents)` of step `t`, whose examples start at position `first`.
-pub fn noise(key: [u32; 4], t: u32, first: u32, rows: usize, latents: usize) -> Matrix {
-    Matrix::from_fn(rows, latents, |b, l| {
-        let words = threefry(key, [l as u32 / 4, first + b as u32, t, 0]);
+/// The noise `(rows, latents)` of step `t`, whose examples start at position `first`, for some of an example's samples.
+pub fn noise(key: [u32; 4], t: u32, first: u32, samples: Range<u32>, rows: usize, latents: usize) -> Matrix {
+    let count = samples.len() as u32;
+    Matrix::from_fn(rows, latents, |r, l| {
+        let (b, k) = (r as u32 / count, r as u32 % count);
+        let words = threefry(key, [l as u32 / 4, first + b, t, samples.start + k]);
         let pair = l % 4 / 2 * 2;
         box_muller(words[pair], words[pair + 1])[l % 2]
     })
@@ -67,7 +70,7 @@ mod tests {
 
     #[test]
     fn noise_is_standard_normal() {
-        let noise = noise([1, 2, 3, 0], 4, 5, 1000, 101);
+        let noise = noise([1, 2, 3, 0], 4, 5, 6..8, 1000, 101);
         let mean = |power: i32| noise.values().iter().map(|value| value.powi(power)).sum::<f64>() / 101_000.0;
         // Five standard errors of each moment's mean: their variances are 1, 2, 15 and 96.
         for (power, expected, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {

@@ -1,0 +1,16 @@
+// The range that a posterior's log variance is held to, if it is held to one.
+
+override LOGVAR_MIN: f32 = -3.0e38;
+override LOGVAR_MAX: f32 = 3.0e38;
+
+// Comparisons with NaN are false: it passes.
+fn hold_logvar(logvar: vec4f) -> vec4f {
+    let held = select(logvar, vec4f(LOGVAR_MIN), logvar < vec4f(LOGVAR_MIN));
+    return select(held, vec4f(LOGVAR_MAX), logvar > vec4f(LOGVAR_MAX));
+}
+
+// The gradient by the log variance before it was held: none where it was out of range.
+fn through_hold(logvar: vec4f, gradient: vec4f) -> vec4f {
+    let outside = (logvar < vec4f(LOGVAR_MIN)) | (logvar > vec4f(LOGVAR_MAX));
+    return select(gradient, vec4f(), outside);
+}

@@ -1,0 +1,34 @@
+// The importance-weighted bound of each example, and the share of each sample in it.
+//
+//   loss[b] = -(log sum_k exp(log_weights[b, k]) - log SAMPLES)
+//   weights[b, k] = exp(log_weights[b, k]) / sum_k exp(log_weights[b, k])
+//
+// One thread takes one example.
+
+#import lib/step.wgsl
+
+@group(0) @binding(0) var<storage, read> step: Step;
+@group(0) @binding(1) var<storage, read> log_weights: array<f32>;       // (B * SAMPLES)
+@group(0) @binding(2) var<storage, read_write> weights: array<f32>;     // (B * SAMPLES)
+@group(0) @binding(3) var<storage, read_write> loss: array<f32>;        // (B)
+
+@compute @workgroup_size(64)
+fn normalise(@builtin(global_invocation_id) id: vec3u) {
+    let b = id.x;
+    if b < step.rows {
+        let first = b * SAMPLES;
+        var largest = log_weights[first];
+        for (var k = 1u; k < SAMPLES; k++) {
+            largest = max(largest, log_weights[first + k]);
+        }
+        var sum = 0.0;
+        for (var k = 0u; k < SAMPLES; k++) {
+            sum += exp(log_weights[first + k] - largest);
+        }
+        for (var k = 0u; k < SAMPLES; k++) {
+            weights[first + k] = exp(log_weights[first + k] - largest) / sum;
+        }
+        // The sum is of 1 at least, since the largest is among them.
+        loss[b] = log(f32(SAMPLES)) - log(sum) - largest;
+    }
+}
