@@ -1,5 +1,10 @@
 //! Evaluation: the ELBO over a set of images, with one fixed posterior sample per example.
 
+mod importance;
+
+pub(crate) use importance::accumulate;
+pub use importance::{ImportanceEstimate, estimate};
+
 use std::ops::ControlFlow;
 
 use crate::Error;

@@ -37,8 +37,10 @@ pub struct Step {
     pub sample: u32,
     /// What the KL divergence is drawn to, in nats, where the objective has a capacity.
     pub capacity: f32,
+    /// Samples of each example that count, where they come in several steps.
+    pub samples: u32,
     /// What fills a whole number of `vec4`s.
-    pub unused: [u32; 2],
+    pub unused: u32,
 }
 
 impl Step {
@@ -105,7 +107,15 @@ impl Pass {
     ///
     /// As [`Tensor::zeros`].
     pub fn new(gpu: &Gpu, examples: usize, batch_size: usize) -> Result<Pass, Error> {
-        let count = examples.div_ceil(batch_size);
+        Pass::with_steps(gpu, examples, examples.div_ceil(batch_size))
+    }
+
+    /// Makes the tensors for a pass of `count` steps over `examples` examples.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn with_steps(gpu: &Gpu, examples: usize, count: usize) -> Result<Pass, Error> {
         let most_steps = most_steps(gpu).min(count);
         let most = most_steps * size_of::<StepSums>() / size_of::<f32>();
         Ok(Pass {

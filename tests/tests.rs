@@ -21,6 +21,9 @@ mod poison;
 /// Determinism, resuming, flat memory, backends.
 mod training;
 
+/// Objectives, and the estimate of log p(x) against what is known in closed form.
+mod objectives;
+
 /// The program from outside: its commands, files and error messages.
 mod cli;
 

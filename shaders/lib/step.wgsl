@@ -15,6 +15,6 @@ struct Step {
     key: vec4u,         // noise key: seed (low, high), stream, 0
     sample: u32,        // the number of an example's first importance sample: they may come in several steps
     capacity: f32,      // what the KL divergence is drawn to, in nats, where the objective has a capacity
-    unused0: u32,
-    unused1: u32,
+    samples: u32,       // samples of each example that count, where they come in several steps
+    unused: u32,
 }

@@ -15,7 +15,7 @@ use crate::Error;
 pub(super) type Check = fn(&mut Bench<'_>) -> Result<(), Error>;
 
 /// Every entry point of every WGSL file, and every epilogue. A new one gets a row here and its formula in `reference`.
-pub(super) const KERNELS: [(&str, Check); 21] = [
+pub(super) const KERNELS: [(&str, Check); 22] = [
     ("data/batch.wgsl:gather", step::gather),
     ("nn/dense:forward", dense::forward),
     ("nn/dense:backward", dense::backward),
@@ -34,6 +34,7 @@ pub(super) const KERNELS: [(&str, Check); 21] = [
     ("likelihood/bernoulli/mean.wgsl", likelihood::bernoulli_mean),
     ("likelihood/gaussian.wgsl", likelihood::gaussian_log_prob),
     ("likelihood/gaussian/logvar.wgsl:backward", likelihood::gaussian_backward_logvar),
+    ("eval/importance.wgsl:accumulate", objective::accumulate),
     ("optim/adam.wgsl:update", adam::update),
     ("metrics.wgsl:finish", step::metrics),
     ("peak.wgsl:multiply_add", step::peak),

@@ -1,0 +1,40 @@
+// Adds the importance weights of a step to what is known of each example so far.
+//
+//   estimates[example] = (largest log weight m, sum exp(log_weights - m), sum log_weights, 0)
+//
+// of all samples so far, so that log p(x) is about m + log(sum / K) however many samples there are: they come in several
+// steps, the first of which starts from nothing. One thread takes one example.
+
+#import lib/step.wgsl
+
+@group(0) @binding(0) var<storage, read> step: Step;
+@group(0) @binding(1) var<storage, read> log_weights: array<f32>;           // (B * SAMPLES)
+@group(0) @binding(2) var<storage, read_write> estimates: array<vec4f>;     // (N)
+
+@compute @workgroup_size(64)
+fn accumulate(@builtin(global_invocation_id) id: vec3u) {
+    let b = id.x;
+    if b < step.rows {
+        let example = step.first + b;
+        let first = b * SAMPLES;
+        // Of the last step's samples, some may be too many.
+        let end = first + min(SAMPLES, step.samples);
+        var largest = log_weights[first];
+        for (var row = first + 1u; row < end; row++) {
+            largest = max(largest, log_weights[row]);
+        }
+        var sum = 0.0;
+        var total = 0.0;
+        if step.sample > 0u {
+            let known = estimates[example];
+            largest = max(largest, known.x);
+            sum = known.y * exp(known.x - largest);
+            total = known.z;
+        }
+        for (var row = first; row < end; row++) {
+            sum += exp(log_weights[row] - largest);
+            total += log_weights[row];
+        }
+        estimates[example] = vec4f(largest, sum, total, 0.0);
+    }
+}

@@ -1,0 +1,220 @@
+//! Objectives and the estimate of log p(x), over whole models.
+
+use std::ops::ControlFlow;
+
+use elbo::config::{Config, ModelConfig, Widths};
+use elbo::data::Images;
+use elbo::eval::{self, ImportanceEstimate};
+use elbo::likelihood::Likelihood;
+use elbo::nn::Activation;
+use elbo::objective::{Objective, ObjectiveConfig};
+use elbo::prior::KlEstimate;
+use elbo::train::Trainer;
+use elbo::vae::{Model, Vae};
+
+use crate::support::gpu;
+use crate::support::synthetic::{config, dataset, images};
+
+fn with_objective(objective: ObjectiveConfig) -> Config {
+    let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
+    config.training.objective = objective;
+    config
+}
+
+/// The gradients of all parameters in the first step.
+fn first_gradients(objective: ObjectiveConfig) -> Vec<f32> {
+    let mut config = with_objective(objective);
+    config.training.batch_size = 60;
+    config.training.epochs = 1;
+    let mut trainer = Trainer::new(gpu(), &dataset(60, 8), &config).unwrap();
+    trainer.epoch(|_| ControlFlow::Continue(())).unwrap();
+    trainer.gradients().whole().read(gpu()).unwrap()
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let size = a.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / size
+}
+
+#[test]
+fn the_bound_of_one_sample_is_the_elbo() {
+    let sampled = ObjectiveConfig { kl: KlEstimate::Sampled, ..ObjectiveConfig::default() };
+    let elbo = first_gradients(sampled.clone());
+    let iwae = first_gradients(ObjectiveConfig { objective: Objective::Iwae, ..sampled.clone() });
+    // The bound is a sum of the same terms in another order, with a weight of exp(0) = 1.
+    assert!(largest_difference(&elbo, &iwae) < 1e-6, "{}", largest_difference(&elbo, &iwae));
+    let other = first_gradients(ObjectiveConfig { objective: Objective::Dreg, ..sampled });
+    assert!(largest_difference(&elbo, &other) > 1e-3, "the doubly reparameterised gradient is another");
+}
+
+#[test]
+fn free_bits_of_nothing_and_a_capacity_of_nothing_are_the_elbo() {
+    let elbo = first_gradients(ObjectiveConfig::default());
+    for objective in [Objective::FreeBits, Objective::Capacity] {
+        let nothing = ObjectiveConfig { objective, free_bits: 0.0, capacity: 0.0, ..ObjectiveConfig::default() };
+        let difference = largest_difference(&elbo, &first_gradients(nothing));
+        assert!(difference < 1e-6, "{objective:?}: {difference}");
+        let much = ObjectiveConfig { objective, free_bits: 9.0, capacity: 900.0, ..ObjectiveConfig::default() };
+        assert!(largest_difference(&elbo, &first_gradients(much)) > 1e-2, "{objective:?}");
+    }
+}
+
+#[test]
+fn every_objective_lowers_its_loss_and_is_resumed_to_the_same_bits() {
+    let data = dataset(150, 30);
+    for objective in [Objective::Elbo, Objective::FreeBits, Objective::Capacity, Objective::Iwae, Objective::Dreg] {
+        let config = with_objective(ObjectiveConfig {
+            objective,
+            samples: 3,
+            capacity: 5.0,
+            capacity_warmup: 2,
+            ..ObjectiveConfig::default()
+        });
+        let run = |interrupt: bool| {
+            let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
+            let mut losses = Vec::new();
+            while trainer.progress().epochs < trainer.epochs() {
+                let mut updates = 0;
+                let epoch = trainer.epoch(|_| {
+                    updates += 1;
+                    if interrupt && updates == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                });
+                losses.extend(epoch.unwrap().map(|metrics| metrics.train.loss));
+            }
+            (losses, trainer.vae().parameters().whole().read::<u32>(gpu()).unwrap())
+        };
+        let (losses, bits) = run(false);
+        assert!(losses[2] < losses[0], "{objective:?}: {losses:?}");
+        assert_eq!((losses, bits), run(true), "{objective:?}");
+    }
+}
+
+fn estimate(vae: &Vae, images: &Images, samples: usize, seed: u64) -> ImportanceEstimate {
+    eval::estimate(vae, images, samples, seed, |_| ControlFlow::Continue(())).unwrap().unwrap()
+}
+
+#[test]
+fn the_estimate_of_log_p_rises_with_the_samples() {
+    // A posterior far from the prior leaves a gap between the ELBO and log p(x).
+    let mut config = with_objective(ObjectiveConfig::default());
+    config.training.kl_weight = 0.1;
+    let mut trainer = Trainer::new(gpu(), &dataset(600, 30), &config).unwrap();
+    trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
+    let images = images(200, 3);
+    let means = [1, 5, 50, 500].map(|samples| estimate(trainer.vae(), &images, samples, 0).mean());
+    assert!(means.is_sorted() && means[3] > means[0] + 0.1, "{means:?}");
+    let one = estimate(trainer.vae(), &images, 1, 0);
+    // In f32, 200 nats are known to 1e-5.
+    assert!(one.log_prob.iter().zip(&one.elbo).all(|(log_prob, elbo)| (log_prob - elbo).abs() < 1e-3));
+    let many = estimate(trainer.vae(), &images, 500, 0);
+    assert!(many.log_prob.iter().zip(&many.elbo).all(|(log_prob, elbo)| log_prob > elbo));
+    let elbo = many.elbo.iter().sum::<f64>() / 200.0;
+    // The last of the steps draws 12 samples more than count.
+    assert!((many.averages.elbo - elbo).abs() < 0.05, "{} {elbo}", many.averages.elbo);
+}
+
+/// A model without hidden layers and with a fixed variance, whose log p(x) is known: x is normal with the mean b and the
+/// covariance W W^T + variance I. The columns of W are at right angles, so that the posterior is diagonal, and the encoder
+/// has it exactly but for a shift of the means and a factor of the variances.
+struct LinearGaussian {
+    vae: Vae,
+    weight: [[f64; 2]; 6],
+    bias: f64,
+}
+
+const VARIANCE: f64 = 0.05;
+
+impl LinearGaussian {
+    fn new(shift: f64, factor: f64) -> LinearGaussian {
+        let config = ModelConfig {
+            hidden: Widths(Vec::new()),
+            latents: 2,
+            likelihood: Likelihood::GaussianFixed,
+            variance: VARIANCE as f32,
+            ..ModelConfig::default()
+        };
+        let vae = Vae::new(gpu(), Model { height: 2, width: 3, config }, 0).unwrap();
+        let weight = [[0.5, 0.25], [-0.5, 0.25], [0.25, 0.0], [0.0, -0.5], [0.25, 0.5], [-0.25, 0.5]];
+        assert_eq!((0..6).map(|d| weight[d][0] * weight[d][1]).sum::<f64>(), 0.0);
+        let bias = 0.4;
+        let mut encoder = vec![0.0f32; 4 * 6];
+        let mut offsets = [0.0f32; 4];
+        for l in 0..2 {
+            let square: f64 = weight.iter().map(|row| row[l] * row[l]).sum();
+            let variance = 1.0 / (1.0 + square / VARIANCE);
+            for d in 0..6 {
+                encoder[6 * l + d] = (variance * weight[d][l] / VARIANCE) as f32;
+            }
+            let mean_of_bias: f64 = (0..6).map(|d| variance * weight[d][l] / VARIANCE * bias).sum();
+            offsets[l] = (shift * variance.sqrt() - mean_of_bias) as f32;
+            offsets[2 + l] = (factor * variance).ln() as f32;
+        }
+        let decoder: Vec<f32> = weight.iter().flatten().map(|value| *value as f32).collect();
+        for (name, values) in [
+            ("posterior.weight", &encoder[..]),
+            ("posterior.bias", &offsets[..]),
+            ("likelihood.weight", &decoder[..]),
+            ("likelihood.bias", &[bias as f32; 6][..]),
+        ] {
+            vae.parameters().get(name).write(gpu(), values).unwrap();
+        }
+        LinearGaussian { vae, weight, bias }
+    }
+
+    /// log p(x): the columns of W are eigenvectors of the covariance.
+    fn log_prob(&self, x: &[u8]) -> f64 {
+        let x: Vec<f64> = x.iter().map(|byte| f64::from(*byte) / 255.0 - self.bias).collect();
+        let mut rest: f64 = x.iter().map(|x| x * x).sum();
+        let (mut quadratic, mut log_determinant) = (0.0, 4.0 * VARIANCE.ln());
+        for l in 0..2 {
+            let square: f64 = self.weight.iter().map(|row| row[l] * row[l]).sum();
+            let along: f64 = self.weight.iter().zip(&x).map(|(row, x)| row[l] * x).sum::<f64>() / square.sqrt();
+            rest -= along * along;
+            quadratic += along * along / (VARIANCE + square);
+            log_determinant += (VARIANCE + square).ln();
+        }
+        quadratic += rest / VARIANCE;
+        -0.5 * (6.0 * std::f64::consts::TAU.ln() + log_determinant + quadratic)
+    }
+}
+
+fn small_images() -> Images {
+    let bytes = (0..20 * 6u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    Images::new(bytes, 20, 2, 3).unwrap()
+}
+
+#[test]
+fn with_the_true_posterior_one_sample_is_log_p() {
+    let (model, images) = (LinearGaussian::new(0.0, 1.0), small_images());
+    let found = estimate(&model.vae, &images, 1, 0).log_prob;
+    for (x, found) in images.bytes().chunks(6).zip(found) {
+        // About 100 nats of terms that cancel, in f32, with a logarithm and exponentials of the driver's.
+        assert!((found - model.log_prob(x)).abs() < 1e-3, "found {found}, expected {}", model.log_prob(x));
+    }
+}
+
+#[test]
+fn the_estimate_agrees_with_the_closed_form_within_its_standard_error() {
+    const SEEDS: u64 = 12;
+    let (model, images) = (LinearGaussian::new(0.4, 1.5), small_images());
+    // 300 samples come in three steps, the last of which is not full.
+    let runs: Vec<f64> = (0..SEEDS).map(|seed| estimate(&model.vae, &images, 300, seed).mean()).collect();
+    let exact = images.bytes().chunks(6).map(|x| model.log_prob(x)).sum::<f64>() / 20.0;
+    let mean = runs.iter().sum::<f64>() / SEEDS as f64;
+    let variance = runs.iter().map(|run| (run - mean).powi(2)).sum::<f64>() / (SEEDS - 1) as f64;
+    let standard_error = (variance / SEEDS as f64).sqrt();
+    assert!(standard_error < 0.01, "{standard_error}");
+    // The logarithm of a mean is low by half the relative variance of one example's estimate.
+    let bias = 0.5 * 20.0 * variance;
+    assert!((mean + bias - exact).abs() < 4.0 * standard_error, "{mean} + {bias} against {exact}, {standard_error}");
+    let elbo = estimate(&model.vae, &images, 300, 0).averages.elbo;
+    assert!(elbo < exact - 0.05, "the ELBO of a posterior that is off is lower: {elbo}");
+}
+
+#[test]
+fn an_estimate_can_be_stopped() {
+    let model = LinearGaussian::new(0.0, 1.0);
+    let stopped = eval::estimate(&model.vae, &small_images(), 100_000, 0, |_| ControlFlow::Break(())).unwrap();
+    assert_eq!(stopped, None);
+}
