@@ -81,6 +81,11 @@ impl Checkpoint {
         write(path, &header, self.parameters.iter().chain(&self.moments))
     }
 
+    /// How far the training had come.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
     /// Writes the model alone, as [`Vae::save`] does.
     ///
     /// # Errors

@@ -142,23 +142,27 @@ impl ModelArgs {
         Vae::load(&gpu.open()?, &path)
     }
 
-    /// The options of the run, or the defaults for a model that stands alone.
+    /// The options of the run, that of the directory which the model lies in, or the defaults for a model that stands alone.
     fn config(&self) -> Result<Config, Error> {
-        if self.run.is_dir() { Ok(RunDirectory::open(&self.run).read_config()?.config) } else { Ok(Config::default()) }
+        let home = RunDirectory::open(self.home());
+        if self.run.is_dir() || home.has_config() { Ok(home.read_config()?.config) } else { Ok(Config::default()) }
+    }
+
+    fn home(&self) -> &Path {
+        if self.run.is_dir() { &self.run } else { self.run.parent().unwrap_or(Path::new("")) }
     }
 
     /// Where a picture goes unless told otherwise: into the run, or beside the model.
     fn output(&self, out: Option<&PathBuf>, name: &str) -> PathBuf {
-        let home = if self.run.is_dir() { &self.run } else { self.run.parent().unwrap_or(Path::new("")) };
-        out.cloned().unwrap_or_else(|| home.join(name))
+        out.cloned().unwrap_or_else(|| self.home().join(name))
     }
 }
 
 /// The data to look at with a model.
 #[derive(Args)]
 struct DataArgs {
-    /// The data: `mnist` or a directory of IDX files [default: what the run was trained on]
-    #[arg(long, value_name = "MNIST|DIR")]
+    /// The data: `mnist`, a directory of IDX files or a .npz file [default: what the run was trained on]
+    #[arg(long, value_name = "MNIST|PATH")]
     data: Option<String>,
 }
 
@@ -166,7 +170,7 @@ impl DataArgs {
     fn load(&self, model: &ModelArgs) -> Result<Dataset, Error> {
         match &self.data {
             Some(data) => Dataset::load(data),
-            None => Dataset::load(&model.config()?.data),
+            None => model.config()?.load_data(),
         }
     }
 }
@@ -187,7 +191,7 @@ fn check_range(range: f32) -> Result<(), Error> {
 
 /// The pixels as the model sees them, 0 to 1.
 fn pixels(images: &Images) -> Vec<f32> {
-    images.bytes().iter().map(|&byte| f32::from(byte) / 255.0).collect()
+    images.pixels().collect()
 }
 
 /// Writes a grid of a model's images and says where it is.

@@ -7,9 +7,12 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::data::{Binarize, Dataset};
 use crate::likelihood::Likelihood;
 use crate::nn::Activation;
 use crate::objective::ObjectiveConfig;
+use crate::optim::Adam;
+use crate::optim::schedule::LearningRateSchedule;
 use crate::posterior::LogvarRange;
 
 /// The widest layer that is accepted: beyond it the number of weights of two layers overflows what files can state.
@@ -18,9 +21,18 @@ pub(crate) const WIDEST: usize = 1 << 20;
 /// Everything that decides the result of a run, apart from the adapter.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct Config {
-    /// The data: `mnist`, which is built in, or a directory with four IDX files under MNIST's names, plain or .gz
-    #[arg(long, value_name = "MNIST|DIR", default_value = "mnist", help_heading = "Data and model")]
+    /// The data: `mnist`, which is built in; a directory with four IDX files under MNIST's names, plain or .gz; or a .npz file
+    /// with the arrays `train`, `test` and perhaps `valid`
+    #[arg(long, value_name = "MNIST|PATH", default_value = "mnist", help_heading = "Data and model")]
     pub data: String,
+    /// Training images that are kept to validate with, the last ones; the best model on them is kept as best.safetensors
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Data and model")]
+    #[serde(default)]
+    pub validation: usize,
+    /// Take a random choice of images to validate with, by this seed, not the last ones
+    #[arg(long, value_name = "SEED", help_heading = "Data and model")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_seed: Option<u64>,
     /// The model.
     #[command(flatten)]
     pub model: ModelConfig,
@@ -39,6 +51,10 @@ pub struct ModelConfig {
     /// Number of latents
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Data and model")]
     pub latents: usize,
+    /// How data become what the model sees
+    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
+    #[serde(default)]
+    pub binarize: Binarize,
     /// The nonlinearity after each hidden layer
     #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
     pub activation: Activation,
@@ -78,12 +94,47 @@ pub struct TrainingConfig {
         help_heading = "Training"
     )]
     pub learning_rate: f64,
+    /// How the learning rate changes from epoch to epoch
+    #[arg(long = "lr-schedule", value_enum, default_value_t, help_heading = "Training")]
+    #[serde(default)]
+    pub learning_rate_schedule: LearningRateSchedule,
+    /// What the steps, exponential and plateau schedules multiply the learning rate by
+    #[arg(
+        long = "lr-factor",
+        value_name = "X",
+        default_value_t = 0.1,
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    #[serde(default = "default_factor")]
+    pub learning_rate_factor: f64,
+    /// The epochs after which the schedule `steps` does so, as 200,350
+    #[arg(long = "lr-milestones", value_name = "EPOCHS", default_value = "none", help_heading = "Training")]
+    #[serde(default)]
+    pub learning_rate_milestones: Widths,
+    /// Epochs without a lower held-out loss after which the schedule `plateau` does so
+    #[arg(long = "lr-patience", value_name = "N", default_value_t = 10, help_heading = "Training")]
+    #[serde(default = "default_patience")]
+    pub learning_rate_patience: u32,
+    /// The optimiser.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub adam: Adam,
+    /// Stop after so many epochs without a new best loss on the images to validate with; 0 for never. Epochs of the KL warm-up
+    /// do not count
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
+    #[serde(default)]
+    pub patience: u32,
     /// Weight of the KL term in the loss; 1 maximises the ELBO, above 1 is a beta-VAE
     #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true, help_heading = "Training")]
     pub kl_weight: f64,
     /// Epochs over which the KL weight grows linearly from 0 to --kl-weight; 0 for none
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     pub kl_warmup: u32,
+    /// The same in steps
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "kl_warmup", help_heading = "Training")]
+    #[serde(default)]
+    pub kl_warmup_steps: u32,
     /// Seed of everything random: the same seed on the same adapter gives the same bits
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     pub seed: u64,
@@ -94,7 +145,7 @@ pub struct TrainingConfig {
 }
 
 /// Widths of hidden layers; none for a linear model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Widths(pub Vec<usize>);
 
@@ -121,7 +172,13 @@ impl fmt::Display for Widths {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { data: "mnist".to_owned(), model: ModelConfig::default(), training: TrainingConfig::default() }
+        Config {
+            data: "mnist".to_owned(),
+            validation: 0,
+            validation_seed: None,
+            model: ModelConfig::default(),
+            training: TrainingConfig::default(),
+        }
     }
 }
 
@@ -130,6 +187,7 @@ impl Default for ModelConfig {
         ModelConfig {
             hidden: Widths(vec![400]),
             latents: 20,
+            binarize: Binarize::default(),
             activation: Activation::default(),
             likelihood: Likelihood::default(),
             variance: 0.1,
@@ -144,12 +202,27 @@ impl Default for TrainingConfig {
             epochs: 10,
             batch_size: 128,
             learning_rate: 1e-3,
+            learning_rate_schedule: LearningRateSchedule::default(),
+            learning_rate_factor: default_factor(),
+            learning_rate_milestones: Widths::default(),
+            learning_rate_patience: default_patience(),
+            adam: Adam::default(),
+            patience: 0,
             kl_weight: 1.0,
             kl_warmup: 0,
+            kl_warmup_steps: 0,
             seed: 0,
             objective: ObjectiveConfig::default(),
         }
     }
+}
+
+fn default_factor() -> f64 {
+    0.1
+}
+
+fn default_patience() -> u32 {
+    10
 }
 
 impl Config {
@@ -161,6 +234,15 @@ impl Config {
     pub fn validate(&self) -> Result<(), Error> {
         self.model.validate()?;
         self.training.validate()
+    }
+
+    /// Loads the data, with the part to validate with.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::load`] and [`Dataset::with_validation`].
+    pub fn load_data(&self) -> Result<Dataset, Error> {
+        Dataset::load(&self.data)?.with_validation(self.validation, self.validation_seed)
     }
 }
 
@@ -191,6 +273,18 @@ impl TrainingConfig {
         require("--epochs", self.epochs > 0, "at least 1", self.epochs)?;
         require("--batch-size", self.batch_size > 0, "at least 1", self.batch_size)?;
         require("--lr", rate.is_finite() && rate > 0.0, "a finite number above 0", rate)?;
+        let factor = self.learning_rate_factor;
+        require("--lr-factor", factor > 0.0 && factor <= 1.0, "above 0 and at most 1", factor)?;
+        require("--lr-patience", self.learning_rate_patience > 0, "at least 1", self.learning_rate_patience)?;
+        let milestones = &self.learning_rate_milestones;
+        let steps = self.learning_rate_schedule == LearningRateSchedule::Steps;
+        require(
+            "--lr-milestones",
+            steps != milestones.0.is_empty(),
+            "epochs, with --lr-schedule steps alone",
+            milestones,
+        )?;
+        self.adam.validate()?;
         require("--kl-weight", weight.is_finite() && weight >= 0.0, "a finite number, 0 or more", weight)?;
         self.objective.validate()
     }

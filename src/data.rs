@@ -10,42 +10,74 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
+use crate::config::require;
 
 pub mod batch;
+mod binarize;
 pub mod idx;
+pub mod npz;
 pub mod order;
 
-/// A stack of grey images of one size, row-major, a byte per pixel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+pub use binarize::Binarize;
+
+/// The values of a stack of images.
+#[derive(Clone, Debug, PartialEq)]
+enum Pixels {
+    /// Grey levels, 0 to 255, which stand for 0 to 1.
+    Bytes(Vec<u8>),
+    /// The pixels as they are.
+    Floats(Vec<f32>),
+}
+
+/// A stack of images of one size and one channel, row-major: a byte per pixel, or a float.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Images {
-    bytes: Vec<u8>,
+    pixels: Pixels,
     count: usize,
     height: usize,
     width: usize,
 }
 
 impl Images {
-    /// Takes `count` images of `height` x `width` pixels, one after the other.
+    /// Takes `count` images of `height` x `width` grey levels, one after the other.
     ///
     /// # Errors
     ///
     /// [`Error::Shape`] if a size is zero or `bytes` is not `count * height * width` long.
     pub fn new(bytes: Vec<u8>, count: usize, height: usize, width: usize) -> Result<Self, Error> {
-        let shape = |expected: String, found: String| Error::Shape { operation: "Images::new", expected, found };
-        if count == 0 || height == 0 || width == 0 {
-            return Err(shape("sizes of at least 1".into(), format!("{count} x {height} x {width}")));
-        }
-        let total = count.checked_mul(height).and_then(|rows| rows.checked_mul(width));
-        if total != Some(bytes.len()) {
-            let found = format!("{} bytes", bytes.len());
-            return Err(shape(format!("{count} x {height} x {width} bytes"), found));
-        }
-        Ok(Images { bytes, count, height, width })
+        check_sizes(bytes.len(), "bytes", count, height, width)?;
+        Ok(Images { pixels: Pixels::Bytes(bytes), count, height, width })
     }
 
-    /// All pixels, `(count, height, width)`, row-major.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Takes `count` images of `height` x `width` floats, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`Images::new`], and [`Error::NotFiniteValue`] if a pixel is NaN or infinite.
+    pub fn from_floats(floats: Vec<f32>, count: usize, height: usize, width: usize) -> Result<Self, Error> {
+        check_sizes(floats.len(), "floats", count, height, width)?;
+        if let Some(at) = floats.iter().position(|value| !value.is_finite()) {
+            let place = format!("pixel {} of image {}", at % (height * width), at / (height * width));
+            return Err(Error::NotFiniteValue { operation: "Images::from_floats", place, value: floats[at] });
+        }
+        Ok(Images { pixels: Pixels::Floats(floats), count, height, width })
+    }
+
+    /// All pixels as the model sees them, `(count, height, width)`, row-major: grey levels from 0 to 1, floats as they are.
+    pub fn pixels(&self) -> impl Iterator<Item = f32> + '_ {
+        let (bytes, floats) = match &self.pixels {
+            Pixels::Bytes(bytes) => (bytes.as_slice(), [].as_slice()),
+            Pixels::Floats(floats) => ([].as_slice(), floats.as_slice()),
+        };
+        bytes.iter().map(|byte| f32::from(*byte) / 255.0).chain(floats.iter().copied())
+    }
+
+    /// The grey levels, if the pixels are bytes.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match &self.pixels {
+            Pixels::Bytes(bytes) => Some(bytes),
+            Pixels::Floats(_) => None,
+        }
     }
 
     /// The number of images, at least 1.
@@ -78,22 +110,57 @@ impl Images {
             let expected = format!("some of the {} images", self.count);
             return Err(Error::Shape { operation: "slicing images", expected, found: format!("{range:?}") });
         }
-        let bytes = self.bytes[range.start * self.dimensions()..range.end * self.dimensions()].to_vec();
-        Images::new(bytes, range.len(), self.height, self.width)
+        let positions: Vec<u32> = range.map(|position| position as u32).collect();
+        self.take(&positions)
+    }
+
+    /// The images at some positions, which are there.
+    fn take(&self, positions: &[u32]) -> Result<Images, Error> {
+        let (size, count) = (self.dimensions(), positions.len());
+        let ranges = positions.iter().map(|position| *position as usize * size..(*position as usize + 1) * size);
+        match &self.pixels {
+            Pixels::Bytes(bytes) => {
+                Images::new(ranges.flat_map(|range| &bytes[range]).copied().collect(), count, self.height, self.width)
+            }
+            Pixels::Floats(floats) => {
+                let floats = ranges.flat_map(|range| &floats[range]).copied().collect();
+                Images::from_floats(floats, count, self.height, self.width)
+            }
+        }
     }
 }
 
+fn check_sizes(found: usize, unit: &str, count: usize, height: usize, width: usize) -> Result<(), Error> {
+    let shape = |expected: String, found: String| Error::Shape { operation: "Images::new", expected, found };
+    if count == 0 || height == 0 || width == 0 {
+        return Err(shape("sizes of at least 1".into(), format!("{count} x {height} x {width}")));
+    }
+    let total = count.checked_mul(height).and_then(|rows| rows.checked_mul(width));
+    if total != Some(found) {
+        return Err(shape(format!("{count} x {height} x {width} {unit}"), format!("{found} {unit}")));
+    }
+    Ok(())
+}
+
 /// Images and, for each, its label.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Split {
     /// The images.
     pub images: Images,
-    /// The class of each image, in the same order.
-    pub labels: Vec<u8>,
+    /// The class of each image, in the same order, where it is known.
+    pub labels: Option<Vec<u8>>,
+}
+
+impl Split {
+    /// The examples at some positions.
+    fn take(&self, positions: &[u32]) -> Result<Split, Error> {
+        let label = |labels: &Vec<u8>| positions.iter().map(|position| labels[*position as usize]).collect();
+        Ok(Split { images: self.images.take(positions)?, labels: self.labels.as_ref().map(label) })
+    }
 }
 
 /// A data set: what to train on, and what to test on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// What loads it again: `mnist`, or the directory as it was given.
     pub name: String,
@@ -124,14 +191,46 @@ impl Dataset {
             Err(Error::Config {
                 option: "--data",
                 expected: format!(
-                    "`{}` (the only built-in name) or a directory that holds four IDX files",
+                    "`{}` (the only built-in name), a directory that holds four IDX files, or a .npz file",
                     Self::BUILT_IN
                 ),
                 found: format!("`{source}`, which does not exist"),
             })
         } else {
-            Dataset::from_directory(path)
+            Dataset::from_path(path)
         }
+    }
+
+    fn from_path(path: &Path) -> Result<Dataset, Error> {
+        let is_npz = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"));
+        if is_npz && path.is_file() { npz::dataset(path) } else { Dataset::from_directory(path) }
+    }
+
+    /// Takes `count` of the training images away to validate with: the last ones, or with a seed a random choice.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if that leaves none to train on, or the data have a validation part of their own.
+    pub fn with_validation(mut self, count: usize, seed: Option<u64>) -> Result<Dataset, Error> {
+        if count == 0 {
+            return Ok(self);
+        }
+        let total = self.train.images.count();
+        let own = self.validation.as_ref().map(|split| split.images.count());
+        let found = || format!("{count}, and {} images to validate with in the data", own.unwrap_or(0));
+        require("--validation", own.is_none(), "no such option where the data have a validation part", found())?;
+        require("--validation", count < total, &format!("fewer than the {total} training images"), count)?;
+        let mut order = match seed {
+            None => order::sequential(total),
+            Some(seed) => order::shuffled(total, seed, 0),
+        };
+        let mut validation = order.split_off(total - count);
+        // Each part keeps the order of the files.
+        order.sort_unstable();
+        validation.sort_unstable();
+        self.validation = Some(self.train.take(&validation)?);
+        self.train = self.train.take(&order)?;
+        Ok(self)
     }
 
     /// Unpacks the MNIST that is compiled into the binary: 60,000 images to train on and 10,000 to test on, of 28 x 28.
@@ -164,7 +263,7 @@ impl Dataset {
     /// directory or a file cannot be read.
     pub fn from_directory(path: &Path) -> Result<Dataset, Error> {
         if !fs::metadata(path).map_err(Error::io("read", path))?.is_dir() {
-            return Err(unlike(path, "a directory that holds four IDX files", "a file"));
+            return Err(unlike(path, "a directory that holds four IDX files, or a .npz file", "another file"));
         }
         let train = split(open(path, "train-images", "idx3-ubyte")?, open(path, "train-labels", "idx1-ubyte")?)?;
         let test = split(open(path, "t10k-images", "idx3-ubyte")?, open(path, "t10k-labels", "idx1-ubyte")?)?;
@@ -193,12 +292,12 @@ fn open(directory: &Path, stem: &str, kind: &str) -> Result<(PathBuf, File), Err
 
 /// Reads images and the labels that belong to them.
 fn split(images: (PathBuf, impl Read), labels: (PathBuf, impl Read)) -> Result<Split, Error> {
-    let split = Split { images: idx::images(&images.0, images.1)?, labels: idx::labels(&labels.0, labels.1)? };
-    if split.labels.len() != split.images.count() {
-        let expected = format!("as many labels as images ({})", split.images.count());
-        return Err(unlike(&labels.0, expected, split.labels.len().to_string()));
+    let (images, found) = (idx::images(&images.0, images.1)?, idx::labels(&labels.0, labels.1)?);
+    if found.len() != images.count() {
+        let expected = format!("as many labels as images ({})", images.count());
+        return Err(unlike(&labels.0, expected, found.len().to_string()));
     }
-    Ok(split)
+    Ok(Split { images, labels: Some(found) })
 }
 
 fn unlike(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Error {
@@ -247,10 +346,10 @@ mod tests {
         };
         assert_eq!(
             [
-                sum(b"\0\0\x08\x03\0\0\xea\x60\0\0\0\x1c\0\0\0\x1c", mnist.train.images.bytes()),
-                sum(b"\0\0\x08\x01\0\0\xea\x60", &mnist.train.labels),
-                sum(b"\0\0\x08\x03\0\0\x27\x10\0\0\0\x1c\0\0\0\x1c", mnist.test.images.bytes()),
-                sum(b"\0\0\x08\x01\0\0\x27\x10", &mnist.test.labels),
+                sum(b"\0\0\x08\x03\0\0\xea\x60\0\0\0\x1c\0\0\0\x1c", mnist.train.images.bytes().unwrap()),
+                sum(b"\0\0\x08\x01\0\0\xea\x60", &mnist.train.labels.unwrap()),
+                sum(b"\0\0\x08\x03\0\0\x27\x10\0\0\0\x1c\0\0\0\x1c", mnist.test.images.bytes().unwrap()),
+                sum(b"\0\0\x08\x01\0\0\x27\x10", &mnist.test.labels.unwrap()),
             ],
             [
                 "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -264,7 +363,7 @@ mod tests {
     #[test]
     fn images_are_checked_and_cut_into_rows() {
         let images = Images::new((0..12).collect(), 2, 3, 2).unwrap();
-        assert_eq!((images.dimensions(), images.slice(1..2).unwrap().bytes()), (6, &[6, 7, 8, 9, 10, 11][..]));
+        assert_eq!((images.dimensions(), images.slice(1..2).unwrap().bytes()), (6, Some(&[6, 7, 8, 9, 10, 11][..])));
         let message = |result: Result<Images, Error>| result.unwrap_err().to_string();
         let short = message(Images::new(vec![0; 11], 2, 3, 2));
         assert_eq!(short, "Images::new: expected 2 x 3 x 2 bytes, found 11 bytes");
@@ -277,7 +376,7 @@ mod tests {
     fn a_directory_is_read() {
         let directory = directory();
         let data = Dataset::load(directory.path().to_str().unwrap()).unwrap();
-        assert_eq!((data.train.images.count(), data.test.labels.len()), (2, 1));
+        assert_eq!((data.train.images.count(), data.test.labels.unwrap().len()), (2, 1));
         assert_eq!(Path::new(&data.name), directory.path());
     }
 
@@ -299,8 +398,8 @@ mod tests {
 
     #[test]
     fn a_name_that_is_nothing() {
-        let message = "--data: expected `mnist` (the only built-in name) or a directory that holds four IDX files, \
-                       found `cifar10`, which does not exist";
+        let message = "--data: expected `mnist` (the only built-in name), a directory that holds four IDX files, or a \
+                       .npz file, found `cifar10`, which does not exist";
         assert_eq!(refusal(Path::new("cifar10")), message);
         let error = Dataset::from_directory(Path::new("cifar10")).unwrap_err();
         assert!(error.to_string().starts_with("cannot read cifar10: "), "{error}");
@@ -312,7 +411,10 @@ mod tests {
         assert!(refusal(&file).ends_with("which does not exist"));
         let directory = directory();
         let message = refusal(&directory.path().join(FILES[0]));
-        assert!(message.ends_with(": expected a directory that holds four IDX files, found a file"), "{message}");
+        assert!(
+            message.ends_with(": expected a directory that holds four IDX files, or a .npz file, found another file"),
+            "{message}"
+        );
     }
 
     #[test]

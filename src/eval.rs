@@ -9,7 +9,6 @@ use std::ops::ControlFlow;
 
 use crate::Error;
 use crate::data::Images;
-use crate::data::batch::DeviceImages;
 use crate::data::order::sequential;
 use crate::gpu::Program;
 use crate::metrics::{Averages, Sums};
@@ -39,7 +38,7 @@ impl Evaluation {
         vae.check_size("evaluating a model", images)?;
         let batch_size = network.x.rows();
         let pass = Pass::new(&vae.gpu, images.count(), batch_size)?;
-        let device_images = DeviceImages::upload(&vae.gpu, images)?;
+        let device_images = vae.upload(images, Stream::BinariseEvaluation)?;
         let mut program = Program::default();
         program.push(device_images.gather(&vae.gpu, &pass.step, &pass.order, &network.x)?);
         program.extend(network.forward(&pass.step)?);

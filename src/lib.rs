@@ -19,7 +19,7 @@
 //! config.training.epochs = 2;
 //! let mut trainer = Trainer::new(&gpu, &data, &config)?;
 //! trainer.run(|metrics, _vae| {
-//!     println!("epoch {}: {:.1} nats per example", metrics.epoch, metrics.test.elbo);
+//!     println!("epoch {}: {:.1} nats per example", metrics.epoch, metrics.held_out().1.elbo);
 //!     Ok(ControlFlow::Continue(()))
 //! })?;
 //!

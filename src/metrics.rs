@@ -28,8 +28,15 @@ pub struct EpochMetrics {
     pub epoch: u32,
     /// Over the training set, while the parameters were changing.
     pub train: Averages,
-    /// Over the test set, after the epoch.
-    pub test: Averages,
+    /// Over the images to validate with, after the epoch, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Averages>,
+    /// Over the test set, after the epoch; where there are images to validate with, it is left alone until the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<Averages>,
+    /// Whether the loss on the images to validate with is the lowest so far.
+    #[serde(default)]
+    pub best: bool,
     /// The KL weight of the epoch's last step.
     pub kl_weight: f64,
     /// The learning rate of the epoch's last step.
@@ -38,6 +45,17 @@ pub struct EpochMetrics {
     pub examples_per_second: f64,
     /// Seconds that the epoch's training took, evaluation and files apart.
     pub seconds: f64,
+}
+
+impl EpochMetrics {
+    /// The part that the epoch was evaluated on, and its averages.
+    pub fn held_out(&self) -> (&'static str, Averages) {
+        match (self.validation, self.test) {
+            (Some(validation), _) => ("validation", validation),
+            (None, Some(test)) => ("test", test),
+            (None, None) => ("nothing", Sums::default().averages()),
+        }
+    }
 }
 
 /// Running sums over the examples of a pass, in f64 and in the order of the steps.

@@ -14,6 +14,10 @@ pub enum Stream {
     Prior = 3,
     /// The order of the examples, anew each epoch.
     Order = 4,
+    /// The draws that make training data black and white.
+    Binarise = 5,
+    /// The same for data that a model is evaluated on, or that it encodes.
+    BinariseEvaluation = 6,
 }
 
 /// The key that WGSL's generator takes: seed (low, high), stream, 0.

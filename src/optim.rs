@@ -1,5 +1,6 @@
-//! Optimisers.
+//! Optimisers and the schedules of their learning rate.
 
 mod adam;
+pub mod schedule;
 
 pub use adam::Adam;

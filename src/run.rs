@@ -39,6 +39,7 @@ const RUNS: &str = "runs";
 const CONFIG: &str = "config.json";
 const METRICS: &str = "metrics.jsonl";
 const MODEL: &str = "model.safetensors";
+const BEST: &str = "best.safetensors";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const CURVES: &str = "curves.png";
 const SAMPLES: &str = "samples";
@@ -83,7 +84,7 @@ impl RunDirectory {
         RunDirectory::check(path, overwrite)?;
         let run = RunDirectory { path: path.to_owned() };
         fs::create_dir_all(path).map_err(Error::io("create the directory", path))?;
-        for file in [METRICS, MODEL, CHECKPOINT, CURVES] {
+        for file in [METRICS, MODEL, BEST, CHECKPOINT, CURVES] {
             remove(&path.join(file), |path| fs::remove_file(path))?;
         }
         for directory in [SAMPLES, RECONSTRUCTIONS] {
@@ -105,9 +106,20 @@ impl RunDirectory {
         &self.path
     }
 
-    /// The trained model.
-    pub fn model(&self) -> PathBuf {
+    /// The model after the last epoch.
+    pub fn last_model(&self) -> PathBuf {
         self.path.join(MODEL)
+    }
+
+    /// The model with the lowest loss on the images to validate with, if there were any.
+    pub fn best_model(&self) -> PathBuf {
+        self.path.join(BEST)
+    }
+
+    /// The model that the run is about: the best one where there is one, or else the last.
+    pub fn model(&self) -> PathBuf {
+        let best = self.best_model();
+        if best.is_file() { best } else { self.last_model() }
     }
 
     /// The state of the training.
@@ -142,6 +154,11 @@ impl RunDirectory {
         })
     }
 
+    /// Whether there is a `config.json`.
+    pub fn has_config(&self) -> bool {
+        self.path.join(CONFIG).is_file()
+    }
+
     /// Reads `config.json`.
     ///
     /// # Errors
@@ -173,14 +190,18 @@ impl RunDirectory {
         if epochs.is_empty() { Ok(()) } else { curves::write(&self.curves(), epochs) }
     }
 
-    /// Writes `checkpoint.safetensors` and `model.safetensors`.
+    /// Writes `checkpoint.safetensors` and `model.safetensors`, and `best.safetensors` if it is `best`.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] if one of them cannot be written.
-    pub fn write_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), Error> {
+    pub fn write_checkpoint(&self, checkpoint: &Checkpoint, best: bool) -> Result<(), Error> {
+        // The best model comes first: a crash in between leaves one that is at least as good as the checkpoint knows.
+        if best {
+            checkpoint.write_model(&self.best_model())?;
+        }
         checkpoint.write(&self.checkpoint())?;
-        checkpoint.write_model(&self.model())
+        checkpoint.write_model(&self.last_model())
     }
 
     /// Reads `metrics.jsonl`; a run that was stopped before its first epoch ended has none.

@@ -1,4 +1,4 @@
-//! Training: the epochs, each a pass over the training set and an evaluation on the test set.
+//! Training: the epochs, each a pass over the training set and an evaluation on images that it does not train on.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::{Config, TrainingConfig};
-use crate::data::batch::DeviceImages;
+use crate::config::{Config, TrainingConfig, require};
 use crate::data::{Dataset, order};
 use crate::eval::Evaluation;
 use crate::gpu::{Arena, Gpu, Program};
@@ -30,6 +29,37 @@ pub struct Progress {
     pub sums: Sums,
     /// The seconds that they took.
     pub seconds: f64,
+    /// How the held-out loss has gone.
+    #[serde(default)]
+    pub course: Course,
+}
+
+/// How the held-out loss has gone: what the best model, early stopping and the schedule `plateau` go by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Course {
+    /// The epoch of the lowest loss, and that loss.
+    pub best: Option<(u32, f64)>,
+    /// Epochs since then that count: those of the KL warm-up do not.
+    pub stalled: u32,
+    /// Epochs since then, or since the last cut of the learning rate.
+    plateau: u32,
+    /// How often the learning rate was cut.
+    cuts: u32,
+}
+
+impl Course {
+    /// The course after an epoch of that loss.
+    fn after(self, epoch: u32, loss: f64, warming_up: bool, patience: u32) -> Course {
+        if self.best.is_none_or(|(_, best)| loss < best) {
+            return Course { best: Some((epoch, loss)), stalled: 0, plateau: 0, ..self };
+        }
+        let stalled = if warming_up { 0 } else { self.stalled + 1 };
+        let plateau = self.plateau + 1;
+        if plateau < patience {
+            return Course { stalled, plateau, ..self };
+        }
+        Course { stalled, plateau: 0, cuts: self.cuts + 1, ..self }
+    }
 }
 
 impl Progress {
@@ -75,6 +105,8 @@ pub struct Trainer {
     pass: Pass,
     program: Program,
     evaluation: Evaluation,
+    /// Whether the evaluation is on images to validate with, and not on the test set.
+    validates: bool,
     progress: Progress,
 }
 
@@ -103,22 +135,29 @@ impl Trainer {
         vae.check_size("training a model", &data.train.images)?;
         progress.check(data.train.images.count(), config.batch_size)?;
         let gpu = vae.gpu().clone();
-        let optimiser = Adam::default();
-        let (train, test) = (&data.train.images, &data.test.images);
+        let optimiser = config.adam;
+        let validates = data.validation.is_some();
+        require(
+            "--patience",
+            validates || config.patience == 0,
+            "--validation or data with a validation part",
+            config.patience,
+        )?;
+        let (train, held_out) = (&data.train.images, &data.validation.as_ref().unwrap_or(&data.test).images);
         let network = Network::new(&vae, config.batch_size, &config.objective)?;
         let pass = Pass::new(&gpu, train.count(), config.batch_size)?;
         let [gradients, moment1, moment2] = [(); 3].map(|()| nn::arena(&gpu, &vae.specs));
         let (gradients, moment1, moment2) = (gradients?, moment1?, moment2?);
 
         let mut program = Program::default();
-        program.push(DeviceImages::upload(&gpu, train)?.gather(&gpu, &pass.step, &pass.order, &network.x)?);
+        program.push(vae.upload(train, Stream::Binarise)?.gather(&gpu, &pass.step, &pass.order, &network.x)?);
         program.extend(network.forward(&pass.step)?);
         program.extend(network.backward(&pass.step, &gradients)?);
         program.push(optimiser.update(&gpu, &pass.step, &vae.parameters, &gradients, &moment1, &moment2)?);
         program.push(network.finish(&pass)?);
 
         Ok(Trainer {
-            evaluation: Evaluation::new(&vae, &network, test, config.kl_weight, config.seed)?,
+            evaluation: Evaluation::new(&vae, &network, held_out, config.kl_weight, config.seed)?,
             vae,
             config: config.clone(),
             optimiser,
@@ -128,6 +167,7 @@ impl Trainer {
             examples: train.count(),
             pass,
             program,
+            validates,
             progress,
         })
     }
@@ -179,6 +219,11 @@ impl Trainer {
         self.config.epochs
     }
 
+    /// Whether the loss on the images to validate with has been too high for too long.
+    pub fn stopped_early(&self) -> bool {
+        self.config.patience > 0 && self.progress.course.stalled >= self.config.patience
+    }
+
     /// Training examples.
     pub fn examples(&self) -> usize {
         self.examples
@@ -193,7 +238,7 @@ impl Trainer {
         &mut self,
         mut on_epoch: impl FnMut(&EpochMetrics, &Vae) -> Result<ControlFlow<()>, Error>,
     ) -> Result<(), Error> {
-        while self.progress.epochs < self.config.epochs {
+        while self.progress.epochs < self.config.epochs && !self.stopped_early() {
             if let Some(metrics) = self.epoch(|_| ControlFlow::Continue(()))?
                 && on_epoch(&metrics, &self.vae)?.is_break()
             {
@@ -233,22 +278,28 @@ impl Trainer {
             self.progress = Progress { steps: done as u32, sums, seconds, ..self.progress };
             return Ok(None);
         }
-        let test = self.evaluation.averages()?;
-        if !test.loss.is_finite() {
-            return Err(not_finite(epoch, steps.len() as u32, test.loss as f32));
+        let held_out = self.evaluation.averages()?;
+        if !held_out.loss.is_finite() {
+            return Err(not_finite(epoch, steps.len() as u32, held_out.loss as f32));
         }
         // Where a comparison decides, as in relu, a driver may lose NaN, and then the loss does not show it.
         let parameters = self.vae.parameters.whole().read::<f32>(&self.vae.gpu)?;
         if let Some(value) = parameters.iter().find(|value| !value.is_finite()) {
             return Err(not_finite(epoch, steps.len() as u32, *value));
         }
-        self.progress = Progress { epochs: epoch, ..Progress::default() };
+        let learning_rate = self.learning_rate(epoch);
+        let course = self.progress.course;
+        let warming_up = self.kl_weight(epoch, 0, steps.len()) < self.config.kl_weight;
+        let course = course.after(epoch, held_out.loss, warming_up, self.config.learning_rate_patience);
+        self.progress = Progress { epochs: epoch, course, ..Progress::default() };
         Ok(Some(EpochMetrics {
             epoch,
             train: sums.averages(),
-            test,
+            validation: self.validates.then_some(held_out),
+            test: (!self.validates).then_some(held_out),
+            best: self.validates && course.best.is_some_and(|(best, _)| best == epoch),
             kl_weight: self.kl_weight(epoch, steps.len() - 1, steps.len()),
-            learning_rate: self.config.learning_rate,
+            learning_rate,
             examples_per_second: of as f64 / seconds,
             seconds,
         }))
@@ -256,10 +307,10 @@ impl Trainer {
 
     /// The table of steps of an epoch.
     fn steps(&self, epoch: u32) -> Vec<Step> {
-        let TrainingConfig { batch_size, learning_rate, seed, .. } = self.config;
+        let TrainingConfig { batch_size, seed, .. } = self.config;
         let per_epoch = self.examples.div_ceil(batch_size);
         let key = noise::key(seed, Stream::Training);
-        let learning_rate = learning_rate as f32;
+        let learning_rate = self.learning_rate(epoch) as f32;
         let step = |(row, (first, rows)): (usize, (u32, u32))| {
             let t = (epoch - 1) * per_epoch as u32 + row as u32 + 1;
             let (correction1, correction2) = self.optimiser.corrections(t);
@@ -289,11 +340,20 @@ impl Trainer {
         f64::from(capacity) * if capacity_warmup == 0 { 1.0 } else { (done / f64::from(capacity_warmup)).min(1.0) }
     }
 
-    /// The KL weight of a step: it grows linearly over the first `kl_warmup` epochs.
+    fn learning_rate(&self, epoch: u32) -> f64 {
+        self.config.learning_rate_schedule.rate(&self.config, epoch, self.progress.course.cuts)
+    }
+
+    /// The KL weight of a step: it grows linearly over the first `kl_warmup` epochs, or `kl_warmup_steps` steps.
     fn kl_weight(&self, epoch: u32, row: usize, per_epoch: usize) -> f64 {
-        let TrainingConfig { kl_weight, kl_warmup, .. } = self.config;
-        let done = f64::from(epoch - 1) + (row + 1) as f64 / per_epoch as f64;
-        if kl_warmup == 0 { kl_weight } else { kl_weight * (done / f64::from(kl_warmup)).min(1.0) }
+        let TrainingConfig { kl_weight, kl_warmup, kl_warmup_steps, .. } = self.config;
+        let epochs = f64::from(epoch - 1) + (row + 1) as f64 / per_epoch as f64;
+        let grown = match (kl_warmup, kl_warmup_steps) {
+            (0, 0) => 1.0,
+            (0, steps) => ((f64::from(epoch - 1) * per_epoch as f64 + (row + 1) as f64) / f64::from(steps)).min(1.0),
+            (warmup, _) => (epochs / f64::from(warmup)).min(1.0),
+        };
+        kl_weight * grown
     }
 }
 

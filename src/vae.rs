@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::config::{ModelConfig, WIDEST, require};
 use crate::data::Images;
+use crate::data::batch::DeviceImages;
 use crate::gpu::{Arena, Gpu};
 use crate::nn::{self, Mlp, ParameterSpec};
+use crate::noise::Stream;
 
 /// The size of the images that a model describes, and its shape: what a file of weights has to state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,6 +129,15 @@ impl Vae {
             expected: format!("images of {height} x {width} pixels, as the model was trained on"),
             found: format!("{} x {}", images.height(), images.width()),
         })
+    }
+
+    /// Uploads images as the model sees them; draws that make them black and white come from `stream`.
+    ///
+    /// # Errors
+    ///
+    /// As [`DeviceImages::upload`].
+    pub(crate) fn upload(&self, images: &Images, stream: Stream) -> Result<DeviceImages, Error> {
+        DeviceImages::upload(&self.gpu, images, self.model.config.binarize, stream)
     }
 
     /// The parameters, by name: to read them, or to write others over them.

@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use elbo::config::{ModelConfig, Widths};
-use elbo::data::Images;
 use elbo::data::batch::DeviceImages;
+use elbo::data::{Binarize, Images};
 use elbo::gpu::{Arena, Program, Tensor};
 use elbo::likelihood::Likelihood;
 use elbo::nn::{self, Activation};
@@ -139,7 +139,7 @@ impl Replay {
         let pass = Pass::new(gpu(), order.len(), *batch_size).unwrap();
         let arena = || nn::arena(gpu(), &vae.model().parameters()).unwrap();
         let [gradients, moment1, moment2] = [arena(), arena(), arena()];
-        let images = DeviceImages::upload(gpu(), &images).unwrap();
+        let images = DeviceImages::upload(gpu(), &images, Binarize::None, Stream::Binarise).unwrap();
 
         let mut program = Program::default();
         program.push(images.gather(gpu(), &pass.step, &pass.order, &network.x).unwrap());

@@ -24,9 +24,11 @@ fn three_seeds_land_within_a_nat_of_the_published_run() -> Result<(), elbo::Erro
         Trainer::new(gpu(), &data, &config)?.run(|metrics, _| {
             println!(
                 "seed {seed}, epoch {}: train {:.2}, test {:.2}",
-                metrics.epoch, metrics.train.loss, metrics.test.loss
+                metrics.epoch,
+                metrics.train.loss,
+                metrics.held_out().1.loss
             );
-            losses.push((metrics.train.loss, metrics.test.loss));
+            losses.push((metrics.train.loss, metrics.held_out().1.loss));
             Ok(ControlFlow::Continue(()))
         })?;
         let (first, last) = (losses[0].0, losses[9].1);

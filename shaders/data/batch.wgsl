@@ -1,22 +1,58 @@
-// Gathers a batch of images by index and turns its bytes into floats: x[b, d] = images[order[first + b], d] / 255.
+// Gathers a batch of images by index, as the model sees them: x[b, d] = images[order[first + b], d].
 //
-// One thread makes four pixels: x is the quad of columns, y the row b.
+// Bytes stand for 0 to 1. What is grey can be made black and white: by a threshold, or by a draw with that probability of
+// white, which is the same each time or new in each step. One thread makes four pixels: x is the quad of columns, y the row b.
 
+#import lib/matrix.wgsl
+#import lib/rng.wgsl
 #import lib/step.wgsl
 
 override D: u32;
+override MODE: u32;
+override STREAM: u32;       // of the draws
 override QUADS: u32 = (D + 3u) / 4u;
 
 @group(0) @binding(0) var<storage, read> step: Step;
-@group(0) @binding(1) var<storage, read> images: array<u32>;       // (N, D), bytes, rows padded to whole words with zeros
-@group(0) @binding(2) var<storage, read> order: array<u32>;        // (N)
-@group(0) @binding(3) var<storage, read_write> x: array<vec4f>;    // (B, D)
+@group(0) @binding(1) var<storage, read> bytes: array<u32>;        // (N, D), rows padded to whole words with zeros
+@group(0) @binding(2) var<storage, read> floats: array<vec4f>;     // (N, D)
+@group(0) @binding(3) var<storage, read> order: array<u32>;        // (N)
+@group(0) @binding(4) var<storage, read_write> x: array<vec4f>;    // (B, D)
+
+const NONE = 0u;
+const THRESHOLD = 1u;
+const STATIC = 2u;
+const DYNAMIC = 3u;
+
+fn seen(grey: vec4f, image: u32, quad: u32) -> vec4f {
+    switch MODE {
+        case NONE: { return grey; }
+        case THRESHOLD: { return select(vec4f(), vec4f(1.0), grey >= vec4f(0.5)); }
+        default: {
+            let t = select(0u, step.t, MODE == DYNAMIC);
+            let words = threefry(vec4u(step.key.xy, STREAM, 0u), vec4u(quad, image, t, 0u));
+            // 24 bits, from 0 to just below 1: black stays black, and white white.
+            let uniform = vec4f(words >> vec4u(8u)) * 0x1p-24;
+            return select(vec4f(), vec4f(1.0), uniform < grey);
+        }
+    }
+}
+
+fn store(b: u32, quad: u32, image: u32, grey: vec4f) {
+    x[b * QUADS + quad] = keep(seen(grey, image, quad), 4u * quad, D);
+}
 
 @compute @workgroup_size(64)
-fn gather(@builtin(global_invocation_id) id: vec3u) {
-    let quad = id.x;
-    let b = id.y;
-    if quad < QUADS && b < step.rows {
-        x[b * QUADS + quad] = unpack4x8unorm(images[order[step.first + b] * QUADS + quad]);
+fn gather_bytes(@builtin(global_invocation_id) id: vec3u) {
+    if id.x < QUADS && id.y < step.rows {
+        let image = order[step.first + id.y];
+        store(id.y, id.x, image, unpack4x8unorm(bytes[image * QUADS + id.x]));
+    }
+}
+
+@compute @workgroup_size(64)
+fn gather_floats(@builtin(global_invocation_id) id: vec3u) {
+    if id.x < QUADS && id.y < step.rows {
+        let image = order[step.first + id.y];
+        store(id.y, id.x, image, floats[image * QUADS + id.x]);
     }
 }

@@ -50,8 +50,14 @@ impl Encode {
         let shape = [split.images.count(), vae.model().config.latents];
         npy::write(&directory.join("mean.npy"), &posterior.mean, &shape)?;
         npy::write(&directory.join("logvar.npy"), &posterior.logvar, &shape)?;
-        npy::write_u8(&directory.join("labels.npy"), &split.labels)?;
-        say(format_args!("mean.npy, logvar.npy, labels.npy: {}", directory.display()))?;
+        let labels = match &split.labels {
+            Some(labels) => {
+                npy::write_u8(&directory.join("labels.npy"), labels)?;
+                "labels.npy"
+            }
+            None => "and no labels.npy, since the data have none",
+        };
+        say(format_args!("mean.npy, logvar.npy, {labels}: {}", directory.display()))?;
         Ok(ExitCode::SUCCESS)
     }
 }

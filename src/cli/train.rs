@@ -67,6 +67,9 @@ pub struct Resume {
     /// Passes over the training set in all, those done included [default: as the run was begun]
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
+    /// Epochs without a new best loss after which to stop; 0 for never [default: as the run was begun]
+    #[arg(long, value_name = "N")]
+    patience: Option<u32>,
     /// Print nothing but errors
     #[arg(long, short)]
     quiet: bool,
@@ -77,8 +80,8 @@ impl Train {
         self.config.validate()?;
         let out = self.out.unwrap_or_else(RunDirectory::next_free);
         RunDirectory::check(&out, self.overwrite)?;
-        let data = Dataset::load(&self.config.data)?;
-        // A directory is kept by its full path, so that the run can be evaluated and resumed from anywhere.
+        let data = self.config.load_data()?;
+        // A path is kept in full, so that the run can be evaluated and resumed from anywhere.
         if let Ok(path) = std::fs::canonicalize(&self.config.data)
             && data.name != Dataset::BUILT_IN
         {
@@ -104,9 +107,10 @@ impl Resume {
         let mut config = run.read_config()?;
         let epochs = self.epochs.unwrap_or(config.config.training.epochs);
         config.config.training.epochs = epochs;
+        config.config.training.patience = self.patience.unwrap_or(config.config.training.patience);
         config.config.validate()?;
         let mut history = run.read_metrics()?;
-        let data = Dataset::load(&config.config.data)?;
+        let data = config.config.load_data()?;
         let mut request = gpu.request();
         if matches!(request.kernels, KernelRequest::Measured) {
             request.kernels = KernelRequest::As(config.kernels.clone());
@@ -119,6 +123,12 @@ impl Resume {
         history.retain(|line| line.epoch <= done);
         if done >= epochs {
             say(format_args!("{done} epochs are done: give a larger number with --epochs to train for longer"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if trainer.stopped_early() {
+            say(format_args!(
+                "stopped early after {done} epochs: give a larger number with --patience, or 0, to go on"
+            ))?;
             return Ok(ExitCode::SUCCESS);
         }
         let here = (&gpu.adapter().name, &gpu.adapter().driver_version, &gpu.kernel_table());
@@ -148,10 +158,12 @@ impl Session {
         let stop = stop_on_interrupt();
         let test_images = first(&data.test.images, RECONSTRUCTIONS)?;
         self.say(format_args!("adapter: {}", gpu.adapter()))?;
+        let validation = data.validation.as_ref().map(|split| format!("{} validation, ", split.images.count()));
         self.say(format_args!(
-            "data: {}, {} training and {} test images of {} x {}",
+            "data: {}, {} training, {}{} test images of {} x {}",
             data.name,
             data.train.images.count(),
+            validation.unwrap_or_default(),
             data.test.images.count(),
             data.train.images.height(),
             data.train.images.width(),
@@ -165,11 +177,22 @@ impl Session {
         self.writer.finish()?;
         trained?;
         if self.trainer.progress().epochs < epochs {
-            self.run.write_checkpoint(&self.trainer.snapshot()?)?;
-            return self.interrupted();
+            if !self.trainer.stopped_early() {
+                self.run.write_checkpoint(&self.trainer.snapshot()?, false)?;
+                return self.interrupted();
+            }
+            let stalled = self.trainer.progress().course.stalled;
+            self.say(format_args!(
+                "stopped early: no better epoch in {stalled}; a larger --patience goes on from here"
+            ))?;
         }
+        let epochs = self.trainer.progress().epochs;
         let run = &self.run;
-        self.say(format_args!("model: {}", run.model().display()))?;
+        self.say(format_args!("model: {}", run.last_model().display()))?;
+        if let (Some(_), Some((epoch, loss))) = (&data.validation, self.trainer.progress().course.best) {
+            let path = run.best_model();
+            self.say(format_args!("best: {}, epoch {epoch}, validation loss {loss:.2}", path.display()))?;
+        }
         self.say(format_args!("samples: {}", run.samples(epochs).display()))?;
         self.say(format_args!("reconstructions: {}", run.reconstructions(epochs).display()))?;
         self.say(format_args!("curves: {}", run.curves().display()))?;
@@ -179,7 +202,8 @@ impl Session {
     /// Trains until all epochs are done or `stop` is set; the last epoch may then still be with the writer.
     fn train(&mut self, bar: &ProgressBar, stop: &AtomicBool, test_images: &Images) -> Result<(), Error> {
         let epochs = self.trainer.epochs();
-        while self.trainer.progress().epochs < epochs && !stop.load(Ordering::Relaxed) {
+        let unfinished = |trainer: &Trainer| trainer.progress().epochs < epochs && !trainer.stopped_early();
+        while unfinished(&self.trainer) && !stop.load(Ordering::Relaxed) {
             let metrics = self.trainer.epoch(|update| {
                 show(bar, update, epochs);
                 if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -205,13 +229,14 @@ impl Session {
     fn write_epoch(&mut self, test_images: &Images) -> Result<(), Error> {
         let epoch = self.trainer.progress().epochs;
         let checkpoint = self.trainer.snapshot()?;
+        let best = self.history.last().is_some_and(|metrics| metrics.best);
         let pictures = Pictures::decode(self.trainer.vae(), test_images);
         let decoded = pictures.is_ok();
         let (run, history) = (self.run.clone(), self.history.clone());
         self.writer.start(move || {
             // The metrics come before the checkpoint: see [`Resume`].
             run.write_metrics(&history)?;
-            run.write_checkpoint(&checkpoint)?;
+            run.write_checkpoint(&checkpoint, best)?;
             pictures?.write(&run, epoch)
         })?;
         // What cannot be decoded ends the run now, not an epoch later, and the model is kept all the same.
@@ -271,11 +296,18 @@ fn show(bar: &ProgressBar, update: &Update, epochs: u32) {
 }
 
 fn summary(metrics: &EpochMetrics, epochs: u32) -> String {
-    let EpochMetrics { epoch, train, test, examples_per_second, seconds, .. } = metrics;
+    let EpochMetrics { epoch, train, best, examples_per_second, seconds, .. } = metrics;
+    let (name, held_out) = metrics.held_out();
     format!(
-        "epoch {epoch}/{epochs}: train elbo {:.2} (nll {:.2}, kl {:.2}), test elbo {:.2} (nll {:.2}, kl {:.2}), \
+        "epoch {epoch}/{epochs}: train elbo {:.2} (nll {:.2}, kl {:.2}), {name} elbo {:.2} (nll {:.2}, kl {:.2}){}, \
          {examples_per_second:.0} examples/s, {seconds:.1} s",
-        train.elbo, train.nll, train.kl, test.elbo, test.nll, test.kl
+        train.elbo,
+        train.nll,
+        train.kl,
+        held_out.elbo,
+        held_out.nll,
+        held_out.kl,
+        if *best { ", the best so far" } else { "" }
     )
 }
 

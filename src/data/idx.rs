@@ -210,7 +210,7 @@ mod tests {
         for file in [good(), gzip(&good())] {
             let read = images(Path::new("digits"), &file[..]).unwrap();
             assert_eq!((read.count(), read.height(), read.width()), (2, 1, 3));
-            assert_eq!(read.bytes()[3..6], [4, 5, 6]);
+            assert_eq!(read.bytes().unwrap()[3..6], [4, 5, 6]);
         }
         assert_eq!(labels(Path::new("labels"), &gzip(&idx(&[3], &[7, 8, 9]))[..]).unwrap(), [7, 8, 9]);
     }

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 
 use crate::Error;
 use crate::data::Images;
-use crate::data::batch::DeviceImages;
 use crate::data::order::sequential;
 use crate::gpu::{Dispatch, Gpu, Program, Source, Tensor, source};
 use crate::metrics::{Averages, Sums};
@@ -84,7 +83,7 @@ pub fn estimate(
     let log_weights = Tensor::zeros(gpu, 1, batch * per_step)?;
     let estimates = Tensor::zeros(gpu, count, 4)?;
     let mut program = Program::default();
-    program.push(DeviceImages::upload(gpu, images)?.gather(gpu, &pass.step, &pass.order, &network.x)?);
+    program.push(vae.upload(images, Stream::BinariseEvaluation)?.gather(gpu, &pass.step, &pass.order, &network.x)?);
     program.extend(network.terms(&pass.step)?);
     program.push(weighted::log_weights(gpu, &pass.step, per_step, &network.log_prob, &network.kl, &log_weights)?);
     program.push(accumulate(gpu, &pass.step, per_step, &log_weights, &estimates)?);

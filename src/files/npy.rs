@@ -11,7 +11,15 @@ use super::write_atomically;
 use crate::Error;
 
 /// What a good file holds.
-const EXPECTED: &str = "a NumPy array (.npy) of 32- or 64-bit floats";
+const FLOATS: &str = "a NumPy array (.npy) of 32- or 64-bit floats";
+const BYTES_OR_FLOATS: &str = "a NumPy array (.npy) of unsigned bytes or of 32- or 64-bit floats";
+
+/// The elements of an array, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Values {
+    Bytes(Vec<u8>),
+    Floats(Vec<f32>),
+}
 
 /// The header of an array of floats has three entries, one of them its shape. More brackets or digits than these
 /// describe something else, and could exhaust the parser's stack or overflow the shape's product, which up to 19 digits
@@ -62,22 +70,34 @@ fn write_array<T: AutoSerialize + Copy>(path: &Path, values: &[T], shape: &[usiz
 /// shorter or longer than its header says, or holds a value that is NaN, infinite or too large for an `f32`.
 pub fn read(path: &Path) -> Result<(Vec<f32>, Vec<usize>), Error> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    let bad = |expected: &str, found: String| Error::Format { path: path.into(), expected: expected.into(), found };
+    match parse(path, &bytes, false)? {
+        (Values::Floats(values), shape) => Ok((values, shape)),
+        (Values::Bytes(_), _) => {
+            Err(Error::Format { path: path.into(), expected: FLOATS.into(), found: "bytes".into() })
+        }
+    }
+}
 
-    let data_start = data_start(&bytes).ok_or_else(|| bad(EXPECTED, "something else".into()))?;
+/// Parses an array of floats, or of bytes too if these are allowed; `path` appears in errors and is not opened.
+pub(crate) fn parse(path: &Path, bytes: &[u8], bytes_allowed: bool) -> Result<(Values, Vec<usize>), Error> {
+    let bad = |expected: &str, found: String| Error::Format { path: path.into(), expected: expected.into(), found };
+    let good = if bytes_allowed { BYTES_OR_FLOATS } else { FLOATS };
+
+    let data_start = data_start(bytes).ok_or_else(|| bad(good, "something else".into()))?;
     let Some((header, data)) = bytes.split_at_checked(data_start) else {
-        return Err(bad(EXPECTED, "a header that is cut short".into()));
+        return Err(bad(good, "a header that is cut short".into()));
     };
     let count = |is: fn(&u8) -> bool| header[HEADER_START..].iter().filter(|byte| is(byte)).count();
     if count(|byte| b"([{".contains(byte)) > MAX_BRACKETS || count(u8::is_ascii_digit) > MAX_DIGITS {
-        return Err(bad(EXPECTED, "a header that describes something else".into()));
+        return Err(bad(good, "a header that describes something else".into()));
     }
-    let header = NpyHeader::from_reader(header).map_err(|_| bad(EXPECTED, "a damaged header".into()))?;
+    let header = NpyHeader::from_reader(header).map_err(|_| bad(good, "a damaged header".into()))?;
     let dtype = header.dtype().descr();
     let size = match dtype.as_str() {
+        "'|u1'" if bytes_allowed => 1,
         "'<f4'" | "'>f4'" => 4,
         "'<f8'" | "'>f8'" => 8,
-        _ => return Err(bad(EXPECTED, format!("the type {dtype}"))),
+        _ => return Err(bad(good, format!("the type {dtype}"))),
     };
     if header.order() == Order::Fortran {
         return Err(bad("C order, as numpy.ascontiguousarray gives it", "Fortran order".into()));
@@ -87,12 +107,15 @@ pub fn read(path: &Path) -> Result<(Vec<f32>, Vec<usize>), Error> {
         let expected = format!("{size} bytes for each value of an array of shape {shape:?}");
         return Err(bad(&expected, format!("{} bytes", data.len())));
     }
+    if size == 1 {
+        return Ok((Values::Bytes(data.to_vec()), shape));
+    }
     let array = NpyFile::with_header(header, data);
     let values = if size == 4 { array.into_vec::<f32>() } else { array.into_vec::<f64>().map(narrow) };
     let values = values.map_err(Error::io("read", path))?;
     match values.iter().position(|value| !value.is_finite()) {
         Some(index) => Err(bad("finite 32-bit floats", format!("{} as value {index}", values[index]))),
-        None => Ok((values, shape)),
+        None => Ok((Values::Floats(values), shape)),
     }
 }
 

@@ -49,7 +49,7 @@ pub fn write(path: &Path, epochs: &[EpochMetrics]) -> Result<(), Error> {
         return Err(bad("at least one epoch".into(), "none".into()));
     }
     for epoch in epochs {
-        for Averages { elbo, nll, kl, .. } in [epoch.train, epoch.test] {
+        for Averages { elbo, nll, kl, .. } in [epoch.train, epoch.held_out().1] {
             if let Some(value) = [elbo, nll, kl].into_iter().find(|value| value.is_nan() || value.abs() > MAX_VALUE) {
                 let expected = format!("values from -{MAX_VALUE:e} to {MAX_VALUE:e}");
                 return Err(bad(expected, format!("{value:e} in epoch {}", epoch.epoch)));
@@ -81,7 +81,7 @@ fn draw(picture: &mut RgbImage, epochs: &[EpochMetrics]) -> Result<(), DrawError
     draw_panel(&top, "nll (negative log likelihood)", epochs, |averages| averages.nll)?;
     draw_panel(&bottom, "kl (posterior to prior)", epochs, |averages| averages.kl)?;
     // In the line of the title, where no curve can run into it.
-    for (x, name, colour) in [(1110, "train", TRAIN), (1280, "test", TEST)] {
+    for (x, name, colour) in [(1110, "train", TRAIN), (1280, epochs[0].held_out().0, TEST)] {
         root.draw(&PathElement::new([(x, 42), (x + 50, 42)], colour.stroke_width(6)))?;
         root.draw(&Text::new(name, (x + 62, 42), text(32).pos(Pos::new(HPos::Left, VPos::Center))))?;
     }
@@ -121,7 +121,7 @@ fn draw_panel(area: &Area, title: &str, epochs: &[EpochMetrics], value: fn(&Aver
         .y_label_formatter(&value_format(&ticks))
         .draw()?;
     let train: Vec<f64> = epochs.iter().map(|epoch| value(&epoch.train)).collect();
-    let test: Vec<f64> = epochs.iter().map(|epoch| value(&epoch.test)).collect();
+    let test: Vec<f64> = epochs.iter().map(|epoch| value(&epoch.held_out().1)).collect();
     // Train is wider, so that it still shows where test runs over it.
     for (colour, width, values) in [(TRAIN, 8, train), (TEST, 4, test)] {
         let points = || epochs.iter().map(|epoch| i64::from(epoch.epoch)).zip(values.iter().copied());
@@ -141,7 +141,7 @@ fn draw_panel(area: &Area, title: &str, epochs: &[EpochMetrics], value: fn(&Aver
 /// without markers: otherwise the first epoch, far off as it often is, would flatten all that follows.
 fn value_range(epochs: &[EpochMetrics], value: fn(&Averages) -> f64) -> (f64, f64) {
     let range = |epochs: &[EpochMetrics]| {
-        let values = epochs.iter().flat_map(|epoch| [value(&epoch.train), value(&epoch.test)]);
+        let values = epochs.iter().flat_map(|epoch| [value(&epoch.train), value(&epoch.held_out().1)]);
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
     };
     let (low, high) = range(epochs);
@@ -185,7 +185,9 @@ mod tests {
         let of_epoch = |epoch: u32| EpochMetrics {
             epoch,
             train: averages(nll(f64::from(epoch))),
-            test: averages(1.02 * nll(f64::from(epoch)) + 1.0),
+            validation: None,
+            test: Some(averages(1.02 * nll(f64::from(epoch)) + 1.0)),
+            best: false,
             kl_weight: 1.0,
             learning_rate: 1e-3,
             examples_per_second: 1.0,

@@ -1,20 +1,26 @@
 //! Adam. The twin of `shaders/optim/adam.wgsl`.
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::config::require;
 use crate::gpu::{Arena, Dispatch, Gpu, Source, folded, source};
 
 const SOURCE: Source = source!("optim/adam.wgsl");
 
 /// Adam's constants; the learning rate comes from the table of steps.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Adam {
-    /// The decay of the mean of the gradients.
+    /// Adam's decay of the mean of the gradients
+    #[arg(long, value_name = "X", default_value_t = 0.9, allow_negative_numbers = true, help_heading = "Training")]
     pub beta1: f64,
-    /// The decay of the mean of their squares.
+    /// Adam's decay of the mean of their squares
+    #[arg(long, value_name = "X", default_value_t = 0.999, allow_negative_numbers = true, help_heading = "Training")]
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// What Adam adds to the root of the second moment
+    #[arg(long, value_name = "X", default_value_t = 1e-8, allow_negative_numbers = true, help_heading = "Training")]
     pub epsilon: f64,
 }
 
@@ -25,6 +31,20 @@ impl Default for Adam {
 }
 
 impl Adam {
+    /// Checks the constants.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for the first that cannot work.
+    pub fn validate(&self) -> Result<(), Error> {
+        let decays = |beta: f64| (0.0..1.0).contains(&beta);
+        // What the kernel takes is an f32.
+        let adds = (self.epsilon as f32).is_normal() && self.epsilon > 0.0;
+        require("--beta1", decays(self.beta1), "from 0 to below 1", self.beta1)?;
+        require("--beta2", decays(self.beta2), "from 0 to below 1", self.beta2)?;
+        require("--epsilon", adds, "a finite number above 0 that 32 bits can hold", self.epsilon)
+    }
+
     /// Records one update of all parameters.
     ///
     /// `m += (1 - beta1) * (g - m)`, `v += (1 - beta2) * (g^2 - v)`,

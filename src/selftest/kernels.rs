@@ -16,7 +16,7 @@ pub(super) type Check = fn(&mut Bench<'_>) -> Result<(), Error>;
 
 /// Every entry point of every WGSL file, and every epilogue. A new one gets a row here and its formula in `reference`.
 pub(super) const KERNELS: [(&str, Check); 22] = [
-    ("data/batch.wgsl:gather", step::gather),
+    ("data/batch.wgsl", step::gather),
     ("nn/dense:forward", dense::forward),
     ("nn/dense:backward", dense::backward),
     ("nn/dense:backward_weight", dense::backward_weight),

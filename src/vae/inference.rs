@@ -3,7 +3,6 @@
 use super::{Network, Vae};
 use crate::Error;
 use crate::data::Images;
-use crate::data::batch::DeviceImages;
 use crate::data::order::sequential;
 use crate::gpu::{Program, Tensor};
 use crate::noise::{self, Stream};
@@ -33,7 +32,7 @@ impl Vae {
         self.check_size("encoding images", images)?;
         let latents = self.model.config.latents;
         let network = Network::new(self, BATCH.min(images.count()), &ObjectiveConfig::default())?;
-        let device_images = DeviceImages::upload(&self.gpu, images)?;
+        let device_images = self.upload(images, Stream::BinariseEvaluation)?;
         let order = Tensor::from_values(&self.gpu, 1, images.count(), &sequential(images.count()))?;
         let step = Step::tensor(&self.gpu)?;
         let mut program = Program::default();

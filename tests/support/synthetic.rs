@@ -53,7 +53,7 @@ pub fn images(count: usize, seed: u32) -> Images {
 
 /// `train` images to train on and `test` others.
 pub fn dataset(train: usize, test: usize) -> Dataset {
-    let split = |count, seed| Split { images: images(count, seed), labels: vec![0; count] };
+    let split = |count, seed| Split { images: images(count, seed), labels: Some(vec![0; count]) };
     Dataset { name: "synthetic".to_owned(), train: split(train, 1), validation: None, test: split(test, 2) }
 }
 
@@ -61,6 +61,8 @@ pub fn dataset(train: usize, test: usize) -> Dataset {
 pub fn config(layers: usize, activation: Activation, likelihood: Likelihood) -> Config {
     Config {
         data: "synthetic".to_owned(),
+        validation: 0,
+        validation_seed: None,
         model: ModelConfig {
             hidden: Widths(vec![HIDDEN; layers]),
             latents: LATENTS,

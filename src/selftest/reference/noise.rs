@@ -43,6 +43,11 @@ pub fn box_muller(radius_word: u32, angle_word: u32) -> [f64; 2] {
     [radius * angle.cos(), radius * angle.sin()]
 }
 
+/// A uniform draw from one of the four words of a counter, in [0, 1): its upper 24 bits.
+pub fn uniform(key: [u32; 4], counter: [u32; 4], word: usize) -> f64 {
+    f64::from(threefry(key, counter)[word] >> 8) / f64::from(1 << 24)
+}
+
 /// The noise `(rows, latents)` of step `t`, whose examples start at position `first`, for some of an example's samples.
 pub fn noise(key: [u32; 4], t: u32, first: u32, samples: Range<u32>, rows: usize, latents: usize) -> Matrix {
     let count = samples.len() as u32;
