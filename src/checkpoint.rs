@@ -107,7 +107,7 @@ impl Trainer {
         let Vae { gpu, specs, parameters, model } = self.vae();
         let parameters = download(gpu, specs, parameters, "")?;
         if let Some(value) = parameters.iter().flat_map(|tensor| &tensor.values).find(|value| !value.is_finite()) {
-            return Err(self.not_finite(*value));
+            return Err(self.not_finite("a parameter", *value));
         }
         let (moment1, moment2) = self.moments();
         let mut moments = download(gpu, specs, moment1, MOMENT1)?;

@@ -17,6 +17,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::TypedValueParser;
 use clap::{Args, Parser, Subcommand};
@@ -208,6 +210,25 @@ fn evenly_spaced(first: f32, last: f32, count: usize) -> impl Iterator<Item = f3
         1 => 0.5 * (first + last),
         _ => first + (last - first) * index as f32 / (count - 1) as f32,
     })
+}
+
+/// The exit code of a program that was interrupted.
+const INTERRUPTED: u8 = 130;
+
+/// A flag that Ctrl-C sets. The second Ctrl-C ends the program at once.
+fn stop_on_interrupt(what: &'static str) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let handler = move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        eprintln!("\nstopping after {what}; press Ctrl-C again to stop at once and lose what is not written yet");
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        eprintln!("note: Ctrl-C will end the program at once: {error}");
+    }
+    stop
 }
 
 const STANDARD_OUTPUT: &str = "standard output";

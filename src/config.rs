@@ -262,6 +262,13 @@ impl ModelConfig {
     }
 }
 
+impl ModelConfig {
+    /// Whether the KL divergence from the prior has no closed form, so that it is always the sample estimate.
+    pub fn kl_is_estimate(&self) -> bool {
+        false
+    }
+}
+
 impl TrainingConfig {
     /// Checks that such a training can run.
     ///

@@ -91,12 +91,14 @@ pub enum Error {
         /// The shape it was given.
         found: String,
     },
-    /// The loss became NaN or infinite.
+    /// A term of the loss, or a parameter, became NaN or infinite.
     #[error(
-        "the loss became {value} in epoch {epoch}, step {step}: likely causes are a learning rate that is too large, \
+        "{what} became {value} in epoch {epoch}, step {step}: likely causes are a learning rate that is too large, \
          a KL weight that is too large, or a variance that is too small"
     )]
     NotFinite {
+        /// `the log probability`, `the KL divergence`, `the loss` or `a parameter`.
+        what: &'static str,
         /// The epoch, counted from 1.
         epoch: u32,
         /// The step within the epoch, counted from 1.

@@ -1,16 +1,21 @@
 //! Evaluation: the ELBO over a set of images, with one fixed posterior sample per example.
 
 mod importance;
+mod latents;
+mod report;
 
 pub(crate) use importance::accumulate;
 pub use importance::{ImportanceEstimate, estimate};
+pub use latents::LatentStatistics;
+pub(crate) use latents::add_up;
+pub use report::{Report, ReportRequest, report};
 
 use std::ops::ControlFlow;
 
 use crate::Error;
 use crate::data::Images;
 use crate::data::order::sequential;
-use crate::gpu::Program;
+use crate::gpu::{Program, Tensor};
 use crate::metrics::{Averages, Sums};
 use crate::noise::{self, Stream};
 use crate::steps::{Pass, Step, batches};
@@ -23,6 +28,7 @@ pub struct Evaluation {
     program: Program,
     order: Vec<u32>,
     steps: Vec<Step>,
+    latents: Tensor,
 }
 
 impl Evaluation {
@@ -42,6 +48,8 @@ impl Evaluation {
         let mut program = Program::default();
         program.push(device_images.gather(&vae.gpu, &pass.step, &pass.order, &network.x)?);
         program.extend(network.forward(&pass.step)?);
+        let latents = Tensor::zeros(&vae.gpu, 3 * images.count().div_ceil(batch_size), network.kl.columns())?;
+        program.push(add_up(&vae.gpu, &pass.step, network.samples(), &network.posterior, &network.kl, &latents)?);
         program.push(network.finish(&pass)?);
         let key = noise::key(seed, Stream::Evaluation);
         let kl_weight = kl_weight as f32;
@@ -49,21 +57,32 @@ impl Evaluation {
             .zip(0..)
             .map(|((first, rows), row)| Step { row, first, rows, kl_weight, key, ..Step::default() })
             .collect();
-        Ok(Evaluation { vae: vae.clone(), pass, program, order: sequential(images.count()), steps })
+        Ok(Evaluation { vae: vae.clone(), pass, program, order: sequential(images.count()), steps, latents })
     }
 
     /// Evaluates the model with the parameters that it has now.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFiniteValue`] if the loss is NaN or infinite; [`Error::Gpu`] if the device was lost.
+    /// [`Error::NotFiniteValue`] with the term that is NaN or infinite; [`Error::Gpu`] if the device was lost.
     pub fn run(&mut self) -> Result<Averages, Error> {
         let averages = self.averages()?;
-        if averages.loss.is_finite() {
-            return Ok(averages);
+        match averages.first_not_finite() {
+            None => Ok(averages),
+            Some((term, value)) => {
+                Err(Error::NotFiniteValue { operation: "evaluating the model", place: term.to_owned(), value })
+            }
         }
-        let (operation, place) = ("evaluating the model", "the loss".to_owned());
-        Err(Error::NotFiniteValue { operation, place, value: averages.loss as f32 })
+    }
+
+    /// What the last run says of each latent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost.
+    pub fn latents(&self) -> Result<LatentStatistics, Error> {
+        let sums = self.latents.read::<f32>(&self.vae.gpu)?;
+        Ok(LatentStatistics::from_sums(&sums, self.latents.columns(), self.order.len()))
     }
 
     /// As [`Evaluation::run`], for callers that check the loss themselves.

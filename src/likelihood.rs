@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::data::{Binarize, Images};
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
 use crate::nn::{Epilogue, Init, ParameterSpec};
 
@@ -39,6 +40,17 @@ impl Likelihood {
     pub fn parameters(self, variance: f32) -> Option<ParameterSpec> {
         let init = Init::Constant(variance.ln());
         (self == Likelihood::Gaussian).then(|| ParameterSpec { name: LOGVAR.to_owned(), rows: None, columns: 1, init })
+    }
+
+    /// Whether it is a likelihood of discrete data, whose probabilities add up to 1, and not a density.
+    pub fn is_discrete(self) -> bool {
+        self == Likelihood::Bernoulli
+    }
+
+    /// Whether its value is the likelihood of such images at all: not that of Bernoulli on grey pixels.
+    pub fn is_log_likelihood_of(self, images: &Images, binarize: Binarize) -> bool {
+        let is_binary = |pixel: f32| pixel == 0.0 || pixel == 1.0;
+        self != Likelihood::Bernoulli || binarize != Binarize::None || images.pixels().all(is_binary)
     }
 
     /// Makes what the likelihood needs beside the decoder.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
-use crate::steps::{Pass, Step, StepSums};
+use crate::steps::{Pass, Step, StepSums, first_not_finite};
 
 const SOURCE: Source = source!("metrics.wgsl");
 
@@ -19,6 +19,13 @@ pub struct Averages {
     pub kl: f64,
     /// What training minimises: `nll + kl_weight * kl`, unless the objective is another.
     pub loss: f64,
+}
+
+impl Averages {
+    /// The first of the terms that is NaN or infinite, by name.
+    pub fn first_not_finite(&self) -> Option<(&'static str, f32)> {
+        first_not_finite([self.nll, self.kl, self.loss].map(|term| term as f32))
+    }
 }
 
 /// One line of `metrics.jsonl`: one epoch of training and the evaluation after it.

@@ -75,6 +75,19 @@ pub struct StepSums {
     padding: f32,
 }
 
+impl StepSums {
+    /// The first of the terms that is NaN or infinite, by name.
+    pub fn first_not_finite(&self) -> Option<(&'static str, f32)> {
+        first_not_finite([self.log_prob, self.kl, self.loss])
+    }
+}
+
+/// The first of log probability, KL divergence and loss that is NaN or infinite, by name.
+pub(crate) fn first_not_finite(terms: [f32; 3]) -> Option<(&'static str, f32)> {
+    let names = ["the log probability", "the KL divergence", "the loss"];
+    names.into_iter().zip(terms).find(|(_, value)| !value.is_finite())
+}
+
 /// How long one submission should take: short enough for a desktop to stay responsive and for Ctrl-C to be felt,
 /// long enough that submitting costs nothing.
 const SUBMISSION: Duration = Duration::from_millis(100);

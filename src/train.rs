@@ -15,7 +15,7 @@ use crate::nn;
 use crate::noise::{self, Stream};
 use crate::objective::ObjectiveConfig;
 use crate::optim::Adam;
-use crate::steps::{Pass, Step, StepSums, batches};
+use crate::steps::{Pass, Step, batches};
 use crate::vae::{Model, Network, Vae};
 
 /// How far a training has come: all that resuming needs beside the parameters and the moments.
@@ -188,8 +188,9 @@ impl Trainer {
     }
 
     /// The error for a value that is NaN or infinite at this point of the training.
-    pub(crate) fn not_finite(&self, value: f32) -> Error {
-        not_finite(self.progress.epochs + u32::from(self.progress.steps > 0), self.progress.steps, value)
+    pub(crate) fn not_finite(&self, what: &'static str, value: f32) -> Error {
+        let epoch = self.progress.epochs + u32::from(self.progress.steps > 0);
+        Error::NotFinite { what, epoch, step: self.progress.steps, value }
     }
 
     /// The gradients of the last step.
@@ -268,7 +269,7 @@ impl Trainer {
         let done = self.pass.run(&self.vae.gpu, &self.program, &order, &steps, from, |row, step_sums| {
             for (step, step_sums) in steps[row..].iter().zip(step_sums) {
                 sums.add(step, step_sums);
-                check_finite(epoch, step, step_sums)?;
+                check_finite(epoch, step.row + 1, step_sums.first_not_finite())?;
             }
             let averages = sums.averages();
             Ok(on_update(&Update { epoch, examples: sums.examples, of, averages }))
@@ -279,14 +280,11 @@ impl Trainer {
             return Ok(None);
         }
         let held_out = self.evaluation.averages()?;
-        if !held_out.loss.is_finite() {
-            return Err(not_finite(epoch, steps.len() as u32, held_out.loss as f32));
-        }
+        check_finite(epoch, steps.len() as u32, held_out.first_not_finite())?;
         // Where a comparison decides, as in relu, a driver may lose NaN, and then the loss does not show it.
         let parameters = self.vae.parameters.whole().read::<f32>(&self.vae.gpu)?;
-        if let Some(value) = parameters.iter().find(|value| !value.is_finite()) {
-            return Err(not_finite(epoch, steps.len() as u32, *value));
-        }
+        let found = parameters.iter().find(|value| !value.is_finite());
+        check_finite(epoch, steps.len() as u32, found.map(|value| ("a parameter", *value)))?;
         let learning_rate = self.learning_rate(epoch);
         let course = self.progress.course;
         let warming_up = self.kl_weight(epoch, 0, steps.len()) < self.config.kl_weight;
@@ -357,10 +355,7 @@ impl Trainer {
     }
 }
 
-fn check_finite(epoch: u32, step: &Step, sums: &StepSums) -> Result<(), Error> {
-    if sums.loss.is_finite() { Ok(()) } else { Err(not_finite(epoch, step.row + 1, sums.loss)) }
-}
-
-fn not_finite(epoch: u32, step: u32, value: f32) -> Error {
-    Error::NotFinite { epoch, step, value }
+/// Fails if there is a value that is NaN or infinite.
+fn check_finite(epoch: u32, step: u32, found: Option<(&'static str, f32)>) -> Result<(), Error> {
+    found.map_or(Ok(()), |(what, value)| Err(Error::NotFinite { what, epoch, step, value }))
 }

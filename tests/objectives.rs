@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use elbo::config::{Config, ModelConfig, Widths};
 use elbo::data::Images;
-use elbo::eval::{self, ImportanceEstimate};
+use elbo::eval::{self, ImportanceEstimate, ReportRequest};
 use elbo::likelihood::Likelihood;
 use elbo::nn::Activation;
 use elbo::objective::{Objective, ObjectiveConfig};
@@ -217,4 +217,41 @@ fn an_estimate_can_be_stopped() {
     let model = LinearGaussian::new(0.0, 1.0);
     let stopped = eval::estimate(&model.vae, &small_images(), 100_000, 0, |_| ControlFlow::Break(())).unwrap();
     assert_eq!(stopped, None);
+}
+
+#[test]
+fn a_report_says_what_its_parts_say() {
+    let config = with_objective(ObjectiveConfig::default());
+    let mut trainer = Trainer::new(gpu(), &dataset(600, 30), &config).unwrap();
+    trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
+    let (vae, images) = (trainer.vae(), images(70, 3));
+    let of = |importance_samples| {
+        let request = ReportRequest { batch_size: 32, importance_samples, seed: 4 };
+        eval::report(vae, &images, request, |_| ControlFlow::Continue(())).unwrap().unwrap()
+    };
+    let report = of(None);
+    let kl = report.kl_per_latent.clone().unwrap();
+    assert!((kl.iter().sum::<f64>() - report.kl).abs() < 1e-4 * report.kl, "{report:?}");
+    assert!((report.elbo + report.nll + report.kl).abs() < 1e-9 && report.log_prob.is_none());
+    // The images are grey.
+    assert!(!report.is_log_likelihood && report.bits_per_dim.is_none());
+    let posterior = vae.encode(&images).unwrap();
+    let count = images.count() as f64;
+    let active = (0..report.latents).filter(|latent| {
+        let means: Vec<f64> =
+            posterior.mean.iter().skip(*latent).step_by(report.latents).copied().map(f64::from).collect();
+        let mean = means.iter().sum::<f64>() / count;
+        means.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / count > 0.01
+    });
+    assert_eq!(report.active_units, active.count());
+    assert!(report.active_units > 0);
+    let weighted = of(Some(100));
+    let estimate = estimate(vae, &images, 100, 4);
+    assert_eq!(weighted.log_prob.unwrap().mean, estimate.mean());
+    assert_eq!(weighted.log_prob.unwrap().standard_error, estimate.standard_error());
+    assert_eq!(weighted.estimate.unwrap().log_prob, estimate.log_prob);
+    assert!(weighted.kl_is_estimate && !report.kl_is_estimate);
+    let request = ReportRequest { batch_size: 32, importance_samples: Some(0), seed: 4 };
+    let refused = eval::report(vae, &images, request, |_| ControlFlow::Continue(())).unwrap_err().to_string();
+    assert!(refused.starts_with("--importance-samples: expected "), "{refused}");
 }

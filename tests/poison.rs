@@ -52,7 +52,7 @@ fn check_training(result: &Result<EpochMetrics, Error>, latest: (u32, u32)) -> R
                 [metrics.train, metrics.held_out().1].map(|terms| [terms.elbo, terms.nll, terms.kl, terms.loss]);
             if terms.iter().flatten().all(|term| term.is_finite()) { Ok(()) } else { Err(format!("silent: {terms:?}")) }
         }
-        Err(error @ Error::NotFinite { epoch, step, value }) => {
+        Err(error @ Error::NotFinite { epoch, step, value, .. }) => {
             let named = error.to_string().contains(&format!("in epoch {epoch}, step {step}"));
             let fits = named && !value.is_finite() && (*epoch, *step) <= latest && (*epoch, *step) >= (1, 1);
             if fits { Ok(()) } else { Err(format!("{error}, expected by {latest:?}")) }
@@ -81,7 +81,8 @@ fn silence_is_noticed() {
     check_training(&Ok(metrics.clone()), (1, 1)).unwrap();
     metrics.train.kl = f64::NAN;
     check_training(&Ok(metrics), (1, 1)).unwrap_err();
-    check_training(&Err(Error::NotFinite { epoch: 1, step: 2, value: f32::NAN }), (1, 1)).unwrap_err();
+    check_training(&Err(Error::NotFinite { what: "the loss", epoch: 1, step: 2, value: f32::NAN }), (1, 1))
+        .unwrap_err();
     check_output(&Ok(vec![0.0, f32::INFINITY]), None).unwrap_err();
 }
 

@@ -1,64 +1,174 @@
 //! `elbo eval`.
 
+use std::io::IsTerminal;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use elbo::Error;
-use elbo::eval::Evaluation;
-use elbo::objective::ObjectiveConfig;
-use elbo::vae::Network;
+use elbo::data::{Dataset, Images};
+use elbo::eval::{Report, ReportRequest, report};
+use elbo::files::npy;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::{DataArgs, GpuArgs, ModelArgs, say, say_json};
+use super::{DataArgs, GpuArgs, INTERRUPTED, ModelArgs, say, say_json, stop_on_interrupt};
 
-/// Evaluate a model on the test set: elbo, nll and kl, in nats per example
+/// Evaluate a model as papers report it: elbo, nll, kl, log p(x), in nats per example
 ///
-/// One posterior sample per example, with noise that depends on the run's seed alone: the result is that of the run's last
-/// line in metrics.jsonl.
+/// Without --importance-samples there is one posterior sample per example, with noise that depends on the seed alone. With
+/// it, log p(x) is estimated by importance sampling from the posterior; a run with a validation part is evaluated with its
+/// best model, any other with its last.
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  elbo eval runs/1
+  elbo eval runs/1 --importance-samples 5000 --per-example log_prob.npy
+  elbo eval runs/1/model.safetensors --part validation --json")]
 pub struct Eval {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
     data: DataArgs,
+    /// The images to evaluate on
+    #[arg(long, value_enum, default_value_t)]
+    part: Part,
+    /// Estimate log p(x) with so many posterior samples of each image; papers take 5000
+    #[arg(long, value_name = "K")]
+    importance_samples: Option<usize>,
+    /// Seed of the noise, and of the draw that makes grey images black and white [default: the run's]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Write the estimate of each image's log p(x) as a NumPy array, f32 (N)
+    #[arg(long, value_name = "NPY", requires = "importance_samples")]
+    per_example: Option<PathBuf>,
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
 }
 
+/// A part of the data.
+#[derive(Clone, Copy, Debug, Default, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Part {
+    /// The test set.
+    #[default]
+    Test,
+    /// The images to validate with.
+    Validation,
+    /// The training set.
+    Train,
+}
+
+impl Part {
+    fn of(self, data: &Dataset) -> Result<&Images, Error> {
+        match self {
+            Part::Test => Ok(&data.test.images),
+            Part::Train => Ok(&data.train.images),
+            Part::Validation => {
+                let part = data.validation.as_ref().map(|split| &split.images);
+                part.ok_or_else(|| Error::Config {
+                    option: "--part",
+                    expected: "data with images to validate with, or a run with --validation".to_owned(),
+                    found: data.name.clone(),
+                })
+            }
+        }
+    }
+}
+
+/// What is printed as JSON.
 #[derive(Serialize)]
-struct Report {
-    data: String,
-    examples: usize,
-    elbo: f64,
-    nll: f64,
-    kl: f64,
+struct Printed<'a> {
+    data: &'a str,
+    part: Part,
+    #[serde(flatten)]
+    report: &'a Report,
 }
 
 impl Eval {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let config = self.model.config()?;
         let data = self.data.load(&self.model)?;
+        let images = self.part.of(&data)?;
         let vae = self.model.load(gpu)?;
-        let images = &data.test.images;
-        let training = &config.training;
-        let network = Network::new(&vae, training.batch_size.min(images.count()), &ObjectiveConfig::default())?;
-        let averages = Evaluation::new(&vae, &network, images, training.kl_weight, training.seed)?.run()?;
-        let report = Report {
-            data: data.name,
-            examples: images.count(),
-            elbo: averages.elbo,
-            nll: averages.nll,
-            kl: averages.kl,
+        let request = ReportRequest {
+            batch_size: config.training.batch_size,
+            importance_samples: self.importance_samples,
+            seed: self.seed.unwrap_or(config.training.seed),
         };
+        let stop = stop_on_interrupt("the estimate");
+        let bar = progress_bar(self.importance_samples.is_some());
+        let report = report(&vae, images, request, |done| {
+            bar.set_position((1000.0 * done) as u64);
+            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        bar.finish_and_clear();
+        let Some(report) = report? else {
+            return Ok(ExitCode::from(INTERRUPTED));
+        };
+        // What took long is said before anything else can fail.
         if self.json {
-            say_json(&report)?;
+            say_json(&Printed { data: &data.name, part: self.part, report: &report })?;
         } else {
-            say(format_args!("{}, {} test images, nats per example:", report.data, report.examples))?;
-            say(format_args!("  elbo  {:9.3}   (larger is better)", report.elbo))?;
-            say(format_args!("  nll   {:9.3}", report.nll))?;
-            say(format_args!("  kl    {:9.3}", report.kl))?;
+            self.print(&data.name, &report)?;
+        }
+        if let (Some(path), Some(estimate)) = (&self.per_example, &report.estimate) {
+            let values: Vec<f32> = estimate.log_prob.iter().map(|value| *value as f32).collect();
+            npy::write(path, &values, &[values.len()])?;
+            if !self.json {
+                say(format_args!("log p(x) of each image: {}", path.display()))?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
+
+    fn print(&self, data: &str, report: &Report) -> Result<(), Error> {
+        let part = format!("{:?}", self.part).to_lowercase();
+        say(format_args!("{data}, {} {part} images, nats per example:", report.examples))?;
+        if let Some(log_prob) = report.log_prob {
+            say(format_args!(
+                "  log p(x) {:10.3}   standard error {:.3}, {} importance samples",
+                log_prob.mean, log_prob.standard_error, log_prob.importance_samples
+            ))?;
+        }
+        let larger = if report.samples == 1 { "larger is better; of one sample" } else { "larger is better" };
+        say(format_args!("  elbo     {:10.3}   ({larger})", report.elbo))?;
+        say(format_args!("  nll      {:10.3}", report.nll))?;
+        let estimated = if report.kl_is_estimate { "   the sample estimate log q(z|x) - log p(z)" } else { "" };
+        say(format_args!("  kl       {:10.3}{estimated}", report.kl))?;
+        if let Some(bits) = report.bits_per_dim {
+            let of = if report.log_prob.is_some() { "log p(x)" } else { "elbo: an upper bound" };
+            say(format_args!("bits/dim   {bits:10.4}   from {of}"))?;
+        }
+        say(format_args!("active units: {} of {}", report.active_units, report.latents))?;
+        if let Some(kl) = &report.kl_per_latent {
+            say("kl per latent:")?;
+            for (row, values) in kl.chunks(10).enumerate() {
+                let values: String = values.iter().map(|value| format!(" {value:6.3}")).collect();
+                say(format_args!("  {:>4}:{values}", 10 * row))?;
+            }
+        }
+        if !report.is_log_likelihood {
+            say(
+                "note: the pixels are grey, and the Bernoulli likelihood is one of black and white: these values are no log",
+            )?;
+            say(
+                "likelihoods, and can be compared with those of the same kind only (--binarize makes data black and white)",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A bar where standard error is a terminal and the work is long; a hidden one elsewhere.
+fn progress_bar(long: bool) -> ProgressBar {
+    if !long || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("estimating log p(x) [{bar:24}] {percent}%, {eta} left");
+    ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr())
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

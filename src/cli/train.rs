@@ -7,7 +7,6 @@ use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
@@ -22,10 +21,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use self::pictures::{Pictures, RECONSTRUCTIONS};
 use self::writer::Writer;
-use super::{GpuArgs, first, say};
-
-/// The exit code of a program that was interrupted.
-const INTERRUPTED: u8 = 130;
+use super::{GpuArgs, INTERRUPTED, first, say, stop_on_interrupt};
 
 /// Train a model
 ///
@@ -155,7 +151,7 @@ struct Session {
 impl Session {
     fn run(mut self, gpu: &Gpu, data: &Dataset) -> Result<ExitCode, Error> {
         let epochs = self.trainer.epochs();
-        let stop = stop_on_interrupt();
+        let stop = stop_on_interrupt("the steps under way");
         let test_images = first(&data.test.images, RECONSTRUCTIONS)?;
         self.say(format_args!("adapter: {}", gpu.adapter()))?;
         let validation = data.validation.as_ref().map(|split| format!("{} validation, ", split.images.count()));
@@ -309,22 +305,4 @@ fn summary(metrics: &EpochMetrics, epochs: u32) -> String {
         held_out.kl,
         if *best { ", the best so far" } else { "" }
     )
-}
-
-/// A flag that Ctrl-C sets. The second Ctrl-C ends the program at once.
-fn stop_on_interrupt() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    let handler = move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-        eprintln!(
-            "\nstopping after the steps under way; press Ctrl-C again to stop at once and lose what is not written yet"
-        );
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        eprintln!("note: Ctrl-C will end the program at once: {error}");
-    }
-    stop
 }

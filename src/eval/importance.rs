@@ -73,7 +73,8 @@ pub fn estimate(
 ) -> Result<Option<ImportanceEstimate>, Error> {
     vae.check_size("evaluating a model", images)?;
     let (gpu, count) = (vae.gpu(), images.count());
-    let per_step = samples.clamp(1, SAMPLES_PER_STEP);
+    // As few steps as may be, and as full as may be: what the last one draws too many is lost.
+    let per_step = samples.div_ceil(samples.div_ceil(SAMPLES_PER_STEP).max(1)).max(1);
     let batch = (ROWS / per_step).clamp(1, count);
     let objective = ObjectiveConfig { samples: per_step, kl: KlEstimate::Sampled, ..ObjectiveConfig::default() };
     let network = Network::new(vae, batch, &objective)?;
@@ -106,7 +107,8 @@ pub fn estimate(
     };
     let log_prob = of_each(|[largest, sum, _], samples| largest + (sum / samples).ln());
     if let Some(example) = log_prob.iter().position(|value| !value.is_finite()) {
-        let (operation, place) = ("estimating log p(x)", format!("the estimate of image {example}"));
+        let term = sums.averages().first_not_finite().map_or("the estimate", |(term, _)| term);
+        let (operation, place) = ("estimating log p(x)", format!("{term} of image {example}"));
         return Err(Error::NotFiniteValue { operation, place, value: log_prob[example] as f32 });
     }
     let elbo = of_each(|[_, _, total], samples| total / samples);

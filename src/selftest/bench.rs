@@ -37,12 +37,17 @@ pub struct Output {
 impl Output {
     /// A matrix whose first rows are written, their padding with zeros, each value within its error.
     pub fn matrix(name: &'static str, tensor: &Tensor, values: &Matrix, errors: &Matrix) -> Output {
-        Output::new(name, tensor, values, errors, Want::exactly(0.0))
+        Output::rows_from(name, tensor, 0, values, errors)
+    }
+
+    /// The same where the rows from `first` on are written.
+    pub fn rows_from(name: &'static str, tensor: &Tensor, first: usize, values: &Matrix, errors: &Matrix) -> Output {
+        Output::new(name, tensor, first, values, errors, Want::exactly(0.0))
     }
 
     /// A matrix whose first rows are written word by word, and their padding is not.
     pub fn unpadded(name: &'static str, tensor: &Tensor, values: &Matrix, errors: &Matrix) -> Output {
-        Output::new(name, tensor, values, errors, Want::exactly(f64::from(UNTOUCHED)))
+        Output::new(name, tensor, 0, values, errors, Want::exactly(f64::from(UNTOUCHED)))
     }
 
     /// Words that allow of no error.
@@ -51,10 +56,17 @@ impl Output {
         Output { name, tensor: tensor.clone(), wants, integers: true }
     }
 
-    fn new(name: &'static str, tensor: &Tensor, values: &Matrix, errors: &Matrix, rest_of_row: Want) -> Output {
+    fn new(
+        name: &'static str,
+        tensor: &Tensor,
+        first: usize,
+        values: &Matrix,
+        errors: &Matrix,
+        rest_of_row: Want,
+    ) -> Output {
         let stride = tensor.stride();
         let mut wants = vec![Want::exactly(f64::from(UNTOUCHED)); tensor.padded_len()];
-        for (row, wants) in wants.chunks_exact_mut(stride).take(values.rows()).enumerate() {
+        for (row, wants) in wants.chunks_exact_mut(stride).skip(first).take(values.rows()).enumerate() {
             wants.fill(rest_of_row);
             for (want, (value, error)) in wants.iter_mut().zip(values.row(row).iter().zip(errors.row(row))) {
                 *want = Want::near(*value, *error);

@@ -3,6 +3,7 @@
 mod activation;
 mod adam;
 mod dense;
+mod eval;
 mod latents;
 mod likelihood;
 mod objective;
@@ -15,7 +16,7 @@ use crate::Error;
 pub(super) type Check = fn(&mut Bench<'_>) -> Result<(), Error>;
 
 /// Every entry point of every WGSL file, and every epilogue. A new one gets a row here and its formula in `reference`.
-pub(super) const KERNELS: [(&str, Check); 22] = [
+pub(super) const KERNELS: [(&str, Check); 23] = [
     ("data/batch.wgsl", step::gather),
     ("nn/dense:forward", dense::forward),
     ("nn/dense:backward", dense::backward),
@@ -34,7 +35,8 @@ pub(super) const KERNELS: [(&str, Check); 22] = [
     ("likelihood/bernoulli/mean.wgsl", likelihood::bernoulli_mean),
     ("likelihood/gaussian.wgsl", likelihood::gaussian_log_prob),
     ("likelihood/gaussian/logvar.wgsl:backward", likelihood::gaussian_backward_logvar),
-    ("eval/importance.wgsl:accumulate", objective::accumulate),
+    ("eval/importance.wgsl:accumulate", eval::accumulate),
+    ("eval/latents.wgsl:add_up", eval::latents),
     ("optim/adam.wgsl:update", adam::update),
     ("metrics.wgsl:finish", step::metrics),
     ("peak.wgsl:multiply_add", step::peak),

@@ -169,6 +169,11 @@ impl Network {
         metrics::finish(&self.vae.gpu, pass, self.objective.part(), self.samples, &self.log_prob, &self.kl)
     }
 
+    /// Importance samples of each example.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
     fn draws<'a>(&'a self, step: &'a Tensor) -> Draws<'a> {
         Draws {
             gpu: &self.vae.gpu,
