@@ -21,14 +21,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::TypedValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use elbo::Error;
 use elbo::config::{Config, require};
-use elbo::data::{Dataset, Images};
+use elbo::data::{Dataset, Images, Split};
 use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelFamily, KernelRequest};
 use elbo::image::Grid;
 use elbo::run::RunDirectory;
 use elbo::vae::Vae;
+use serde::Serialize;
 
 /// Variational autoencoders, trained on any GPU, without CUDA and without Python.
 #[derive(Parser)]
@@ -173,6 +174,33 @@ impl DataArgs {
         match &self.data {
             Some(data) => Dataset::load(data),
             None => model.config()?.load_data(),
+        }
+    }
+}
+
+/// A part of the data.
+#[derive(Clone, Copy, Debug, Default, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Part {
+    /// The training set
+    Train,
+    /// The images to validate with
+    Validation,
+    /// The test set
+    #[default]
+    Test,
+}
+
+impl Part {
+    fn of(self, data: &Dataset) -> Result<&Split, Error> {
+        match self {
+            Part::Train => Ok(&data.train),
+            Part::Test => Ok(&data.test),
+            Part::Validation => data.validation.as_ref().ok_or_else(|| Error::Config {
+                option: "--split",
+                expected: "data with images to validate with, or a run with --validation".to_owned(),
+                found: data.name.clone(),
+            }),
         }
     }
 }

@@ -27,6 +27,9 @@ mod objectives;
 /// The program from outside: its commands, files and error messages.
 mod cli;
 
+/// Data with a validation part, the best model, early stopping, and what `elbo eval` reports.
+mod evaluation;
+
 /// The choice of kernels: measured once, kept, recorded by a run.
 mod tuning;
 

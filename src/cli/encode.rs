@@ -4,11 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use elbo::Error;
 use elbo::files::npy;
 
-use super::{DataArgs, GpuArgs, ModelArgs, say};
+use super::{DataArgs, GpuArgs, ModelArgs, Part, say};
 
 /// Encode images into posterior means and log variances, as .npy files
 ///
@@ -20,30 +20,18 @@ pub struct Encode {
     #[command(flatten)]
     data: DataArgs,
     /// Which images
-    #[arg(long, value_enum, default_value = "test")]
+    #[arg(long, value_enum, default_value_t)]
     split: Part,
     /// The directory to write to [default: encoded in the run]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
-/// A part of a data set.
-#[derive(Clone, Copy, ValueEnum)]
-enum Part {
-    /// The training set
-    Train,
-    /// The test set
-    Test,
-}
-
 impl Encode {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let data = self.data.load(&self.model)?;
         let vae = self.model.load(gpu)?;
-        let split = match self.split {
-            Part::Train => &data.train,
-            Part::Test => &data.test,
-        };
+        let split = self.split.of(&data)?;
         let posterior = vae.encode(&split.images)?;
         let directory = self.model.output(self.out.as_ref(), "encoded");
         fs::create_dir_all(&directory).map_err(Error::io("create the directory", &directory))?;

@@ -6,15 +6,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use elbo::Error;
-use elbo::data::{Dataset, Images};
 use elbo::eval::{Report, ReportRequest, report};
 use elbo::files::npy;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::{DataArgs, GpuArgs, INTERRUPTED, ModelArgs, say, say_json, stop_on_interrupt};
+use super::{DataArgs, GpuArgs, INTERRUPTED, ModelArgs, Part, say, say_json, stop_on_interrupt};
 
 /// Evaluate a model as papers report it: elbo, nll, kl, log p(x), in nats per example
 ///
@@ -26,15 +25,15 @@ use super::{DataArgs, GpuArgs, INTERRUPTED, ModelArgs, say, say_json, stop_on_in
 Examples:
   elbo eval runs/1
   elbo eval runs/1 --importance-samples 5000 --per-example log_prob.npy
-  elbo eval runs/1/model.safetensors --part validation --json")]
+  elbo eval runs/1/model.safetensors --split validation --json")]
 pub struct Eval {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// The images to evaluate on
+    /// Which images
     #[arg(long, value_enum, default_value_t)]
-    part: Part,
+    split: Part,
     /// Estimate log p(x) with so many posterior samples of each image; papers take 5000
     #[arg(long, value_name = "K")]
     importance_samples: Option<usize>,
@@ -49,41 +48,11 @@ pub struct Eval {
     json: bool,
 }
 
-/// A part of the data.
-#[derive(Clone, Copy, Debug, Default, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Part {
-    /// The test set.
-    #[default]
-    Test,
-    /// The images to validate with.
-    Validation,
-    /// The training set.
-    Train,
-}
-
-impl Part {
-    fn of(self, data: &Dataset) -> Result<&Images, Error> {
-        match self {
-            Part::Test => Ok(&data.test.images),
-            Part::Train => Ok(&data.train.images),
-            Part::Validation => {
-                let part = data.validation.as_ref().map(|split| &split.images);
-                part.ok_or_else(|| Error::Config {
-                    option: "--part",
-                    expected: "data with images to validate with, or a run with --validation".to_owned(),
-                    found: data.name.clone(),
-                })
-            }
-        }
-    }
-}
-
 /// What is printed as JSON.
 #[derive(Serialize)]
 struct Printed<'a> {
     data: &'a str,
-    part: Part,
+    split: Part,
     #[serde(flatten)]
     report: &'a Report,
 }
@@ -92,7 +61,7 @@ impl Eval {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let config = self.model.config()?;
         let data = self.data.load(&self.model)?;
-        let images = self.part.of(&data)?;
+        let images = &self.split.of(&data)?.images;
         let vae = self.model.load(gpu)?;
         let request = ReportRequest {
             batch_size: config.training.batch_size,
@@ -111,7 +80,7 @@ impl Eval {
         };
         // What took long is said before anything else can fail.
         if self.json {
-            say_json(&Printed { data: &data.name, part: self.part, report: &report })?;
+            say_json(&Printed { data: &data.name, split: self.split, report: &report })?;
         } else {
             self.print(&data.name, &report)?;
         }
@@ -126,8 +95,8 @@ impl Eval {
     }
 
     fn print(&self, data: &str, report: &Report) -> Result<(), Error> {
-        let part = format!("{:?}", self.part).to_lowercase();
-        say(format_args!("{data}, {} {part} images, nats per example:", report.examples))?;
+        let split = format!("{:?}", self.split).to_lowercase();
+        say(format_args!("{data}, {} {split} images, nats per example:", report.examples))?;
         if let Some(log_prob) = report.log_prob {
             say(format_args!(
                 "  log p(x) {:10.3}   standard error {:.3}, {} importance samples",
