@@ -85,6 +85,11 @@ pub struct TrainingConfig {
     /// Examples per step; the last batch of an epoch may be smaller
     #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Training")]
     pub batch_size: usize,
+    /// Examples of a batch that are worked on at a time: less memory, more steps, the same gradient up to rounding [default: as
+    /// many as the adapter's limits allow]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub micro_batch_size: Option<usize>,
     /// Adam's learning rate
     #[arg(
         long = "lr",
@@ -201,6 +206,7 @@ impl Default for TrainingConfig {
         TrainingConfig {
             epochs: 10,
             batch_size: 128,
+            micro_batch_size: None,
             learning_rate: 1e-3,
             learning_rate_schedule: LearningRateSchedule::default(),
             learning_rate_factor: default_factor(),
@@ -279,6 +285,8 @@ impl TrainingConfig {
         let (rate, weight) = (self.learning_rate, self.kl_weight);
         require("--epochs", self.epochs > 0, "at least 1", self.epochs)?;
         require("--batch-size", self.batch_size > 0, "at least 1", self.batch_size)?;
+        let micro_batch = self.micro_batch_size.unwrap_or(1);
+        require("--micro-batch-size", micro_batch > 0, "at least 1", micro_batch)?;
         require("--lr", rate.is_finite() && rate > 0.0, "a finite number above 0", rate)?;
         let factor = self.learning_rate_factor;
         require("--lr-factor", factor > 0.0 && factor <= 1.0, "above 0 and at most 1", factor)?;

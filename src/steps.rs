@@ -39,8 +39,14 @@ pub struct Step {
     pub capacity: f32,
     /// Samples of each example that count, where they come in several steps.
     pub samples: u32,
+    /// Steps of the same batch before this one: one that is too large for memory comes in several.
+    pub chunk: u32,
+    /// Steps of the same batch after this one; the last one updates the parameters.
+    pub chunks_left: u32,
+    /// The share of its batch's examples that this step has.
+    pub share: f32,
     /// What fills a whole number of `vec4`s.
-    pub unused: u32,
+    pub unused: [u32; 2],
 }
 
 impl Step {
@@ -100,7 +106,7 @@ fn most_steps(gpu: &Gpu) -> usize {
 
 /// What a pass over `examples` examples needs on the GPU, apart from the program.
 pub struct Pass {
-    /// The step under way, `(1, 16)`: the kernels read it, the last one of a step moves it on.
+    /// The step under way, `(1, 20)`: the kernels read it, the last one of a step moves it on.
     pub step: Tensor,
     /// All steps of the pass.
     pub steps: Tensor,

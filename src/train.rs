@@ -1,5 +1,10 @@
 //! Training: the epochs, each a pass over the training set and an evaluation on images that it does not train on.
 
+mod course;
+mod table;
+
+pub use course::Course;
+
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -12,11 +17,11 @@ use crate::eval::Evaluation;
 use crate::gpu::{Arena, Gpu, Program};
 use crate::metrics::{self, EpochMetrics, Sums};
 use crate::nn;
-use crate::noise::{self, Stream};
-use crate::objective::ObjectiveConfig;
-use crate::optim::Adam;
-use crate::steps::{Pass, Step, batches};
+use crate::noise::Stream;
+use crate::optim;
+use crate::steps::{Pass, Step};
 use crate::vae::{Model, Network, Vae};
+use table::Table;
 
 /// How far a training has come: all that resuming needs beside the parameters and the moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,34 +37,6 @@ pub struct Progress {
     /// How the held-out loss has gone.
     #[serde(default)]
     pub course: Course,
-}
-
-/// How the held-out loss has gone: what the best model, early stopping and the schedule `plateau` go by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Course {
-    /// The epoch of the lowest loss, and that loss.
-    pub best: Option<(u32, f64)>,
-    /// Epochs since then that count: those of the KL warm-up do not.
-    pub stalled: u32,
-    /// Epochs since then, or since the last cut of the learning rate.
-    plateau: u32,
-    /// How often the learning rate was cut.
-    cuts: u32,
-}
-
-impl Course {
-    /// The course after an epoch of that loss.
-    fn after(self, epoch: u32, loss: f64, warming_up: bool, patience: u32) -> Course {
-        if self.best.is_none_or(|(_, best)| loss < best) {
-            return Course { best: Some((epoch, loss)), stalled: 0, plateau: 0, ..self };
-        }
-        let stalled = if warming_up { 0 } else { self.stalled + 1 };
-        let plateau = self.plateau + 1;
-        if plateau < patience {
-            return Course { stalled, plateau, ..self };
-        }
-        Course { stalled, plateau: 0, cuts: self.cuts + 1, ..self }
-    }
 }
 
 impl Progress {
@@ -97,11 +74,11 @@ pub struct Update {
 pub struct Trainer {
     vae: Vae,
     config: TrainingConfig,
-    optimiser: Adam,
     moment1: Arena,
     moment2: Arena,
     gradients: Arena,
     examples: usize,
+    table: Table,
     pass: Pass,
     program: Program,
     evaluation: Evaluation,
@@ -135,7 +112,6 @@ impl Trainer {
         vae.check_size("training a model", &data.train.images)?;
         progress.check(data.train.images.count(), config.batch_size)?;
         let gpu = vae.gpu().clone();
-        let optimiser = config.adam;
         let validates = data.validation.is_some();
         require(
             "--patience",
@@ -144,8 +120,9 @@ impl Trainer {
             config.patience,
         )?;
         let (train, held_out) = (&data.train.images, &data.validation.as_ref().unwrap_or(&data.test).images);
-        let network = Network::new(&vae, config.batch_size, &config.objective)?;
-        let pass = Pass::new(&gpu, train.count(), config.batch_size)?;
+        let table = Table::new(config, train.count(), Network::most_examples(&vae, config.objective.samples));
+        let network = Network::new(&vae, table.micro_batch(), &config.objective)?;
+        let pass = Pass::with_steps(&gpu, train.count(), table.len())?;
         let [gradients, moment1, moment2] = [(); 3].map(|()| nn::arena(&gpu, &vae.specs));
         let (gradients, moment1, moment2) = (gradients?, moment1?, moment2?);
 
@@ -153,18 +130,24 @@ impl Trainer {
         program.push(vae.upload(train, Stream::Binarise)?.gather(&gpu, &pass.step, &pass.order, &network.x)?);
         program.extend(network.forward(&pass.step)?);
         program.extend(network.backward(&pass.step, &gradients)?);
-        program.push(optimiser.update(&gpu, &pass.step, &vae.parameters, &gradients, &moment1, &moment2)?);
+        let mut batch_gradients = gradients.clone();
+        if table.chunks() > 1 {
+            batch_gradients = nn::arena(&gpu, &vae.specs)?;
+            program.push(optim::accumulate(&gpu, &pass.step, &gradients, &batch_gradients)?);
+        }
+        let (step, parameters) = (&pass.step, &vae.parameters);
+        program.push(config.adam.update(&gpu, step, parameters, &batch_gradients, &moment1, &moment2)?);
         program.push(network.finish(&pass)?);
 
         Ok(Trainer {
             evaluation: Evaluation::new(&vae, &network, held_out, config.kl_weight, config.seed)?,
             vae,
             config: config.clone(),
-            optimiser,
             moment1,
             moment2,
             gradients,
             examples: train.count(),
+            table,
             pass,
             program,
             validates,
@@ -206,7 +189,7 @@ impl Trainer {
     ///
     /// [`Error::Gpu`] if the device was lost.
     pub fn profile(self) -> Result<Vec<(String, Duration)>, Error> {
-        self.pass.step.write(&self.vae.gpu, bytemuck::cast_slice::<Step, u32>(&self.steps(1)[..1]))?;
+        self.pass.step.write(&self.vae.gpu, bytemuck::cast_slice::<Step, u32>(&self.table.steps(1, 0)[..1]))?;
         self.program.profile(&self.vae.gpu, 4)
     }
 
@@ -260,35 +243,41 @@ impl Trainer {
         mut on_update: impl FnMut(&Update) -> ControlFlow<()>,
     ) -> Result<Option<EpochMetrics>, Error> {
         let epoch = self.progress.epochs + 1;
-        let steps = self.steps(epoch);
+        let cuts = self.progress.course.cuts;
+        let (steps, chunks) = (self.table.steps(epoch, cuts), self.table.chunks());
         let order = order::shuffled(self.examples, self.config.seed, epoch);
         let start = Instant::now();
         let Progress { mut sums, seconds, .. } = self.progress;
         let of = self.examples as u64;
-        let from = self.progress.steps as usize;
+        let from = self.progress.steps as usize * chunks;
+        // With the parts of a batch whose update is still to come.
+        let mut unfinished = sums;
         let done = self.pass.run(&self.vae.gpu, &self.program, &order, &steps, from, |row, step_sums| {
             for (step, step_sums) in steps[row..].iter().zip(step_sums) {
-                sums.add(step, step_sums);
-                check_finite(epoch, step.row + 1, step_sums.first_not_finite())?;
+                check_finite(epoch, step.row / chunks as u32 + 1, step_sums.first_not_finite())?;
+                unfinished.add(step, step_sums);
+                if step.chunks_left == 0 {
+                    sums = unfinished;
+                }
             }
             let averages = sums.averages();
             Ok(on_update(&Update { epoch, examples: sums.examples, of, averages }))
         })?;
         let seconds = seconds + start.elapsed().as_secs_f64();
         if done < steps.len() {
-            self.progress = Progress { steps: done as u32, sums, seconds, ..self.progress };
+            // Of a batch that was under way nothing has been applied: it begins again.
+            self.progress = Progress { steps: (done / chunks) as u32, sums, seconds, ..self.progress };
             return Ok(None);
         }
+        let updates = steps.len().div_ceil(chunks) as u32;
         let held_out = self.evaluation.averages()?;
-        check_finite(epoch, steps.len() as u32, held_out.first_not_finite())?;
+        check_finite(epoch, updates, held_out.first_not_finite())?;
         // Where a comparison decides, as in relu, a driver may lose NaN, and then the loss does not show it.
         let parameters = self.vae.parameters.whole().read::<f32>(&self.vae.gpu)?;
         let found = parameters.iter().find(|value| !value.is_finite());
-        check_finite(epoch, steps.len() as u32, found.map(|value| ("a parameter", *value)))?;
-        let learning_rate = self.learning_rate(epoch);
-        let course = self.progress.course;
-        let warming_up = self.kl_weight(epoch, 0, steps.len()) < self.config.kl_weight;
-        let course = course.after(epoch, held_out.loss, warming_up, self.config.learning_rate_patience);
+        check_finite(epoch, updates, found.map(|value| ("a parameter", *value)))?;
+        let (warming_up, patience) = (self.table.warms_up(epoch), self.config.learning_rate_patience);
+        let course = self.progress.course.after(epoch, held_out.loss, warming_up, patience);
         self.progress = Progress { epochs: epoch, course, ..Progress::default() };
         Ok(Some(EpochMetrics {
             epoch,
@@ -296,62 +285,11 @@ impl Trainer {
             validation: self.validates.then_some(held_out),
             test: (!self.validates).then_some(held_out),
             best: self.validates && course.best.is_some_and(|(best, _)| best == epoch),
-            kl_weight: self.kl_weight(epoch, steps.len() - 1, steps.len()),
-            learning_rate,
+            kl_weight: self.table.last_kl_weight(epoch),
+            learning_rate: self.table.learning_rate(epoch, cuts),
             examples_per_second: of as f64 / seconds,
             seconds,
         }))
-    }
-
-    /// The table of steps of an epoch.
-    fn steps(&self, epoch: u32) -> Vec<Step> {
-        let TrainingConfig { batch_size, seed, .. } = self.config;
-        let per_epoch = self.examples.div_ceil(batch_size);
-        let key = noise::key(seed, Stream::Training);
-        let learning_rate = self.learning_rate(epoch) as f32;
-        let step = |(row, (first, rows)): (usize, (u32, u32))| {
-            let t = (epoch - 1) * per_epoch as u32 + row as u32 + 1;
-            let (correction1, correction2) = self.optimiser.corrections(t);
-            let kl_weight = self.kl_weight(epoch, row, per_epoch) as f32;
-            let capacity = self.capacity(epoch, row, per_epoch) as f32;
-            Step {
-                row: row as u32,
-                t,
-                first,
-                rows,
-                learning_rate,
-                kl_weight,
-                correction1,
-                correction2,
-                key,
-                capacity,
-                ..Step::default()
-            }
-        };
-        batches(self.examples, batch_size).enumerate().map(step).collect()
-    }
-
-    /// The capacity of a step: it grows linearly over the first `capacity_warmup` epochs.
-    fn capacity(&self, epoch: u32, row: usize, per_epoch: usize) -> f64 {
-        let ObjectiveConfig { capacity, capacity_warmup, .. } = self.config.objective;
-        let done = f64::from(epoch - 1) + (row + 1) as f64 / per_epoch as f64;
-        f64::from(capacity) * if capacity_warmup == 0 { 1.0 } else { (done / f64::from(capacity_warmup)).min(1.0) }
-    }
-
-    fn learning_rate(&self, epoch: u32) -> f64 {
-        self.config.learning_rate_schedule.rate(&self.config, epoch, self.progress.course.cuts)
-    }
-
-    /// The KL weight of a step: it grows linearly over the first `kl_warmup` epochs, or `kl_warmup_steps` steps.
-    fn kl_weight(&self, epoch: u32, row: usize, per_epoch: usize) -> f64 {
-        let TrainingConfig { kl_weight, kl_warmup, kl_warmup_steps, .. } = self.config;
-        let epochs = f64::from(epoch - 1) + (row + 1) as f64 / per_epoch as f64;
-        let grown = match (kl_warmup, kl_warmup_steps) {
-            (0, 0) => 1.0,
-            (0, steps) => ((f64::from(epoch - 1) * per_epoch as f64 + (row + 1) as f64) / f64::from(steps)).min(1.0),
-            (warmup, _) => (epochs / f64::from(warmup)).min(1.0),
-        };
-        kl_weight * grown
     }
 }
 

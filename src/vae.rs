@@ -56,6 +56,12 @@ impl Model {
         2.0 * (3 * all - encoder[0]) as f64
     }
 
+    /// The most columns that a tensor has with a row for each example.
+    pub(crate) fn widest(&self) -> usize {
+        let ModelConfig { hidden, latents, .. } = &self.config;
+        hidden.0.iter().copied().chain([2 * latents, self.dimensions()]).max().unwrap_or(1)
+    }
+
     fn encoder(&self) -> Mlp {
         let ModelConfig { hidden, latents, activation, .. } = &self.config;
         Mlp::new("encoder", self.dimensions(), &hidden.0, *activation, "posterior", 2 * latents)

@@ -163,9 +163,14 @@ fn an_update_reaches_the_end_of_a_folded_grid() {
     let (correction1, correction2) = adam.corrections(1);
     let step = Step { learning_rate: 0.5, correction1, correction2, ..Step::default() };
     let step_tensor = Step::tensor(gpu()).unwrap();
-    step_tensor.write(gpu(), bytemuck::cast_slice::<Step, u32>(&[step])).unwrap();
     let mut program = Program::default();
     program.push(adam.update(gpu(), &step_tensor, &parameters, &gradients, &moment1, &moment2).unwrap());
+    // A batch that is not whole yet changes nothing.
+    let write = |step| step_tensor.write(gpu(), bytemuck::cast_slice::<Step, u32>(&[step])).unwrap();
+    write(Step { chunks_left: 1, ..step });
+    gpu().run(&program, 1);
+    assert!(parameters.get("parameter").read::<f32>(gpu()).unwrap().iter().all(|value| *value == 0.0));
+    write(step);
     gpu().run(&program, 1);
     // The first update is the learning rate against the gradient's sign.
     let found: Vec<f32> = parameters.get("parameter").read(gpu()).unwrap();

@@ -16,5 +16,8 @@ struct Step {
     sample: u32,        // the number of an example's first importance sample: they may come in several steps
     capacity: f32,      // what the KL divergence is drawn to, in nats, where the objective has a capacity
     samples: u32,       // samples of each example that count, where they come in several steps
-    unused: u32,
+    chunk: u32,         // steps of the same batch before this one: one that is too large for memory comes in several
+    chunks_left: u32,   // those after it; the last one updates the parameters
+    share: f32,         // of its batch's examples
+    unused: vec2u,
 }

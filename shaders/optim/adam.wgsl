@@ -4,7 +4,7 @@
 //   v += (1 - beta2) * (g^2 - v)
 //   p -= learning_rate * (m / correction1) / (sqrt(v / correction2) + epsilon)
 //
-// One thread updates four parameters. The complements 1 - beta come from the host: in f32, 1 - 0.999 is 5e-5 off.
+// A batch that comes in several steps has its update in the last of them. One thread updates four parameters. The complements 1 - beta come from the host: in f32, 1 - 0.999 is 5e-5 off.
 
 #import lib/step.wgsl
 
@@ -23,7 +23,7 @@ override EPSILON: f32;
 fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     // A large arena needs more workgroups than one axis holds: the grid is folded, x within y.
     let i = id.x + id.y * groups.x * 64u;
-    if i < QUADS {
+    if i < QUADS && step.chunks_left == 0u {
         let g = gradients[i];
         let m = moment1[i] + COMPLEMENT1 * (g - moment1[i]);
         let v = moment2[i] + COMPLEMENT2 * (g * g - moment2[i]);

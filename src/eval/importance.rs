@@ -15,8 +15,11 @@ use crate::vae::{Network, Vae};
 
 const SOURCE: Source = source!("eval/importance.wgsl");
 
-/// Rows of the decoder that one step works on: enough for any GPU, little memory.
+/// The most rows of the decoder that one step works on: enough for any GPU.
 const ROWS: usize = 2048;
+
+/// The most bytes that a tensor of so many rows takes.
+const BYTES: usize = 128 << 20;
 
 /// The most samples of an example in one step. More save nothing: by then the encoder takes a hundredth of the time.
 const SAMPLES_PER_STEP: usize = 128;
@@ -74,8 +77,10 @@ pub fn estimate(
     vae.check_size("evaluating a model", images)?;
     let (gpu, count) = (vae.gpu(), images.count());
     // As few steps as may be, and as full as may be: what the last one draws too many is lost.
-    let per_step = samples.div_ceil(samples.div_ceil(SAMPLES_PER_STEP).max(1)).max(1);
-    let batch = (ROWS / per_step).clamp(1, count);
+    let widest = BYTES / (size_of::<f32>() * vae.model().widest());
+    let rows = ROWS.min(widest).min(Network::most_examples(vae, 1)).max(1);
+    let per_step = samples.div_ceil(samples.div_ceil(SAMPLES_PER_STEP.min(rows)).max(1)).max(1);
+    let batch = (rows / per_step).clamp(1, count);
     let objective = ObjectiveConfig { samples: per_step, kl: KlEstimate::Sampled, ..ObjectiveConfig::default() };
     let network = Network::new(vae, batch, &objective)?;
     let steps = steps(count, batch, samples, per_step, noise::key(seed, Stream::Evaluation));

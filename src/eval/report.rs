@@ -88,7 +88,8 @@ pub fn report(
     let samples = importance_samples.unwrap_or(1);
     require("--importance-samples", (1..=MOST_SAMPLES).contains(&samples), "a number from 1 to 16777216", samples)?;
     let model = &vae.model().config;
-    let network = Network::new(vae, batch_size.min(images.count()), &ObjectiveConfig::default())?;
+    let batch_size = batch_size.min(images.count()).min(Network::most_examples(vae, 1));
+    let network = Network::new(vae, batch_size, &ObjectiveConfig::default())?;
     let mut evaluation = Evaluation::new(vae, &network, images, 1.0, seed)?;
     let mut averages = evaluation.run()?;
     let statistics = evaluation.latents()?;

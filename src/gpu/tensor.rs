@@ -208,6 +208,15 @@ impl Tensor {
     }
 }
 
+impl Gpu {
+    /// The most rows that a tensor of so many columns may have in one binding, and a grid may have along one axis.
+    pub fn most_rows(&self, columns: usize) -> usize {
+        let limits = self.inner.device.limits();
+        let bytes = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
+        (bytes / padded_bytes(1, columns)).min(u64::from(limits.max_compute_workgroups_per_dimension)) as usize
+    }
+}
+
 /// Bytes of a padded matrix; an empty one still takes a `vec4`, since no buffer may be empty.
 pub(super) fn padded_bytes(rows: usize, columns: usize) -> u64 {
     let words = (rows as u64).saturating_mul(columns.next_multiple_of(QUAD) as u64).max(QUAD as u64);

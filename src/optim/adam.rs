@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::same_length;
 use crate::Error;
 use crate::config::require;
 use crate::gpu::{Arena, Dispatch, Gpu, Source, folded, source};
@@ -70,16 +71,7 @@ impl Adam {
         moment1: &Arena,
         moment2: &Arena,
     ) -> Result<Dispatch, Error> {
-        let len = parameters.whole().padded_len();
-        for arena in [gradients, moment1, moment2] {
-            if arena.whole().padded_len() != len {
-                return Err(Error::Shape {
-                    operation: "Adam",
-                    expected: format!("arenas of {len} words"),
-                    found: format!("{} words", arena.whole().padded_len()),
-                });
-            }
-        }
+        let len = same_length("Adam", &[parameters, gradients, moment1, moment2])?;
         let overrides = [
             ("QUADS", (len / 4) as f64),
             ("COMPLEMENT1", 1.0 - self.beta1),

@@ -16,7 +16,7 @@ use crate::Error;
 pub(super) type Check = fn(&mut Bench<'_>) -> Result<(), Error>;
 
 /// Every entry point of every WGSL file, and every epilogue. A new one gets a row here and its formula in `reference`.
-pub(super) const KERNELS: [(&str, Check); 23] = [
+pub(super) const KERNELS: [(&str, Check); 24] = [
     ("data/batch.wgsl", step::gather),
     ("nn/dense:forward", dense::forward),
     ("nn/dense:backward", dense::backward),
@@ -38,6 +38,7 @@ pub(super) const KERNELS: [(&str, Check); 23] = [
     ("eval/importance.wgsl:accumulate", eval::accumulate),
     ("eval/latents.wgsl:add_up", eval::latents),
     ("optim/adam.wgsl:update", adam::update),
+    ("optim/accumulate.wgsl:accumulate", adam::accumulate),
     ("metrics.wgsl:finish", step::metrics),
     ("peak.wgsl:multiply_add", step::peak),
 ];

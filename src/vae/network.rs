@@ -77,6 +77,11 @@ impl Network {
         })
     }
 
+    /// The most examples with so many samples each that a network can be made for: no tensor is larger than a binding.
+    pub fn most_examples(vae: &Vae, samples: usize) -> usize {
+        vae.gpu.most_rows(vae.model.widest()) / samples
+    }
+
     /// Records the encoder, from `x` to the posterior.
     ///
     /// # Errors

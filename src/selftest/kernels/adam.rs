@@ -1,12 +1,13 @@
-//! The check of `shaders/optim/adam.wgsl`.
+//! The checks of `shaders/optim/`.
 
 use crate::Error;
-use crate::gpu::Arena;
+use crate::gpu::{Arena, Tensor};
 use crate::nn::{self, Dense};
-use crate::optim::Adam;
+use crate::optim::{self, Adam};
 use crate::selftest::bench::{Bench, Output};
 use crate::selftest::reference::{AdamState, Matrix};
 use crate::selftest::tolerance::{DIVISION, SQRT, ULP};
+use crate::steps::Step;
 
 /// An arena of a layer's shape, and all of its words, padding included.
 struct State {
@@ -78,4 +79,29 @@ fn error(adam: Adam, t: u32, before: AdamState, after: AdamState, gradient: f64)
     let share = if after.moment1 == 0.0 { 0.0 } else { moment1 / after.moment1.abs() };
     let change_error = change.abs() * (share + 2.0 * ULP + 2.0 * DIVISION + denominator_error / denominator);
     AdamState { parameter: change_error + ULP * after.parameter.abs(), moment1, moment2 }
+}
+
+/// The same step with others of its batch before and after it.
+fn part_of_a_batch(bench: &Bench<'_>, chunk: u32, chunks_left: u32) -> Result<Tensor, Error> {
+    let step = Step { chunk, chunks_left, share: 0.375, ..bench.step };
+    let tensor = Step::tensor(bench.gpu)?;
+    tensor.write(bench.gpu, bytemuck::cast_slice::<Step, u32>(&[step]))?;
+    Ok(tensor)
+}
+
+/// From the first step of a batch, and from a later one.
+pub fn accumulate(bench: &mut Bench<'_>) -> Result<(), Error> {
+    for chunk in [0, 2] {
+        let (gradients, total) = (state(bench, |draw| draw)?, state(bench, |draw| 3.0 * draw)?);
+        let step = part_of_a_batch(bench, chunk, 1)?;
+        let dispatch = optim::accumulate(bench.gpu, &step, &gradients.arena, &total.arena)?;
+        let before = |total: f64| if chunk == 0 { 0.0 } else { total };
+        let pairs = || gradients.words.iter().zip(&total.words);
+        let values = pairs().map(|(gradient, total)| 0.375 * gradient + before(*total)).collect();
+        let errors = pairs().map(|(gradient, total)| ULP * (2.0 * gradient.abs() + before(*total).abs())).collect();
+        let [values, errors] = [values, errors].map(Matrix::vector);
+        let output = Output::matrix("total", total.arena.whole(), &values, &errors);
+        bench.check_variant(&format!("chunk {chunk}"), dispatch, [output])?;
+    }
+    Ok(())
 }

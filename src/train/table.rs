@@ -1,0 +1,156 @@
+//! The table of steps of an epoch: batches, their learning rates, their weights.
+
+use crate::config::TrainingConfig;
+use crate::noise::{self, Stream};
+use crate::objective::ObjectiveConfig;
+use crate::steps::{Step, batches};
+
+/// How an epoch is cut into steps.
+#[derive(Clone, Debug)]
+pub struct Table {
+    config: TrainingConfig,
+    examples: usize,
+    /// Examples of a batch that are worked on at a time.
+    micro_batch: usize,
+}
+
+impl Table {
+    /// Cuts epochs of `examples` into batches, and these into parts of at most `most` examples.
+    pub fn new(config: &TrainingConfig, examples: usize, most: usize) -> Table {
+        let micro_batch = config.micro_batch_size.unwrap_or(config.batch_size).min(config.batch_size).min(most.max(1));
+        Table { config: config.clone(), examples, micro_batch }
+    }
+
+    /// Examples of a batch that are worked on at a time.
+    pub fn micro_batch(&self) -> usize {
+        self.micro_batch
+    }
+
+    /// Steps of a whole batch: what [`Step::chunk`] counts.
+    pub fn chunks(&self) -> usize {
+        self.config.batch_size.div_ceil(self.micro_batch)
+    }
+
+    /// Updates of an epoch.
+    fn updates(&self) -> usize {
+        self.examples.div_ceil(self.config.batch_size)
+    }
+
+    /// Steps of an epoch.
+    pub fn len(&self) -> usize {
+        let last = self.examples - (self.updates() - 1) * self.config.batch_size;
+        (self.updates() - 1) * self.chunks() + last.div_ceil(self.micro_batch)
+    }
+
+    /// The steps of an epoch; `cuts` is how often a plateau has cut the learning rate.
+    pub fn steps(&self, epoch: u32, cuts: u32) -> Vec<Step> {
+        let TrainingConfig { batch_size, seed, adam, .. } = self.config;
+        let key = noise::key(seed, Stream::Training);
+        let learning_rate = self.learning_rate(epoch, cuts) as f32;
+        let mut steps = Vec::with_capacity(self.len());
+        for (update, (batch_first, batch_rows)) in batches(self.examples, batch_size).enumerate() {
+            let t = (epoch - 1) * self.updates() as u32 + update as u32 + 1;
+            let (correction1, correction2) = adam.corrections(t);
+            let chunks = (batch_rows as usize).div_ceil(self.micro_batch) as u32;
+            for (chunk, (first, rows)) in batches(batch_rows as usize, self.micro_batch).enumerate() {
+                steps.push(Step {
+                    row: steps.len() as u32,
+                    t,
+                    first: batch_first + first,
+                    rows,
+                    learning_rate,
+                    kl_weight: self.kl_weight(epoch, update) as f32,
+                    correction1,
+                    correction2,
+                    key,
+                    capacity: self.capacity(epoch, update) as f32,
+                    chunk: chunk as u32,
+                    chunks_left: chunks - chunk as u32 - 1,
+                    share: rows as f32 / batch_rows as f32,
+                    ..Step::default()
+                });
+            }
+        }
+        steps
+    }
+
+    /// The learning rate of an epoch.
+    pub fn learning_rate(&self, epoch: u32, cuts: u32) -> f64 {
+        self.config.learning_rate_schedule.rate(&self.config, epoch, cuts)
+    }
+
+    /// The KL weight of the last update of an epoch.
+    pub fn last_kl_weight(&self, epoch: u32) -> f64 {
+        self.kl_weight(epoch, self.updates() - 1)
+    }
+
+    /// Whether the KL weight still grows in an epoch.
+    pub fn warms_up(&self, epoch: u32) -> bool {
+        self.kl_weight(epoch, 0) < self.config.kl_weight
+    }
+
+    /// Epochs done after an update.
+    fn done(&self, epoch: u32, update: usize) -> f64 {
+        f64::from(epoch - 1) + (update + 1) as f64 / self.updates() as f64
+    }
+
+    /// The KL weight of an update: it grows linearly over the first `kl_warmup` epochs, or `kl_warmup_steps` updates.
+    fn kl_weight(&self, epoch: u32, update: usize) -> f64 {
+        let TrainingConfig { kl_weight, kl_warmup, kl_warmup_steps, .. } = self.config;
+        let epochs =
+            if kl_warmup > 0 { f64::from(kl_warmup) } else { f64::from(kl_warmup_steps) / self.updates() as f64 };
+        kl_weight * grown(self.done(epoch, update), epochs)
+    }
+
+    /// The capacity of an update: it grows linearly over the first `capacity_warmup` epochs.
+    fn capacity(&self, epoch: u32, update: usize) -> f64 {
+        let ObjectiveConfig { capacity, capacity_warmup, .. } = self.config.objective;
+        f64::from(capacity) * grown(self.done(epoch, update), f64::from(capacity_warmup))
+    }
+}
+
+/// How much of its final value something has that grows linearly over some epochs.
+fn grown(done: f64, epochs: f64) -> f64 {
+    if epochs == 0.0 { 1.0 } else { (done / epochs).min(1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(micro_batch_size: Option<usize>, most: usize) -> Table {
+        Table::new(&TrainingConfig { batch_size: 10, micro_batch_size, ..TrainingConfig::default() }, 23, most)
+    }
+
+    #[test]
+    fn batches_are_cut_where_they_must_be() {
+        let rows = |table: &Table| -> Vec<_> {
+            table.steps(1, 0).iter().map(|step| (step.t, step.first, step.rows, step.chunk, step.chunks_left)).collect()
+        };
+        assert_eq!(rows(&table(None, 99)), [(1, 0, 10, 0, 0), (2, 10, 10, 0, 0), (3, 20, 3, 0, 0)]);
+        let cut = [(1, 0, 6, 0, 1), (1, 6, 4, 1, 0), (2, 10, 6, 0, 1), (2, 16, 4, 1, 0), (3, 20, 3, 0, 0)];
+        assert_eq!((rows(&table(Some(6), 99)), table(Some(6), 99).len()), (cut.to_vec(), 5));
+        assert_eq!(rows(&table(None, 6)), cut);
+        assert_eq!(table(Some(50), 0).micro_batch(), 1);
+        for step in table(Some(6), 99).steps(2, 0) {
+            assert!((step.share - step.rows as f32 / [10.0, 10.0, 3.0][step.t as usize - 4]).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn warming_up_can_be_counted_in_epochs_or_in_updates() {
+        let weights = |kl_warmup, kl_warmup_steps| {
+            let config = TrainingConfig { batch_size: 10, kl_warmup, kl_warmup_steps, ..TrainingConfig::default() };
+            let table = Table::new(&config, 23, 99);
+            let of_epoch = |epoch| table.steps(epoch, 0).into_iter().map(|step| step.kl_weight).collect::<Vec<_>>();
+            ([of_epoch(1), of_epoch(2)].concat(), table.warms_up(1), table.warms_up(2))
+        };
+        let same = |found: Vec<f32>, want: [f32; 6]| found.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6);
+        let (found, first, second) = weights(2, 0);
+        assert!(same(found, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0].map(|n| n / 6.0)) && first && second);
+        let (found, first, second) = weights(0, 3);
+        assert!(same(found, [1.0 / 3.0, 2.0 / 3.0, 1.0, 1.0, 1.0, 1.0]) && first && !second);
+        let (found, first, _) = weights(0, 0);
+        assert!(same(found, [1.0; 6]) && !first);
+    }
+}
