@@ -144,6 +144,8 @@ impl Trainer {
             config.patience,
         )?;
         let (train, held_out) = (&data.train.images, &data.validation.as_ref().unwrap_or(&data.test).images);
+        vae.check_support(train, "training")?;
+        vae.check_support(held_out, if validates { "validation" } else { "test" })?;
         let network = Network::new(&vae, config.batch_size, &config.objective)?;
         let pass = Pass::new(&gpu, train.count(), config.batch_size)?;
         let [gradients, moment1, moment2] = [(); 3].map(|()| nn::arena(&gpu, &vae.specs));

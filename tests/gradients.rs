@@ -82,6 +82,11 @@ fn the_latents() {
     check(&gradient, &posterior, |posterior| 0.7 * mean(&latents::kl(posterior))).unwrap();
 }
 
+/// The weight of each row where all weigh the same.
+fn alike(rows: usize) -> Vec<f64> {
+    vec![1.0 / rows as f64; rows]
+}
+
 #[test]
 fn the_likelihoods() {
     let x = matrix(3, 7, 1.0, 1).abs();
@@ -91,7 +96,8 @@ fn the_likelihoods() {
     let gradient = gaussian::backward(&x, &output, -0.8);
     check(&gradient, &output, |output| -mean(&gaussian::log_prob(&x, output, -0.8))).unwrap();
     let logvar = Matrix::vector(vec![-0.8]);
-    let gradient = logvar.map(|logvar| gaussian::backward_logvar(&gaussian::log_prob(&x, &output, logvar), 7, logvar));
+    let gradient =
+        logvar.map(|logvar| gaussian::backward_logvar(&gaussian::log_prob(&x, &output, logvar), 7, logvar, &alike(3)));
     check(&gradient, &logvar, |logvar| -mean(&gaussian::log_prob(&x, &output, logvar.at(0, 0)))).unwrap();
 }
 
@@ -284,7 +290,7 @@ impl TinyVae {
             gradients.extend([dweight, dbias]);
         }
         let log_prob = gaussian::log_prob(&self.x, &output, logvar);
-        let dlogvar = gaussian::backward_logvar(&log_prob, self.x.columns(), logvar);
+        let dlogvar = gaussian::backward_logvar(&log_prob, self.x.columns(), logvar, &alike(self.x.rows()));
         gradients.push(Matrix::vector(vec![if self.gaussian { dlogvar } else { 0.0 }]));
         gradients
     }

@@ -58,8 +58,8 @@ impl ImportanceEstimate {
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the images have another size than the model's; [`Error::NotFiniteValue`] if the estimate of an image
-/// is NaN or infinite; [`Error::Gpu`] if the device was lost.
+/// [`Error::Shape`] if the images have another size than the model's; [`Error::Config`] if the likelihood cannot describe
+/// them; [`Error::NotFiniteValue`] if the estimate of an image is NaN or infinite; [`Error::Gpu`] if the device was lost.
 ///
 /// # Source
 ///
@@ -72,6 +72,7 @@ pub fn estimate(
     mut on_update: impl FnMut(f64) -> ControlFlow<()>,
 ) -> Result<Option<ImportanceEstimate>, Error> {
     vae.check_size("evaluating a model", images)?;
+    vae.check_support(images, "given")?;
     let (gpu, count) = (vae.gpu(), images.count());
     let per_step = samples.clamp(1, SAMPLES_PER_STEP);
     let batch = (ROWS / per_step).clamp(1, count);
