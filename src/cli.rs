@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::builder::TypedValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use elbo::Error;
 use elbo::config::{Config, require};
 use elbo::data::{Dataset, Images};
@@ -155,6 +155,33 @@ impl ModelArgs {
     /// Where a picture goes unless told otherwise: into the run, or beside the model.
     fn output(&self, out: Option<&PathBuf>, name: &str) -> PathBuf {
         out.cloned().unwrap_or_else(|| self.home().join(name))
+    }
+}
+
+/// What pictures show of p(x|z).
+#[derive(Args)]
+struct ShowArgs {
+    /// What the pixels are
+    #[arg(long, value_enum, default_value_t)]
+    show: Show,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Show {
+    /// The mean of p(x|z)
+    #[default]
+    Mean,
+    /// A draw from it, the same each time
+    Draw,
+}
+
+impl ShowArgs {
+    /// The model that gives such pixels; draws are by this seed.
+    fn of(&self, vae: Vae, seed: u64) -> Vae {
+        match self.show {
+            Show::Mean => vae,
+            Show::Draw => vae.drawing(seed),
+        }
     }
 }
 
