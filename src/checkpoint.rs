@@ -104,7 +104,7 @@ impl Trainer {
     /// [`Error::NotFinite`] if the last update made a parameter NaN or infinite; [`Error::Gpu`] if the device was lost or
     /// memory ran out.
     pub fn snapshot(&self) -> Result<Checkpoint, Error> {
-        let Vae { gpu, specs, parameters, model } = self.vae();
+        let Vae { gpu, specs, parameters, model, .. } = self.vae();
         let parameters = download(gpu, specs, parameters, "")?;
         if let Some(value) = parameters.iter().flat_map(|tensor| &tensor.values).find(|value| !value.is_finite()) {
             return Err(self.not_finite("a parameter", *value));

@@ -161,6 +161,33 @@ impl ModelArgs {
     }
 }
 
+/// What pictures show of p(x|z).
+#[derive(Args)]
+struct ShowArgs {
+    /// What the pixels are
+    #[arg(long, value_enum, default_value_t)]
+    show: Show,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Show {
+    /// The mean of p(x|z)
+    #[default]
+    Mean,
+    /// A draw from it, the same each time
+    Draw,
+}
+
+impl ShowArgs {
+    /// The model that gives such pixels; draws are by this seed.
+    fn of(&self, vae: Vae, seed: u64) -> Vae {
+        match self.show {
+            Show::Mean => vae,
+            Show::Draw => vae.drawing(seed),
+        }
+    }
+}
+
 /// The data to look at with a model.
 #[derive(Args)]
 struct DataArgs {

@@ -70,6 +70,10 @@ pub struct ModelConfig {
         help_heading = "Data and model"
     )]
     pub variance: f32,
+    /// Levels of a pixel with --likelihood categorical: 2 for black and white, 256 for bytes
+    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Data and model")]
+    #[serde(default = "default_categories")]
+    pub categories: usize,
     /// Hold the posterior's log variance to a range, as -6,2; what lies outside has no gradient [default: none]
     #[arg(long, value_name = "MIN,MAX", allow_hyphen_values = true, help_heading = "Data and model")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -196,6 +200,7 @@ impl Default for ModelConfig {
             activation: Activation::default(),
             likelihood: Likelihood::default(),
             variance: 0.1,
+            categories: default_categories(),
             logvar_range: None,
         }
     }
@@ -221,6 +226,10 @@ impl Default for TrainingConfig {
             objective: ObjectiveConfig::default(),
         }
     }
+}
+
+fn default_categories() -> usize {
+    2
 }
 
 fn default_factor() -> f64 {
@@ -263,8 +272,7 @@ impl ModelConfig {
             require("--hidden", (1..=WIDEST).contains(&width), "widths from 1 to 1048576", width)?;
         }
         require("--latents", (1..=WIDEST).contains(&self.latents), "a number from 1 to 1048576", self.latents)?;
-        let variance_fits = self.variance.is_normal() && self.variance > 0.0;
-        require("--variance", variance_fits, "a finite number above 0", self.variance)
+        self.likelihood.validate(self.variance, self.categories)
     }
 }
 
@@ -377,6 +385,8 @@ mod tests {
             ("--kl-weight", "NaN"),
             ("--kl-weight", "-1"),
             ("--variance", "0"),
+            ("--categories", "1"),
+            ("--categories", "257"),
         ];
         for (flag, value) in cases {
             let error = parse(&[flag, value]).validate().expect_err(flag);

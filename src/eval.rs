@@ -39,9 +39,11 @@ impl Evaluation {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if the images have another size than the model's.
+    /// [`Error::Shape`] if the images have another size than the model's; [`Error::Config`] if the likelihood cannot describe
+    /// them.
     pub fn new(vae: &Vae, network: &Network, images: &Images, kl_weight: f64, seed: u64) -> Result<Evaluation, Error> {
         vae.check_size("evaluating a model", images)?;
+        vae.check_support(images, "given")?;
         let batch_size = network.x.rows();
         let pass = Pass::new(&vae.gpu, images.count(), batch_size)?;
         let device_images = vae.upload(images, Stream::BinariseEvaluation)?;

@@ -18,6 +18,8 @@ pub enum Stream {
     Binarise = 5,
     /// The same for data that a model is evaluated on, or that it encodes.
     BinariseEvaluation = 6,
+    /// Draws of pixels from the likelihood.
+    Pixels = 8,
 }
 
 /// The key that WGSL's generator takes: seed (low, high), stream, 0.

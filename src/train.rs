@@ -120,6 +120,8 @@ impl Trainer {
             config.patience,
         )?;
         let (train, held_out) = (&data.train.images, &data.validation.as_ref().unwrap_or(&data.test).images);
+        vae.check_support(train, "training")?;
+        vae.check_support(held_out, if validates { "validation" } else { "test" })?;
         let table = Table::new(config, train.count(), Network::most_examples(&vae, config.objective.samples));
         let network = Network::new(&vae, table.micro_batch(), &config.objective)?;
         let pass = Pass::with_steps(&gpu, train.count(), table.len())?;

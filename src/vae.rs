@@ -13,6 +13,7 @@ use crate::config::{ModelConfig, WIDEST, require};
 use crate::data::Images;
 use crate::data::batch::DeviceImages;
 use crate::gpu::{Arena, Gpu};
+use crate::likelihood::Pixels;
 use crate::nn::{self, Mlp, ParameterSpec};
 use crate::noise::Stream;
 
@@ -43,7 +44,9 @@ impl Model {
         let pixels = self.height.checked_mul(self.width).filter(|pixels| (1..=WIDEST).contains(pixels));
         let found = format!("{} x {}", self.height, self.width);
         require("image size", pixels.is_some(), "from 1 to 1048576 pixels", found)?;
-        self.config.validate()
+        self.config.validate()?;
+        let outputs = self.outputs();
+        require("--categories", outputs <= WIDEST, "at most 1048576 categories of all pixels together", outputs)
     }
 
     /// Floating-point operations that training spends on the products of one image: forward, and both gradients of each
@@ -56,10 +59,16 @@ impl Model {
         2.0 * (3 * all - encoder[0]) as f64
     }
 
+    /// Numbers that the decoder puts out.
+    fn outputs(&self) -> usize {
+        let ModelConfig { likelihood, categories, .. } = self.config;
+        self.dimensions() * likelihood.outputs_per_dimension(categories)
+    }
+
     /// The most columns that a tensor has with a row for each example.
     pub(crate) fn widest(&self) -> usize {
         let ModelConfig { hidden, latents, .. } = &self.config;
-        hidden.0.iter().copied().chain([2 * latents, self.dimensions()]).max().unwrap_or(1)
+        hidden.0.iter().copied().chain([2 * latents, self.dimensions(), self.outputs()]).max().unwrap_or(1)
     }
 
     fn encoder(&self) -> Mlp {
@@ -70,12 +79,12 @@ impl Model {
     fn decoder(&self) -> Mlp {
         let ModelConfig { hidden, latents, activation, .. } = &self.config;
         let mirrored: Vec<usize> = hidden.0.iter().rev().copied().collect();
-        Mlp::new("decoder", *latents, &mirrored, *activation, "likelihood", self.dimensions())
+        Mlp::new("decoder", *latents, &mirrored, *activation, "likelihood", self.outputs())
     }
 
     /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
-        let likelihood = self.config.likelihood.parameters(self.config.variance);
+        let likelihood = self.config.likelihood.parameters(self.config.variance, self.dimensions());
         self.encoder().parameters().chain(self.decoder().parameters()).chain(likelihood).collect()
     }
 }
@@ -87,6 +96,7 @@ pub struct Vae {
     pub(crate) model: Model,
     pub(crate) specs: Vec<ParameterSpec>,
     pub(crate) parameters: Arena,
+    pixels: Pixels,
 }
 
 impl Vae {
@@ -107,7 +117,14 @@ impl Vae {
         model.validate()?;
         let specs = model.parameters();
         let parameters = nn::arena(gpu, &specs)?;
-        Ok(Vae { gpu: gpu.clone(), model, specs, parameters })
+        Ok(Vae { gpu: gpu.clone(), model, specs, parameters, pixels: Pixels::Mean })
+    }
+
+    /// The same model, with the same parameters, whose images are draws from the likelihood where they would be its mean. The
+    /// same seed gives the same draws for the same latents.
+    #[must_use]
+    pub fn drawing(&self, seed: u64) -> Vae {
+        Vae { pixels: Pixels::Draw { seed }, ..self.clone() }
     }
 
     /// The model's shape.
@@ -135,6 +152,16 @@ impl Vae {
             expected: format!("images of {height} x {width} pixels, as the model was trained on"),
             found: format!("{} x {}", images.height(), images.width()),
         })
+    }
+
+    /// Checks that the likelihood can describe images; `part` says which they are, as in `training`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Likelihood::check`](crate::likelihood::Likelihood::check).
+    pub(crate) fn check_support(&self, images: &Images, part: &str) -> Result<(), Error> {
+        let ModelConfig { likelihood, categories, binarize, .. } = self.model.config;
+        likelihood.check(categories, images, binarize, part)
     }
 
     /// Uploads images as the model sees them; draws that make them black and white come from `stream`.

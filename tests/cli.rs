@@ -87,8 +87,8 @@ fn every_picture_command_writes_its_png() {
         &["reconstruct", "run", "--count", "5"],
         &["interpolate", "run", "--pairs", "2", "--steps", "4"],
         &["traverse", "run", "--image", "19", "--steps", "3"],
-        &["manifold", "run", "--dims", "2,0", "--size", "4"],
-        &["sample", "run/model.safetensors", "--out", "run/from-file.png"],
+        &["manifold", "run", "--dims", "2,0", "--size", "4", "--show", "draw"],
+        &["sample", "run/model.safetensors", "--out", "run/from-file.png", "--show", "draw"],
     ];
     for arguments in commands {
         let printed = succeeds(home(), arguments);

@@ -5,7 +5,7 @@
 use clap::ValueEnum;
 
 use elbo::nn::Activation;
-use elbo::selftest::reference::likelihood::{bernoulli, gaussian};
+use elbo::selftest::reference::likelihood::{bernoulli, categorical, gaussian, pairs};
 use elbo::selftest::reference::{Matrix, activation, dense, latents, objective};
 
 /// A matrix of values from -`scale` to `scale` that have nothing to do with each other.
@@ -82,6 +82,11 @@ fn the_latents() {
     check(&gradient, &posterior, |posterior| 0.7 * mean(&latents::kl(posterior))).unwrap();
 }
 
+/// The weight of each row where all weigh the same.
+fn alike(rows: usize) -> Vec<f64> {
+    vec![1.0 / rows as f64; rows]
+}
+
 #[test]
 fn the_likelihoods() {
     let x = matrix(3, 7, 1.0, 1).abs();
@@ -91,8 +96,46 @@ fn the_likelihoods() {
     let gradient = gaussian::backward(&x, &output, -0.8);
     check(&gradient, &output, |output| -mean(&gaussian::log_prob(&x, output, -0.8))).unwrap();
     let logvar = Matrix::vector(vec![-0.8]);
-    let gradient = logvar.map(|logvar| gaussian::backward_logvar(&gaussian::log_prob(&x, &output, logvar), 7, logvar));
+    let gradient =
+        logvar.map(|logvar| gaussian::backward_logvar(&gaussian::log_prob(&x, &output, logvar), 7, logvar, &alike(3)));
     check(&gradient, &logvar, |logvar| -mean(&gaussian::log_prob(&x, &output, logvar.at(0, 0)))).unwrap();
+}
+
+#[test]
+fn the_likelihoods_with_several_outputs() {
+    let x = matrix(3, 7, 1.2, 1).map(|x| (255.0 * x.clamp(0.0, 1.0)).round() / 255.0);
+    // Each with values that are held.
+    let spread =
+        |scale: f64, far: f64| z_map(&matrix(3, 14, scale, 2), |r, c, v| if (r, c % 5) == (1, 1) { far } else { v });
+    let gradient_of = |output: &Matrix, share: fn(f64, [f64; 2]) -> pairs::Share| {
+        let (_, gradient) = pairs::evaluate(&x, output, share);
+        check(&gradient, output, |output| -mean(&pairs::evaluate(&x, output, share).0)).unwrap();
+    };
+    gradient_of(&spread(2.0, -9.0), |x, output| pairs::gaussian_predicted(x, output, 0.1));
+    gradient_of(&spread(1.5, -6.0), pairs::discretised_logistic);
+    gradient_of(&spread(4.0, 8.0), pairs::beta_binomial);
+    let (black_and_white, logits) = (x.map(f64::round), spread(3.0, 5.0));
+    let gradient = categorical::backward(&black_and_white, &logits);
+    check(&gradient, &logits, |logits| -mean(&categorical::log_prob(&black_and_white, logits))).unwrap();
+}
+
+#[test]
+fn variances_where_rows_weigh_differently() {
+    // Two rows of each example.
+    let (x, output) = (matrix(3, 5, 1.0, 1).abs(), matrix(6, 5, 2.0, 2));
+    let weights = matrix(1, 6, 1.0, 3).abs();
+    let weighted = |terms: &Matrix| -(0..6).map(|r| weights.at(0, r) * terms.row(r).iter().sum::<f64>()).sum::<f64>();
+    let logvar = matrix(1, 5, 1.0, 4);
+    let of = |logvar: &Matrix| gaussian::log_prob_per_dimension(&x, &output, logvar.values());
+    let dmean = gaussian::backward_per_dimension(&x, &output, logvar.values());
+    let dlogvar = gaussian::backward_logvar_per_dimension(&dmean, logvar.values(), weights.values());
+    check(&Matrix::vector(dlogvar), &logvar, |logvar| weighted(&of(logvar))).unwrap();
+    let loss = |output: &Matrix| -mean(&gaussian::log_prob_per_dimension(&x, output, logvar.values()));
+    check(&dmean, &output, loss).unwrap();
+    let one = Matrix::vector(vec![-0.4]);
+    let shares = |logvar: &Matrix| gaussian::log_prob_per_dimension(&x, &output, &vec![logvar.at(0, 0); 5]);
+    let gradient = one.map(|logvar| gaussian::backward_logvar(&shares(&one), 5, logvar, weights.values()));
+    check(&gradient, &one, |logvar| weighted(&shares(logvar))).unwrap();
 }
 
 /// A smooth stand-in for the decoder and the likelihood: each row's log probability given its latents.
@@ -284,7 +327,7 @@ impl TinyVae {
             gradients.extend([dweight, dbias]);
         }
         let log_prob = gaussian::log_prob(&self.x, &output, logvar);
-        let dlogvar = gaussian::backward_logvar(&log_prob, self.x.columns(), logvar);
+        let dlogvar = gaussian::backward_logvar(&log_prob, self.x.columns(), logvar, &alike(self.x.rows()));
         gradients.push(Matrix::vector(vec![if self.gaussian { dlogvar } else { 0.0 }]));
         gradients
     }

@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use elbo::Error;
-use elbo::config::Config;
+use elbo::config::{Config, ModelConfig};
 use elbo::eval::Evaluation;
 use elbo::gpu::{Dispatch, Gpu, Program, Tensor};
-use elbo::likelihood::Likelihood;
+use elbo::likelihood::{Likelihood, LikelihoodState, Pixels};
 use elbo::metrics::EpochMetrics;
 use elbo::nn::{self, Activation, Dense, Recording};
 use elbo::objective::ObjectiveConfig;
@@ -262,17 +262,19 @@ fn bernoulli_is_never_nan_for_a_finite_logit() {
         Tensor::from_values(gpu(), rows.len(), D, &values).unwrap()
     };
     let (logits, x) = (matrix(|row| &row.0), matrix(|row| &row.1));
-    let log_prob = Likelihood::log_prob_tensor(gpu(), rows.len(), D).unwrap();
     let [dlogits, mean] = [(); 2].map(|()| Tensor::zeros(gpu(), rows.len(), D).unwrap());
     // The likelihood is an epilogue: a layer whose weight is the identity hands it the logits as they are.
     let layer = Dense::new("identity", D, D);
     let parameters = nn::arena(gpu(), &layer.parameters()).unwrap();
     let identity: Vec<f32> = (0..D * D).map(|i| if i / D == i % D { 1.0 } else { 0.0 }).collect();
     parameters.get("identity.weight").write(gpu(), &identity).unwrap();
-    let likelihood = Likelihood::Bernoulli;
+    let state = LikelihoodState::new(gpu(), &ModelConfig::default(), &parameters, D).unwrap();
+    let log_prob = state.log_prob_tensor(gpu(), rows.len()).unwrap();
     run(rows.len(), |gpu, step| {
-        let state = likelihood.state(gpu, &parameters, 1.0)?;
-        let epilogues = [likelihood.log_prob(gpu, &state, 1, &x, &dlogits, &log_prob)?, likelihood.mean(&mean)];
+        let epilogues = [
+            state.log_prob(gpu, step, 1, &x, &dlogits, &log_prob)?.0,
+            state.pixels(gpu, step, 1, Pixels::Mean, &dlogits, &mean)?.0,
+        ];
         let recording = Recording { gpu, step, parameters: &parameters, samples: 1 };
         epilogues.iter().map(|epilogue| layer.forward(recording, &logits, epilogue)).collect()
     });

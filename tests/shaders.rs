@@ -27,8 +27,13 @@ fn source(path: &Path, text: &str) -> Source {
 }
 
 /// The slots that kernels leave for others to fill, and what those define that do.
-const SLOTS: [(&str, &str); 4] =
-    [("epilogue", "fn finish("), ("objective", "fn loss_part("), ("prior", "fn kl_term("), ("tile", "const TILE_ROWS")];
+const SLOTS: [(&str, &str); 5] = [
+    ("epilogue", "fn finish("),
+    ("objective", "fn loss_part("),
+    ("pixel", "fn pixel("),
+    ("prior", "fn kl_term("),
+    ("tile", "const TILE_ROWS"),
+];
 
 /// The files with entry points, each with every combination of parts that can fill its slots.
 fn kernels() -> Vec<Source> {

@@ -24,6 +24,9 @@ mod training;
 /// Objectives, and the estimate of log p(x) against what is known in closed form.
 mod objectives;
 
+/// Likelihoods: they add up to 1, their draws have their moments, models with them train, other data are refused.
+mod likelihoods;
+
 /// The program from outside: its commands, files and error messages.
 mod cli;
 

@@ -8,6 +8,11 @@ fn keep(value: vec4f, first_column: u32, columns: u32) -> vec4f {
     return select(vec4f(), value, vec4u(first_column) + vec4u(0u, 1u, 2u, 3u) < vec4u(columns));
 }
 
+// The same for two columns.
+fn keep_pair(value: vec2f, first_column: u32, columns: u32) -> vec2f {
+    return select(vec2f(), value, vec2u(first_column, first_column + 1u) < vec2u(columns));
+}
+
 // Where four rows of a matrix start, in quads; those past the last row are clamped to it, which keeps loads in bounds.
 fn row_starts(first: u32, rows: u32, quads: u32) -> vec4u {
     return min(vec4u(first, first + 1u, first + 2u, first + 3u), vec4u(rows - 1u)) * quads;

@@ -7,7 +7,7 @@ use clap::Args;
 use elbo::Error;
 use elbo::files::npy;
 
-use super::{GpuArgs, ModelArgs, say, write_grid};
+use super::{GpuArgs, ModelArgs, ShowArgs, say, write_grid};
 
 /// Decode latents from an .npy file into a PNG grid or another .npy file
 #[derive(Args)]
@@ -18,6 +18,8 @@ Examples:
 pub struct Decode {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    show: ShowArgs,
     /// The latents, f32 or f64 (N, latents)
     #[arg(value_name = "LATENTS.npy")]
     latents: PathBuf,
@@ -43,7 +45,7 @@ impl Decode {
             }
         };
         let (latents, shape) = npy::read(&self.latents)?;
-        let vae = self.model.load(gpu)?;
+        let vae = self.show.of(self.model.load(gpu)?, 0);
         let model = vae.model();
         let width = model.config.latents;
         if shape.len() != 2 || shape[0] == 0 || shape[1] != width {

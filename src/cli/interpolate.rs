@@ -6,13 +6,15 @@ use std::process::ExitCode;
 use clap::Args;
 use elbo::Error;
 
-use super::{DataArgs, GpuArgs, ModelArgs, evenly_spaced, first, write_grid};
+use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, evenly_spaced, first, write_grid};
 
 /// Walk in straight lines between the posterior means of test images: a PNG grid, one pair of images a row
 #[derive(Args)]
 pub struct Interpolate {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    show: ShowArgs,
     #[command(flatten)]
     data: DataArgs,
     /// Pairs of test images, from the first one on
@@ -29,7 +31,7 @@ pub struct Interpolate {
 impl Interpolate {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let data = self.data.load(&self.model)?;
-        let vae = self.model.load(gpu)?;
+        let vae = self.show.of(self.model.load(gpu)?, 0);
         let means = vae.encode(&first(&data.test.images, self.pairs.saturating_mul(2))?)?.mean;
         let width = vae.model().config.latents;
         let mut latents = Vec::new();

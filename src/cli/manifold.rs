@@ -6,13 +6,15 @@ use std::process::ExitCode;
 use clap::Args;
 use elbo::Error;
 
-use super::{GpuArgs, ModelArgs, evenly_spaced, say, write_grid};
+use super::{GpuArgs, ModelArgs, ShowArgs, evenly_spaced, say, write_grid};
 
 /// Decode a grid over two latents into a PNG: the picture of a model with two latents
 #[derive(Args)]
 pub struct Manifold {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    show: ShowArgs,
     /// The two latents, counted from 0: the first runs to the right, the second upwards; any others stay at 0
     #[arg(long, value_name = "I,J", value_delimiter = ',', default_value = "0,1")]
     dims: Vec<usize>,
@@ -30,7 +32,7 @@ pub struct Manifold {
 impl Manifold {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         super::check_range(self.range)?;
-        let vae = self.model.load(gpu)?;
+        let vae = self.show.of(self.model.load(gpu)?, 0);
         let width = vae.model().config.latents;
         let &[right, up] = self.dims.as_slice() else {
             return Err(self.unfit("two latents, as in 0,1"));

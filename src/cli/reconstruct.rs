@@ -7,13 +7,15 @@ use clap::Args;
 use elbo::Error;
 use elbo::image::paired_rows;
 
-use super::{DataArgs, GpuArgs, ModelArgs, first, pixels, write_grid};
+use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, first, pixels, write_grid};
 
 /// Reconstruct test images from their posterior means: a PNG grid with each row of originals above its reconstructions
 #[derive(Args)]
 pub struct Reconstruct {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    show: ShowArgs,
     #[command(flatten)]
     data: DataArgs,
     /// Number of test images, from the first one on
@@ -30,7 +32,7 @@ pub struct Reconstruct {
 impl Reconstruct {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let data = self.data.load(&self.model)?;
-        let vae = self.model.load(gpu)?;
+        let vae = self.show.of(self.model.load(gpu)?, 0);
         let images = first(&data.test.images, self.count)?;
         let reconstructions = vae.reconstruct(&images)?;
         let pairs = paired_rows(&pixels(&images), &reconstructions, images.dimensions(), self.columns)?;

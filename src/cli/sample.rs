@@ -6,13 +6,15 @@ use std::process::ExitCode;
 use clap::Args;
 use elbo::Error;
 
-use super::{GpuArgs, ModelArgs, write_grid};
+use super::{GpuArgs, ModelArgs, ShowArgs, write_grid};
 
 /// Draw latents from the prior and decode them into a PNG grid
 #[derive(Args)]
 pub struct Sample {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    show: ShowArgs,
     /// Number of images
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = super::count())]
     count: usize,
@@ -29,7 +31,7 @@ pub struct Sample {
 
 impl Sample {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
-        let vae = self.model.load(gpu)?;
+        let vae = self.show.of(self.model.load(gpu)?, self.seed);
         let images = vae.sample(self.count, self.seed)?;
         let path = self.model.output(self.out.as_ref(), "sample.png");
         write_grid(&vae, &images, self.columns, &path, "samples")

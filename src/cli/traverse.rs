@@ -7,13 +7,15 @@ use clap::Args;
 use elbo::Error;
 use elbo::config::require;
 
-use super::{DataArgs, GpuArgs, ModelArgs, evenly_spaced, write_grid};
+use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, evenly_spaced, write_grid};
 
 /// Sweep each latent by itself: a PNG grid, one latent a row, the others held still
 #[derive(Args)]
 pub struct Traverse {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    show: ShowArgs,
     #[command(flatten)]
     data: DataArgs,
     /// Hold the others at the posterior mean of this test image, counted from 0 [default: at 0, the prior's mean]
@@ -34,7 +36,7 @@ impl Traverse {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         super::check_range(self.range)?;
         let data = self.image.map(|_| self.data.load(&self.model)).transpose()?;
-        let vae = self.model.load(gpu)?;
+        let vae = self.show.of(self.model.load(gpu)?, 0);
         let width = vae.model().config.latents;
         let base = match (self.image, data) {
             (Some(index), Some(data)) => {

@@ -61,8 +61,8 @@ impl ImportanceEstimate {
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the images have another size than the model's; [`Error::NotFiniteValue`] if the estimate of an image
-/// is NaN or infinite; [`Error::Gpu`] if the device was lost.
+/// [`Error::Shape`] if the images have another size than the model's; [`Error::Config`] if the likelihood cannot describe
+/// them; [`Error::NotFiniteValue`] if the estimate of an image is NaN or infinite; [`Error::Gpu`] if the device was lost.
 ///
 /// # Source
 ///
@@ -75,6 +75,7 @@ pub fn estimate(
     mut on_update: impl FnMut(f64) -> ControlFlow<()>,
 ) -> Result<Option<ImportanceEstimate>, Error> {
     vae.check_size("evaluating a model", images)?;
+    vae.check_support(images, "given")?;
     let (gpu, count) = (vae.gpu(), images.count());
     // As few steps as may be, and as full as may be: what the last one draws too many is lost.
     let widest = BYTES / (size_of::<f32>() * vae.model().widest());

@@ -74,8 +74,9 @@ impl Source {
 }
 
 /// The headers that shaders may import.
-static HEADERS: [Source; 7] = [
+static HEADERS: [Source; 8] = [
     source!("lib/activation.wgsl"),
+    source!("lib/levels.wgsl"),
     source!("lib/logvar.wgsl"),
     source!("lib/matrix.wgsl"),
     source!("lib/reduce.wgsl"),

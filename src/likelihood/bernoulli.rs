@@ -1,10 +1,11 @@
-//! The Bernoulli likelihood, from logits. The twin of `shaders/likelihood/bernoulli.wgsl` and of the file below it.
+//! The Bernoulli likelihood, from logits. The twin of `shaders/likelihood/bernoulli.wgsl` and of the files below it.
 
-use crate::gpu::{Source, Tensor, source};
+use crate::gpu::{Part, Source, Tensor, source};
 use crate::nn::Epilogue;
 
 const LOG_PROB: Source = source!("likelihood/bernoulli.wgsl");
 const MEAN: Source = source!("likelihood/bernoulli/mean.wgsl");
+const DRAW: Source = source!("likelihood/bernoulli/draw.wgsl");
 
 /// The log probability and its gradient, of the product that makes the logits: never NaN for finite logits, and finite
 /// unless the sum exceeds f32.
@@ -27,4 +28,9 @@ pub fn log_prob(x: &Tensor, dlogits: &Tensor, log_prob: &Tensor) -> Epilogue {
 pub fn mean(mean: &Tensor) -> Epilogue {
     let overrides = [("D", mean.columns() as f64)];
     Epilogue::new(MEAN, [mean.rows(), mean.columns()], &overrides, &[("mean", mean)])
+}
+
+/// What fills the slot `pixel` for a draw: 1 with the probability `sigmoid(logits)`, or else 0.
+pub fn draw() -> Part {
+    Part::new(DRAW, &[], &[])
 }

@@ -5,8 +5,10 @@ mod adam;
 mod dense;
 mod eval;
 mod latents;
+mod levels;
 mod likelihood;
 mod objective;
+mod pixels;
 mod step;
 
 use super::bench::Bench;
@@ -16,7 +18,7 @@ use crate::Error;
 pub(super) type Check = fn(&mut Bench<'_>) -> Result<(), Error>;
 
 /// Every entry point of every WGSL file, and every epilogue. A new one gets a row here and its formula in `reference`.
-pub(super) const KERNELS: [(&str, Check); 24] = [
+pub(super) const KERNELS: &[(&str, Check)] = &[
     ("data/batch.wgsl", step::gather),
     ("nn/dense:forward", dense::forward),
     ("nn/dense:backward", dense::backward),
@@ -35,6 +37,18 @@ pub(super) const KERNELS: [(&str, Check); 24] = [
     ("likelihood/bernoulli/mean.wgsl", likelihood::bernoulli_mean),
     ("likelihood/gaussian.wgsl", likelihood::gaussian_log_prob),
     ("likelihood/gaussian/logvar.wgsl:backward", likelihood::gaussian_backward_logvar),
+    ("likelihood/gaussian/per_dimension.wgsl", likelihood::gaussian_per_dimension),
+    ("likelihood/gaussian/per_dimension/logvar.wgsl:backward", likelihood::gaussian_per_dimension_backward_logvar),
+    ("likelihood/gaussian_predicted.wgsl", levels::gaussian_predicted),
+    ("likelihood/discretised_logistic.wgsl", levels::discretised_logistic),
+    ("likelihood/beta_binomial.wgsl:evaluate", levels::beta_binomial),
+    ("likelihood/categorical.wgsl:evaluate", levels::categorical),
+    ("likelihood/pixels.wgsl:show, bernoulli", pixels::bernoulli_draw),
+    ("likelihood/pixels.wgsl:show, gaussian", pixels::gaussian_draw),
+    ("likelihood/pixels.wgsl:show, gaussian_predicted", pixels::gaussian_predicted),
+    ("likelihood/pixels.wgsl:show, discretised_logistic", pixels::discretised_logistic),
+    ("likelihood/pixels.wgsl:show, beta_binomial", pixels::beta_binomial),
+    ("likelihood/pixels.wgsl:show, categorical", pixels::categorical),
     ("eval/importance.wgsl:accumulate", eval::accumulate),
     ("eval/latents.wgsl:add_up", eval::latents),
     ("optim/adam.wgsl:update", adam::update),

@@ -24,6 +24,11 @@ const SINE: f64 = 0.0008;
 /// Of a logarithm of a number from 0.5 to 2, absolute.
 pub const LOG: f64 = 1.0 / (1 << 21) as f64;
 
+/// Of a logarithm of any number, absolute: 3 units of its result, or [`LOG`].
+pub fn log(result: f64) -> f64 {
+    LOG + 3.0 * ULP * result.abs()
+}
+
 /// Of a hyperbolic tangent, absolute.
 const TANH: f64 = 1e-5;
 

@@ -1,5 +1,7 @@
 //! What a trained model is for: encode, decode, sample, reconstruct.
 
+use std::ops::Range;
+
 use super::{Network, Vae};
 use crate::Error;
 use crate::data::Images;
@@ -39,7 +41,7 @@ impl Vae {
         program.push(device_images.gather(&self.gpu, &step, &order, &network.x)?);
         program.extend(network.encode(&step)?);
         let mut parameters = PosteriorParameters { mean: Vec::new(), logvar: Vec::new() };
-        self.in_batches(images.count(), [0; 4], &step, &program, &network.posterior, |rows| {
+        self.in_batches(0..images.count(), [0; 4], &step, &program, &network.posterior, |rows| {
             for row in rows.chunks_exact(2 * latents) {
                 parameters.mean.extend_from_slice(&row[..latents]);
                 let held = |logvar: &f32| self.model.config.logvar_range.map_or(*logvar, |range| range.hold(*logvar));
@@ -51,7 +53,7 @@ impl Vae {
         Ok(parameters)
     }
 
-    /// The likelihood's mean for each of `N` latents: images `(N, D)` from `latents`, `(N, L)`.
+    /// The likelihood's mean, or a draw from it, for each of `N` latents: images `(N, D)` from `latents`, `(N, L)`.
     ///
     /// # Errors
     ///
@@ -68,19 +70,23 @@ impl Vae {
         }
         check_finite("decoding latents", "latents", latents, width)?;
         let mut images = Vec::new();
-        for chunk in latents.chunks(BATCH * width) {
+        for (number, chunk) in latents.chunks(BATCH * width).enumerate() {
             let network = Network::new(self, chunk.len() / width, &ObjectiveConfig::default())?;
             network.z.write(&self.gpu, chunk)?;
             let (step, mean) = self.decoding_tensors(&network)?;
             let mut program = Program::default();
             program.extend(network.decode(&step, &mean)?);
-            self.in_batches(mean.rows(), [0; 4], &step, &program, &mean, |rows| images.extend_from_slice(rows))?;
+            // Pixels are drawn by the row's number among all.
+            let first = number * BATCH;
+            let range = first..first + mean.rows();
+            self.in_batches(range, [0; 4], &step, &program, &mean, |rows| images.extend_from_slice(rows))?;
         }
         check_finite("decoding latents", "images", &images, self.model.dimensions())?;
         Ok(images)
     }
 
-    /// The likelihood's mean for `count` draws from the prior: images `(count, D)`. The same seed gives the same ones.
+    /// The likelihood's mean, or a draw from it, for `count` draws from the prior: images `(count, D)`. The same seed gives the
+    /// same ones.
     ///
     /// # Errors
     ///
@@ -95,14 +101,14 @@ impl Vae {
         program.push(network.draw_prior(&step)?);
         program.extend(network.decode(&step, &mean)?);
         let mut images = Vec::new();
-        self.in_batches(count, noise::key(seed, Stream::Prior), &step, &program, &mean, |rows| {
+        self.in_batches(0..count, noise::key(seed, Stream::Prior), &step, &program, &mean, |rows| {
             images.extend_from_slice(rows);
         })?;
         check_finite("drawing samples", "images", &images, self.model.dimensions())?;
         Ok(images)
     }
 
-    /// The likelihood's mean for the posterior mean of each image: `(N, D)`.
+    /// The likelihood's mean, or a draw from it, for the posterior mean of each image: `(N, D)`.
     ///
     /// # Errors
     ///
@@ -117,17 +123,18 @@ impl Vae {
         Ok((Step::tensor(&self.gpu)?, mean))
     }
 
-    /// Replays `program` over `count` rows in batches as large as `output`, and hands over the rows of each.
+    /// Replays `program` over a range of rows in batches as large as `output`, and hands over the rows of each.
     fn in_batches(
         &self,
-        count: usize,
+        range: Range<usize>,
         key: [u32; 4],
         step: &Tensor,
         program: &Program,
         output: &Tensor,
         mut take: impl FnMut(&[f32]),
     ) -> Result<(), Error> {
-        for (first, rows) in batches(count, output.rows()) {
+        for (first, rows) in batches(range.len(), output.rows()) {
+            let first = first + range.start as u32;
             let row = Step { first, rows, key, ..Step::default() };
             step.write(&self.gpu, bytemuck::cast_slice::<Step, u32>(&[row]))?;
             self.gpu.run(program, 1);

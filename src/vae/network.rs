@@ -3,7 +3,7 @@
 use super::Vae;
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Part, Tensor};
-use crate::likelihood::{Likelihood, LikelihoodState};
+use crate::likelihood::LikelihoodState;
 use crate::metrics;
 use crate::nn::{Epilogue, Mlp, MlpActivations, Recording};
 use crate::objective::{ObjectiveConfig, ObjectiveState};
@@ -31,9 +31,9 @@ pub struct Network {
     pub z: Tensor,
     /// Their gradient, where it is not taken on to the posterior at once.
     dz: Option<Tensor>,
-    /// The gradient with respect to what the decoder puts out, `(B * K, D)`; that itself is never stored.
+    /// The gradient with respect to what the decoder puts out, `(B * K, outputs)`; that itself is stored only in its place.
     doutput: Tensor,
-    /// The log probability of each sample, `(B * K, blocks of D)`, in nats: each block's share of the sum.
+    /// The log probability of each sample, `(B * K, parts)`, in nats: each part's share of the sum over the dimensions.
     pub log_prob: Tensor,
     /// The KL divergence of each sample, `(B * K, L)`, in nats: each latent's share of the sum.
     pub kl: Tensor,
@@ -54,12 +54,12 @@ impl Network {
         let kl_estimate = objective.kl_estimate();
         let objective = objective.state(gpu, batch, latents)?;
         let fused = samples == 1 && objective.is_plain() && kl_estimate == KlEstimate::ClosedForm;
+        let likelihood = LikelihoodState::new(gpu, &model.config, parameters, dimensions)?;
         let x = Tensor::zeros(gpu, batch, dimensions)?;
         let z = Tensor::zeros(gpu, rows, latents)?;
         Ok(Network {
             encoder_values: encoder.activations(gpu, &x)?,
             decoder_values: decoder.activations(gpu, &z)?,
-            likelihood: model.config.likelihood.state(gpu, parameters, model.config.variance)?,
             prior: standard_normal::kl(kl_estimate),
             objective,
             samples,
@@ -71,8 +71,9 @@ impl Network {
             dposterior: Tensor::zeros(gpu, batch, 2 * latents)?,
             dz: if fused { None } else { Some(Tensor::zeros(gpu, rows, latents)?) },
             z,
-            doutput: Tensor::zeros(gpu, rows, dimensions)?,
-            log_prob: Likelihood::log_prob_tensor(gpu, rows, dimensions)?,
+            doutput: Tensor::zeros(gpu, rows, likelihood.outputs())?,
+            log_prob: likelihood.log_prob_tensor(gpu, rows)?,
+            likelihood,
             kl: Tensor::zeros(gpu, rows, latents)?,
         })
     }
@@ -91,14 +92,18 @@ impl Network {
         self.encoder.forward(self.recording(step, 1), &self.encoder_values, &Epilogue::store(&self.posterior))
     }
 
-    /// Records the decoder and the likelihood's mean, from `z` to `mean`, `(B, D)`.
+    /// Records the decoder and what is shown of the likelihood, from `z` to `pixels`, `(B * K, D)`.
     ///
     /// # Errors
     ///
     /// As [`Mlp::forward`].
-    pub fn decode(&self, step: &Tensor, mean: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        let mean = self.vae.model.config.likelihood.mean(mean);
-        self.decoder.forward(self.recording(step, self.samples), &self.decoder_values, &mean)
+    pub fn decode(&self, step: &Tensor, pixels: &Tensor) -> Result<Vec<Dispatch>, Error> {
+        let Vae { gpu, pixels: shown, .. } = &self.vae;
+        let (epilogue, after) = self.likelihood.pixels(gpu, step, self.samples, *shown, &self.doutput, pixels)?;
+        let recording = self.recording(step, self.samples);
+        let mut dispatches = self.decoder.forward(recording, &self.decoder_values, &epilogue)?;
+        dispatches.extend(after);
+        Ok(dispatches)
     }
 
     /// Records the draws from the prior into `z`.
@@ -128,12 +133,12 @@ impl Network {
     ///
     /// As [`Network::forward`].
     pub fn terms(&self, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        let Vae { gpu, model, .. } = &self.vae;
         let mut dispatches = self.encode(step)?;
         dispatches.push(self.draws(step).draw(&self.kl)?);
-        let (state, samples) = (&self.likelihood, self.samples);
-        let log_prob = model.config.likelihood.log_prob(gpu, state, samples, &self.x, &self.doutput, &self.log_prob)?;
-        dispatches.extend(self.decoder.forward(self.recording(step, samples), &self.decoder_values, &log_prob)?);
+        let (gpu, samples) = (&self.vae.gpu, self.samples);
+        let (epilogue, after) = self.likelihood.log_prob(gpu, step, samples, &self.x, &self.doutput, &self.log_prob)?;
+        dispatches.extend(self.decoder.forward(self.recording(step, samples), &self.decoder_values, &epilogue)?);
+        dispatches.extend(after);
         Ok(dispatches)
     }
 
@@ -143,10 +148,9 @@ impl Network {
     ///
     /// [`Error::Shape`] would be a bug: the tensors were made for each other.
     pub fn backward(&self, step: &Tensor, gradients: &Arena) -> Result<Vec<Dispatch>, Error> {
-        let Vae { gpu, model, .. } = &self.vae;
-        let dimensions = model.dimensions();
-        let own =
-            model.config.likelihood.backward(gpu, step, &self.likelihood, gradients, dimensions, &self.log_prob)?;
+        let gpu = &self.vae.gpu;
+        let objective = (self.objective.part(), self.samples);
+        let own = self.likelihood.backward(gpu, step, objective, gradients, &self.doutput, &self.log_prob)?;
         let mut dispatches: Vec<_> = own.into_iter().collect();
         dispatches.extend(self.objective.scale(gpu, step, &self.doutput)?);
         let draws = self.draws(step);

@@ -1,14 +1,18 @@
 //! The checks of `shaders/likelihood/`.
 
 use super::dense::forward_epilogue;
+use super::objective::objectives;
 use crate::Error;
 use crate::gpu::Tensor;
-use crate::likelihood::{Likelihood, bernoulli, gaussian};
+use crate::likelihood::{bernoulli, gaussian};
 use crate::nn::Epilogue;
 use crate::selftest::Sizes;
 use crate::selftest::bench::{Bench, Operand, Output, poisoned};
 use crate::selftest::reference::{Matrix, activation, likelihood as reference};
 use crate::selftest::tolerance::{self, DIVISION, ULP};
+
+/// Samples of each example, where there are several.
+pub const SAMPLES: usize = 3;
 
 /// The logarithm of the Gaussian's variance.
 const LOGVAR: f32 = -1.37;
@@ -30,8 +34,7 @@ fn mean(bench: &mut Bench<'_>) -> Result<Operand, Error> {
 
 /// The log probability's partial sums, of which none is right yet.
 fn log_prob(bench: &Bench<'_>) -> Result<Tensor, Error> {
-    let Sizes { batch, columns, .. } = bench.sizes;
-    poisoned(bench.gpu, Likelihood::log_prob_tensor(bench.gpu, batch, columns)?)
+    bench.output(bench.sizes.columns.div_ceil(Epilogue::block(bench.gpu)?))
 }
 
 fn logvar(bench: &Bench<'_>) -> Result<Tensor, Error> {
@@ -96,19 +99,93 @@ pub fn gaussian_log_prob(bench: &mut Bench<'_>) -> Result<(), Error> {
     bench.check(dispatch, outputs)
 }
 
+/// For every objective.
 pub fn gaussian_backward_logvar(bench: &mut Bench<'_>) -> Result<(), Error> {
     let Sizes { rows, columns: dimensions, .. } = bench.sizes;
     let (logvar, blocks) = (logvar(bench)?, dimensions.div_ceil(Epilogue::block(bench.gpu)?));
-    // About what makes the two parts of each example equal, so that they nearly cancel.
+    // Near what makes the two parts of each row equal, so that much of them cancels.
     let constant = 0.5 * dimensions as f64 * (1.0 + std::f64::consts::TAU.ln() + f64::from(LOGVAR));
     let share = (constant / blocks as f64) as f32;
-    let log_prob = bench.input(blocks, |draw, _| -share * (1.0 + draw))?;
-    let dlogvar = poisoned(bench.gpu, Tensor::zeros(bench.gpu, 1, 1)?)?;
-    let (step, log_prob_tensor) = (&bench.step_tensor, &log_prob.tensor);
-    let dispatch = gaussian::backward_logvar(bench.gpu, step, dimensions, &logvar, log_prob_tensor, &dlogvar)?;
-    let value = reference::gaussian::backward_logvar(&log_prob.values, dimensions, f64::from(LOGVAR));
-    let magnitude: f64 = log_prob.values.abs().values().iter().sum::<f64>() + (rows as f64) * constant.abs();
-    let error = tolerance::sum(rows + blocks + 4, magnitude) / rows as f64 + value.abs() * (DIVISION + ULP);
-    let [values, errors] = [value, error].map(|number| Matrix::vector(vec![number]));
-    bench.check(dispatch, [Output::unpadded("dlogvar", &dlogvar, &values, &errors)])
+    for objective in objectives(bench, SAMPLES)? {
+        bench.samples = SAMPLES;
+        let log_prob = bench.input(blocks, |draw, _| -share * (0.7 + draw))?;
+        let dmean = bench.output(dimensions)?;
+        let dlogvar = poisoned(bench.gpu, Tensor::zeros(bench.gpu, 1, 1)?)?;
+        let (step, left) = (&bench.step_tensor, (&dmean, &log_prob.tensor));
+        let part = (&objective.part, SAMPLES);
+        let dispatch = gaussian::backward_logvar(bench.gpu, step, part, &logvar, left, &dlogvar)?;
+        let weights = &objective.row_weights()[..rows * SAMPLES];
+        let of = |log_prob: &Matrix| reference::gaussian::backward_logvar(log_prob, dimensions, LOGVAR.into(), weights);
+        let of_row = |row: usize| log_prob.values.abs().row(row).iter().sum::<f64>() + constant.abs();
+        let magnitude: f64 = weights.iter().enumerate().map(|(row, weight)| weight * of_row(row)).sum();
+        let error = tolerance::sum(rows * SAMPLES + blocks + 5, magnitude) + magnitude * DIVISION;
+        let [values, errors] = [of(&log_prob.values), error].map(|number| Matrix::vector(vec![number]));
+        bench.check_variant(objective.name, dispatch, [Output::unpadded("dlogvar", &dlogvar, &values, &errors)])?;
+    }
+    Ok(())
+}
+
+/// Log variances, one for each dimension.
+pub fn logvars(bench: &mut Bench<'_>) -> Result<(Tensor, Vec<f64>), Error> {
+    let columns = bench.sizes.columns;
+    let values: Vec<f32> = (0..columns).map(|_| 2.0 * bench.draw() - 1.0).collect();
+    let tensor = Tensor::from_values(bench.gpu, 1, columns, &values)?;
+    Ok((tensor, values.into_iter().map(f64::from).collect()))
+}
+
+pub fn gaussian_per_dimension(bench: &mut Bench<'_>) -> Result<(), Error> {
+    let x = pixels(bench)?;
+    bench.samples = SAMPLES;
+    let (mean, (logvar, logvars)) = (mean(bench)?, logvars(bench)?);
+    let (dmean, log_prob) = (bench.output(bench.sizes.columns)?, log_prob(bench)?);
+    let dispatch = forward_epilogue(bench, &mean, &gaussian::log_prob(&x.tensor, &logvar, &dmean, &log_prob))?;
+    let block = Epilogue::block(bench.gpu)?;
+    let shares = reference::gaussian::log_prob_per_dimension(&x.values, &mean.values, &logvars);
+    let gradients = reference::gaussian::backward_per_dimension(&x.values, &mean.values, &logvars);
+    let relative = |d: usize| tolerance::exp(logvars[d]) + DIVISION + 6.0 * ULP;
+    let magnitudes = Matrix::from_fn(shares.rows(), shares.columns(), |r, d| {
+        shares.at(r, d).abs() + std::f64::consts::TAU.ln() + logvars[d].abs()
+    });
+    let share_errors = Matrix::from_fn(shares.rows(), shares.columns(), |r, d| magnitudes.at(r, d) * relative(d));
+    let errors = magnitudes
+        .block_sums(block)
+        .zip(&share_errors.block_sums(block), |magnitude, error| tolerance::sum(2 * block, magnitude) + error);
+    let gradient_errors =
+        Matrix::from_fn(shares.rows(), shares.columns(), |r, d| gradients.at(r, d).abs() * relative(d));
+    let outputs = [
+        Output::unpadded("log_prob", &log_prob, &shares.block_sums(block), &errors),
+        Output::matrix("dmean", &dmean, &gradients, &gradient_errors),
+    ];
+    bench.check(dispatch, outputs)
+}
+
+/// For every objective.
+pub fn gaussian_per_dimension_backward_logvar(bench: &mut Bench<'_>) -> Result<(), Error> {
+    let Sizes { rows, columns: dimensions, .. } = bench.sizes;
+    if dimensions == 1 {
+        // One variance is then for all.
+        return Ok(());
+    }
+    let (logvar, logvars) = logvars(bench)?;
+    for objective in objectives(bench, SAMPLES)? {
+        bench.samples = SAMPLES;
+        let scale = 3.0 / (rows * SAMPLES) as f32;
+        let dmean = bench.input(dimensions, |draw, _| scale * draw)?;
+        let log_prob = bench.output(1)?;
+        let dlogvar = poisoned(bench.gpu, Tensor::zeros(bench.gpu, 1, dimensions)?)?;
+        let (step, left) = (&bench.step_tensor, (&dmean.tensor, &log_prob));
+        let part = (&objective.part, SAMPLES);
+        let dispatch = gaussian::backward_logvar(bench.gpu, step, part, &logvar, left, &dlogvar)?;
+        let weights = &objective.row_weights()[..rows * SAMPLES];
+        let values = reference::gaussian::backward_logvar_per_dimension(&dmean.values, &logvars, weights);
+        // As much as it would be if the two parts of a row added up.
+        let total: f64 = weights.iter().sum();
+        let errors = values.iter().zip(&logvars).map(|(value, logvar)| {
+            let magnitude = value.abs() + 2.0 * total;
+            tolerance::sum(rows * SAMPLES + 8, magnitude) + magnitude * (tolerance::exp(*logvar) + DIVISION)
+        });
+        let (errors, values) = (Matrix::vector(errors.collect()), Matrix::vector(values.clone()));
+        bench.check_variant(objective.name, dispatch, [Output::matrix("dlogvar", &dlogvar, &values, &errors)])?;
+    }
+    Ok(())
 }

@@ -17,7 +17,7 @@ pub struct Given {
     pub name: &'static str,
     pub part: Part,
     pub doubly: bool,
-    /// The weight of each row's KL divergence beside that of its latent.
+    /// The weight of each row: of its log probability, and of its KL divergence beside that of its latent.
     row_weights: Vec<f64>,
     /// The weight of each latent's KL divergence.
     latent_weights: Vec<f64>,
@@ -38,6 +38,11 @@ pub enum Loss {
 }
 
 impl Given {
+    /// The weight of a row's log probability in the loss.
+    pub fn row_weights(&self) -> &[f64] {
+        &self.row_weights
+    }
+
     pub fn kl_weight(&self, row: usize, latent: usize) -> f64 {
         self.row_weights[row] * self.latent_weights[latent]
     }

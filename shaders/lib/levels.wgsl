@@ -1,0 +1,26 @@
+// What likelihoods of grey levels have in common: the pixels 0, 1/255, ..., 1, and parameters that are held to a range.
+
+const LEVELS = 255.0;       // above 0
+
+// The logistic's scale starts at 0.1 and is at least exp(-7), about a quarter of a level: below that it has no gradient.
+const LOG_SCALE_START = -2.302585092994046;
+const LOG_SCALE_MIN = -7.0;
+
+// Both of the beta distribution's counts lie between exp(-7) and exp(7).
+const LOG_COUNT_MAX = 7.0;
+
+// The nearest level. Comparisons with NaN are false: it passes.
+fn nearest_level(x: f32) -> f32 {
+    let level = round(LEVELS * x);
+    return select(select(level, LEVELS, level > LEVELS), 0.0, level < 0.0) / LEVELS;
+}
+
+fn log_scale(raw: vec2f) -> vec2f {
+    let started = raw + LOG_SCALE_START;
+    return select(started, vec2f(LOG_SCALE_MIN), started < vec2f(LOG_SCALE_MIN));
+}
+
+fn log_count(raw: vec4f) -> vec4f {
+    let held = select(raw, vec4f(-LOG_COUNT_MAX), raw < vec4f(-LOG_COUNT_MAX));
+    return select(held, vec4f(LOG_COUNT_MAX), raw > vec4f(LOG_COUNT_MAX));
+}

@@ -1,0 +1,25 @@
+// A draw from the categorical likelihood: the first category at which the sum of exp(logits) exceeds its share u of the whole.
+
+override CATEGORIES: u32;
+
+fn pixel(row: u32, d: u32) -> f32 {
+    let first = d * CATEGORIES;
+    var largest = output(row, first);
+    for (var c = 1u; c < CATEGORIES; c++) {
+        largest = max(largest, output(row, first + c));
+    }
+    var whole = 0.0;
+    for (var c = 0u; c < CATEGORIES; c++) {
+        whole += exp(output(row, first + c) - largest);
+    }
+    let share = f32(random_words(row, d, 0u).x >> 8u) * 0x1p-24 * whole;
+    var sum = 0.0;
+    var category = 0.0;
+    // The last one takes what rounding leaves.
+    for (var c = 0u; c < CATEGORIES - 1u; c++) {
+        sum += exp(output(row, first + c) - largest);
+        category += select(0.0, 1.0, share >= sum);
+    }
+    // No comparison is true of NaN: a model that gives it must not pass for one that gives black.
+    return category / f32(CATEGORIES - 1u) + 0.0 * share;
+}
