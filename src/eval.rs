@@ -12,6 +12,7 @@ use crate::data::Images;
 use crate::data::order::sequential;
 use crate::gpu::Program;
 use crate::metrics::{Averages, Sums};
+use crate::nn::Mode;
 use crate::noise::{self, Stream};
 use crate::steps::{Pass, Step, batches};
 use crate::vae::{Network, Vae};
@@ -41,7 +42,7 @@ impl Evaluation {
         let device_images = vae.upload(images, Stream::BinariseEvaluation)?;
         let mut program = Program::default();
         program.push(device_images.gather(&vae.gpu, &pass.step, &pass.order, &network.x)?);
-        program.extend(network.forward(&pass.step)?);
+        program.extend(network.forward(&pass.step, Mode::Evaluation)?);
         program.push(network.finish(&pass)?);
         let key = noise::key(seed, Stream::Evaluation);
         let kl_weight = kl_weight as f32;

@@ -49,22 +49,20 @@ impl Model {
     /// Floating-point operations that training spends on the products of one image: forward, and both gradients of each
     /// layer but the first, whose input needs none.
     pub fn training_flops(&self) -> f64 {
-        let weights = |mlp: &Mlp| mlp.parameters().filter(|spec| spec.rows.is_some()).map(|spec| spec.len()).collect();
-        let encoder: Vec<usize> = weights(&self.encoder());
-        let decoder: Vec<usize> = weights(&self.decoder());
+        let [encoder, decoder] = [self.encoder(), self.decoder()].map(|mlp| mlp.weights());
         let all: usize = encoder.iter().chain(&decoder).sum();
         2.0 * (3 * all - encoder[0]) as f64
     }
 
     fn encoder(&self) -> Mlp {
-        let ModelConfig { hidden, latents, activation, .. } = &self.config;
-        Mlp::new("encoder", self.dimensions(), &hidden.0, *activation, "posterior", 2 * latents)
+        let ModelConfig { hidden, latents, activation, normalise, .. } = &self.config;
+        Mlp::new("encoder", self.dimensions(), &hidden.0, *activation, *normalise, "posterior", 2 * latents)
     }
 
     fn decoder(&self) -> Mlp {
-        let ModelConfig { hidden, latents, activation, .. } = &self.config;
+        let ModelConfig { hidden, latents, activation, normalise, .. } = &self.config;
         let mirrored: Vec<usize> = hidden.0.iter().rev().copied().collect();
-        Mlp::new("decoder", *latents, &mirrored, *activation, "likelihood", self.dimensions())
+        Mlp::new("decoder", *latents, &mirrored, *activation, *normalise, "likelihood", self.dimensions())
     }
 
     /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood.

@@ -74,10 +74,11 @@ impl Source {
 }
 
 /// The headers that shaders may import.
-static HEADERS: [Source; 7] = [
+static HEADERS: [Source; 8] = [
     source!("lib/activation.wgsl"),
     source!("lib/logvar.wgsl"),
     source!("lib/matrix.wgsl"),
+    source!("lib/normalise.wgsl"),
     source!("lib/reduce.wgsl"),
     source!("lib/rng.wgsl"),
     source!("lib/step.wgsl"),

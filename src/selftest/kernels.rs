@@ -5,6 +5,7 @@ mod adam;
 mod dense;
 mod latents;
 mod likelihood;
+mod normalise;
 mod objective;
 mod step;
 
@@ -15,13 +16,21 @@ use crate::Error;
 pub(super) type Check = fn(&mut Bench<'_>) -> Result<(), Error>;
 
 /// Every entry point of every WGSL file, and every epilogue. A new one gets a row here and its formula in `reference`.
-pub(super) const KERNELS: [(&str, Check); 22] = [
+pub(super) const KERNELS: [(&str, Check); 30] = [
     ("data/batch.wgsl", step::gather),
     ("nn/dense:forward", dense::forward),
     ("nn/dense:backward", dense::backward),
     ("nn/dense:backward_weight", dense::backward_weight),
     ("nn/activation.wgsl", activation::forward),
     ("nn/activation/backward.wgsl", activation::backward),
+    ("nn/activation/gated.wgsl", activation::gated),
+    ("nn/activation/gated/backward.wgsl", activation::gated_backward),
+    ("nn/normalise/batch.wgsl:forward", normalise::batch),
+    ("nn/normalise/batch/evaluate.wgsl:evaluate", normalise::batch_evaluate),
+    ("nn/normalise/batch/backward.wgsl:backward", normalise::batch_backward),
+    ("nn/normalise/layer.wgsl:forward", normalise::layer),
+    ("nn/normalise/layer/backward.wgsl:backward", normalise::layer_backward),
+    ("nn/normalise/layer/parameters.wgsl:backward_parameters", normalise::layer_parameters),
     ("posterior/normal.wgsl:draw", latents::draw),
     ("posterior/normal/backward.wgsl", latents::backward),
     ("posterior/normal/samples.wgsl:backward", latents::samples),
