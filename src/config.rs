@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::data::{Binarize, Dataset};
 use crate::likelihood::Likelihood;
-use crate::nn::Activation;
+use crate::nn::{Activation, Normalise};
 use crate::objective::ObjectiveConfig;
 use crate::optim::Adam;
 use crate::optim::schedule::LearningRateSchedule;
@@ -58,6 +58,10 @@ pub struct ModelConfig {
     /// The nonlinearity after each hidden layer
     #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
     pub activation: Activation,
+    /// Normalisation of each hidden layer before its nonlinearity
+    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
+    #[serde(default)]
+    pub normalise: Normalise,
     /// What the decoder describes
     #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
     pub likelihood: Likelihood,
@@ -198,6 +202,7 @@ impl Default for ModelConfig {
             latents: 20,
             binarize: Binarize::default(),
             activation: Activation::default(),
+            normalise: Normalise::default(),
             likelihood: Likelihood::default(),
             variance: 0.1,
             categories: default_categories(),
@@ -248,7 +253,8 @@ impl Config {
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
         self.model.validate()?;
-        self.training.validate()
+        self.training.validate()?;
+        self.model.validate_batch(self.training.batch_size)
     }
 
     /// Loads the data, with the part to validate with.
@@ -280,6 +286,16 @@ impl ModelConfig {
     /// Whether the KL divergence from the prior has no closed form, so that it is always the sample estimate.
     pub fn kl_is_estimate(&self) -> bool {
         false
+    }
+
+    /// Checks that the model can be trained in batches of that size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if a single example would be normalised over the batch.
+    pub fn validate_batch(&self, batch_size: usize) -> Result<(), Error> {
+        let fits = self.normalise != Normalise::Batch || batch_size > 1;
+        require("--batch-size", fits, "at least 2 with --normalise batch", batch_size)
     }
 }
 

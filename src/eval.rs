@@ -17,6 +17,7 @@ use crate::data::Images;
 use crate::data::order::sequential;
 use crate::gpu::{Program, Tensor};
 use crate::metrics::{Averages, Sums};
+use crate::nn::Mode;
 use crate::noise::{self, Stream};
 use crate::steps::{Pass, Step, batches};
 use crate::vae::{Network, Vae};
@@ -49,7 +50,7 @@ impl Evaluation {
         let device_images = vae.upload(images, Stream::BinariseEvaluation)?;
         let mut program = Program::default();
         program.push(device_images.gather(&vae.gpu, &pass.step, &pass.order, &network.x)?);
-        program.extend(network.forward(&pass.step)?);
+        program.extend(network.forward(&pass.step, Mode::Evaluation)?);
         let latents = Tensor::zeros(&vae.gpu, 3 * images.count().div_ceil(batch_size), network.kl.columns())?;
         program.push(add_up(&vae.gpu, &pass.step, network.samples(), &network.posterior, &network.kl, &latents)?);
         program.push(network.finish(&pass)?);

@@ -4,11 +4,13 @@ mod activation;
 mod dense;
 mod epilogue;
 mod mlp;
+mod normalise;
 
 pub use activation::Activation;
 pub use dense::Dense;
 pub use epilogue::Epilogue;
 pub use mlp::{Mlp, MlpActivations};
+pub use normalise::{Normalisation, Normalise, Normalised};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -16,6 +18,15 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::Error;
 use crate::gpu::{Arena, Gpu, Tensor};
 use crate::noise::Stream;
+
+/// What a pass is recorded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Steps of training, whose forward pass a backward pass follows.
+    Training,
+    /// Everything else: nothing of the model changes, and no example depends on another.
+    Evaluation,
+}
 
 /// What layers are recorded with: the GPU, the step that their kernels read, and their parameters.
 #[derive(Clone, Copy)]
@@ -28,6 +39,8 @@ pub struct Recording<'a> {
     pub parameters: &'a Arena,
     /// Rows that each example has: its importance samples, behind the draw from the posterior, or one.
     pub samples: usize,
+    /// What the pass is for.
+    pub mode: Mode,
 }
 
 /// How a parameter starts.
@@ -40,6 +53,8 @@ pub enum Init {
     },
     /// Every element the same.
     Constant(f32),
+    /// Every element of a row the same, one value a row.
+    Rows(&'static [f32]),
 }
 
 /// What a layer says of one of its parameters: a matrix `(rows, columns)`, or a vector, which has no rows.
@@ -90,12 +105,13 @@ pub fn initialise(gpu: &Gpu, specs: &[ParameterSpec], parameters: &Arena, seed: 
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(Stream::Initialisation as u64);
     for spec in specs {
-        let mut draw = || match spec.init {
+        let mut draw = |index: usize| match spec.init {
             Init::Constant(value) => value,
+            Init::Rows(values) => values[index / spec.columns],
             // 24 bits are all that an f32 in [-1, 1) holds evenly.
             Init::Uniform { bound } => bound * ((rng.next_u32() >> 8) as f32 * 2f32.powi(-23) - 1.0),
         };
-        let values: Vec<f32> = (0..spec.len()).map(|_| draw()).collect();
+        let values: Vec<f32> = (0..spec.len()).map(&mut draw).collect();
         parameters.get(&spec.name).write(gpu, &values)?;
     }
     Ok(())

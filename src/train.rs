@@ -16,7 +16,7 @@ use crate::data::{Dataset, order};
 use crate::eval::Evaluation;
 use crate::gpu::{Arena, Gpu, Program};
 use crate::metrics::{self, EpochMetrics, Sums};
-use crate::nn;
+use crate::nn::{self, Mode};
 use crate::noise::Stream;
 use crate::optim;
 use crate::steps::{Pass, Step};
@@ -109,6 +109,7 @@ impl Trainer {
     pub fn from_vae(vae: Vae, data: &Dataset, config: &TrainingConfig, progress: Progress) -> Result<Trainer, Error> {
         config.validate()?;
         config.validate_for(data.train.images.count())?;
+        vae.model().config.validate_batch(config.batch_size)?;
         vae.check_size("training a model", &data.train.images)?;
         progress.check(data.train.images.count(), config.batch_size)?;
         let gpu = vae.gpu().clone();
@@ -130,7 +131,7 @@ impl Trainer {
 
         let mut program = Program::default();
         program.push(vae.upload(train, Stream::Binarise)?.gather(&gpu, &pass.step, &pass.order, &network.x)?);
-        program.extend(network.forward(&pass.step)?);
+        program.extend(network.forward(&pass.step, Mode::Training)?);
         program.extend(network.backward(&pass.step, &gradients)?);
         let mut batch_gradients = gradients.clone();
         if table.chunks() > 1 {

@@ -49,14 +49,12 @@ impl Model {
         require("--categories", outputs <= WIDEST, "at most 1048576 categories of all pixels together", outputs)
     }
 
-    /// Floating-point operations that training spends on the products of one image: forward, and both gradients of each
-    /// layer but the first, whose input needs none.
-    pub fn training_flops(&self) -> f64 {
-        let weights = |mlp: &Mlp| mlp.parameters().filter(|spec| spec.rows.is_some()).map(|spec| spec.len()).collect();
-        let encoder: Vec<usize> = weights(&self.encoder());
-        let decoder: Vec<usize> = weights(&self.decoder());
-        let all: usize = encoder.iter().chain(&decoder).sum();
-        2.0 * (3 * all - encoder[0]) as f64
+    /// Floating-point operations that training spends on the products of one image with so many importance samples: forward,
+    /// and both gradients of each layer but the first, whose input needs none.
+    pub fn training_flops(&self, samples: usize) -> f64 {
+        let [encoder, decoder] = [self.encoder(), self.decoder()].map(|mlp| mlp.weights());
+        let total = |weights: &[usize]| weights.iter().sum::<usize>();
+        2.0 * (3 * total(&encoder) - encoder[0] + 3 * samples * total(&decoder)) as f64
     }
 
     /// Numbers that the decoder puts out.
@@ -67,19 +65,20 @@ impl Model {
 
     /// The most columns that a tensor has with a row for each example.
     pub(crate) fn widest(&self) -> usize {
-        let ModelConfig { hidden, latents, .. } = &self.config;
-        hidden.0.iter().copied().chain([2 * latents, self.dimensions(), self.outputs()]).max().unwrap_or(1)
+        let ModelConfig { hidden, latents, activation, .. } = &self.config;
+        let hidden = hidden.0.iter().map(|width| width * activation.inputs());
+        hidden.chain([2 * latents, self.dimensions(), self.outputs()]).max().unwrap_or(1)
     }
 
     fn encoder(&self) -> Mlp {
-        let ModelConfig { hidden, latents, activation, .. } = &self.config;
-        Mlp::new("encoder", self.dimensions(), &hidden.0, *activation, "posterior", 2 * latents)
+        let ModelConfig { hidden, latents, activation, normalise, .. } = &self.config;
+        Mlp::new("encoder", self.dimensions(), &hidden.0, *activation, *normalise, "posterior", 2 * latents)
     }
 
     fn decoder(&self) -> Mlp {
-        let ModelConfig { hidden, latents, activation, .. } = &self.config;
+        let ModelConfig { hidden, latents, activation, normalise, .. } = &self.config;
         let mirrored: Vec<usize> = hidden.0.iter().rev().copied().collect();
-        Mlp::new("decoder", *latents, &mirrored, *activation, "likelihood", self.outputs())
+        Mlp::new("decoder", *latents, &mirrored, *activation, *normalise, "likelihood", self.outputs())
     }
 
     /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood.

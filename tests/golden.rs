@@ -8,7 +8,7 @@ use elbo::data::batch::DeviceImages;
 use elbo::data::{Binarize, Images};
 use elbo::gpu::{Arena, Program, Tensor};
 use elbo::likelihood::Likelihood;
-use elbo::nn::{self, Activation};
+use elbo::nn::{self, Activation, Mode};
 use elbo::noise::{self, Stream};
 use elbo::objective::ObjectiveConfig;
 use elbo::optim::Adam;
@@ -143,7 +143,7 @@ impl Replay {
 
         let mut program = Program::default();
         program.push(images.gather(gpu(), &pass.step, &pass.order, &network.x).unwrap());
-        program.extend(network.forward(&pass.step).unwrap());
+        program.extend(network.forward(&pass.step, Mode::Training).unwrap());
         program.extend(network.backward(&pass.step, &gradients).unwrap());
         let parameters = vae.parameters();
         program.push(optimiser.update(gpu(), &pass.step, parameters, &gradients, &moment1, &moment2).unwrap());

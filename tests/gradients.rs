@@ -9,11 +9,11 @@ use elbo::selftest::reference::likelihood::{bernoulli, categorical, gaussian, pa
 use elbo::selftest::reference::{Matrix, activation, dense, latents, objective};
 
 /// A matrix of values from -`scale` to `scale` that have nothing to do with each other.
-fn matrix(rows: usize, columns: usize, scale: f64, seed: usize) -> Matrix {
+pub fn matrix(rows: usize, columns: usize, scale: f64, seed: usize) -> Matrix {
     Matrix::from_fn(rows, columns, |r, c| scale * (((seed * 31 + r) * 37 + c) as f64).powi(2).sin())
 }
 
-fn sum_of_products(a: &Matrix, b: &Matrix) -> f64 {
+pub fn sum_of_products(a: &Matrix, b: &Matrix) -> f64 {
     a.values().iter().zip(b.values()).map(|(a, b)| a * b).sum()
 }
 
@@ -22,7 +22,7 @@ fn sum_of_products(a: &Matrix, b: &Matrix) -> f64 {
 /// With a distance of `h = cbrt(epsilon)`, the formula's error, `h^2 f''' / 6`, and that of the rounding,
 /// `epsilon |f| / h`, are both of the order of `epsilon^(2/3)`, 4e-11, times the size of `f` and its derivatives: a
 /// hundred times that is allowed.
-fn check(gradient: &Matrix, at: &Matrix, f: impl Fn(&Matrix) -> f64) -> Result<(), String> {
+pub fn check(gradient: &Matrix, at: &Matrix, f: impl Fn(&Matrix) -> f64) -> Result<(), String> {
     assert_eq!((gradient.rows(), gradient.columns()), (at.rows(), at.columns()));
     let h = f64::EPSILON.cbrt();
     let steepest = gradient.values().iter().fold(1.0_f64, |most, value| most.max(value.abs()));
@@ -58,11 +58,16 @@ fn dense_layers() {
     check(&dbias, &bias, |bias| f(&input, &weight, bias)).unwrap();
 }
 
+/// The activations that are functions of one value.
+fn of_one_value() -> impl Iterator<Item = Activation> {
+    Activation::value_variants().iter().copied().filter(|kind| kind.inputs() == 1)
+}
+
 #[test]
 fn activations() {
     // Clear of 0, where some of them have a kink.
     let points = [-30.0, -5.5, -1.0, -0.3, -0.01, 0.01, 0.4, 1.2, 6.0, 30.0];
-    for &kind in Activation::value_variants() {
+    for kind in of_one_value() {
         for x in points.map(|x| Matrix::vector(vec![x])) {
             let gradient = x.map(|x| activation::derivative(kind, x));
             let result = check(&gradient, &x, |x| activation::activate(kind, x.at(0, 0)));
@@ -342,7 +347,7 @@ impl TinyVae {
 
 #[test]
 fn the_whole_loss_in_every_parameter() {
-    let cases = Activation::value_variants().iter().flat_map(|kind| [(*kind, false), (*kind, true)]);
+    let cases = of_one_value().flat_map(|kind| [(kind, false), (kind, true)]);
     for (activation, gaussian) in cases {
         let vae = TinyVae::new(activation, gaussian);
         for (index, gradient) in vae.gradients().iter().enumerate() {

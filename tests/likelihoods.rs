@@ -7,7 +7,7 @@ use elbo::data::{Binarize, Dataset, Images};
 use elbo::eval::Evaluation;
 use elbo::gpu::{Program, Tensor};
 use elbo::likelihood::{Likelihood, LikelihoodState, Pixels};
-use elbo::nn::{self, Activation, Dense, Recording};
+use elbo::nn::{self, Activation, Dense, Mode, Recording};
 use elbo::objective::{Objective, ObjectiveConfig};
 use elbo::selftest::reference::likelihood::pairs;
 use elbo::steps::Step;
@@ -66,7 +66,8 @@ impl Bare {
         let row = Step { rows: outputs.rows() as u32, ..Step::default() };
         step.write(gpu(), bytemuck::cast_slice::<Step, u32>(&[row])).unwrap();
         let (epilogue, after) = record(&step).unwrap();
-        let recording = Recording { gpu: gpu(), step: &step, parameters: &self.parameters, samples: 1 };
+        let recording =
+            Recording { gpu: gpu(), step: &step, parameters: &self.parameters, samples: 1, mode: Mode::Training };
         let mut program = Program::default();
         program.push(self.layer.forward(recording, outputs, &epilogue).unwrap());
         program.extend(after);

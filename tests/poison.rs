@@ -8,7 +8,7 @@ use elbo::eval::Evaluation;
 use elbo::gpu::{Dispatch, Gpu, Program, Tensor};
 use elbo::likelihood::{Likelihood, LikelihoodState, Pixels};
 use elbo::metrics::EpochMetrics;
-use elbo::nn::{self, Activation, Dense, Recording};
+use elbo::nn::{self, Activation, Dense, Mode, Normalise, Recording};
 use elbo::objective::ObjectiveConfig;
 use elbo::posterior::normal::Draws;
 use elbo::prior::{KlEstimate, standard_normal};
@@ -120,6 +120,15 @@ fn a_poisoned_parameter_behind_any_activation() {
 fn a_poisoned_parameter_of_any_kind_of_model() {
     for (layers, likelihood) in [(0, Likelihood::Gaussian), (1, Likelihood::GaussianFixed), (2, Likelihood::Gaussian)] {
         try_poisons(&config(layers, Activation::Tanh, likelihood));
+    }
+}
+
+#[test]
+fn a_poisoned_parameter_of_a_normalised_model() {
+    for normalise in [Normalise::Batch, Normalise::Layer] {
+        let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
+        config.model.normalise = normalise;
+        try_poisons(&config);
     }
 }
 
@@ -275,7 +284,7 @@ fn bernoulli_is_never_nan_for_a_finite_logit() {
             state.log_prob(gpu, step, 1, &x, &dlogits, &log_prob)?.0,
             state.pixels(gpu, step, 1, Pixels::Mean, &dlogits, &mean)?.0,
         ];
-        let recording = Recording { gpu, step, parameters: &parameters, samples: 1 };
+        let recording = Recording { gpu, step, parameters: &parameters, samples: 1, mode: Mode::Training };
         epilogues.iter().map(|epilogue| layer.forward(recording, &logits, epilogue)).collect()
     });
     let log_prob: Vec<f32> = log_prob.read(gpu()).unwrap();

@@ -9,6 +9,9 @@ mod kernels;
 /// The f64 gradients against central differences.
 mod gradients;
 
+/// Gated and normalised layers: gradients, whole networks, training.
+mod layers;
+
 /// Ten steps of training against PyTorch's.
 mod golden;
 

@@ -8,6 +8,7 @@ use clap::Args;
 use elbo::config::{Config, ModelConfig, Widths};
 use elbo::data::Dataset;
 use elbo::gpu::{AdapterSummary, Gpu, KernelTable};
+use elbo::objective::Objective;
 use elbo::{Error, Trainer};
 use serde::Serialize;
 
@@ -39,6 +40,9 @@ pub struct Bench {
     /// Batch sizes, each measured by itself [default: 32,128,512,4096, and 128,512 for the larger of two models]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     batch_size: Option<Vec<usize>>,
+    /// Importance samples of each image; above 1, with the importance-weighted bound as the objective
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    samples: usize,
     /// Seconds to measure each for
     #[arg(long, value_name = "S", default_value_t = 3.0)]
     seconds: f64,
@@ -55,6 +59,7 @@ struct Case {
     hidden: Widths,
     latents: usize,
     batch_size: usize,
+    samples: usize,
 }
 
 impl Case {
@@ -62,6 +67,10 @@ impl Case {
         let mut config = Config::default();
         config.model = ModelConfig { hidden: self.hidden.clone(), latents: self.latents, ..config.model };
         config.training.batch_size = self.batch_size;
+        config.training.objective.samples = self.samples;
+        if self.samples > 1 {
+            config.training.objective.objective = Objective::Iwae;
+        }
         config
     }
 }
@@ -80,6 +89,7 @@ struct Row {
     hidden: Widths,
     latents: usize,
     batch_size: usize,
+    samples: usize,
     kernels: KernelTable,
     /// Training, images per second: median, smallest and largest of the passes.
     images_per_second: f64,
@@ -141,7 +151,7 @@ impl Bench {
         let mut cases = Vec::new();
         for (hidden, latents, batch_sizes) in models {
             for &batch_size in self.batch_size.as_deref().unwrap_or(batch_sizes) {
-                cases.push(Case { hidden: hidden.clone(), latents, batch_size });
+                cases.push(Case { hidden: hidden.clone(), latents, batch_size, samples: self.samples });
             }
         }
         cases
@@ -165,14 +175,15 @@ impl Bench {
         let start = Instant::now();
         trainer.vae().sample(SAMPLES, 1)?;
         let samples_per_second = SAMPLES as f64 / start.elapsed().as_secs_f64();
-        let (dispatches_per_step, gflops) =
-            (trainer.dispatches_per_step(), images_per_second * trainer.vae().model().training_flops() * 1e-9);
+        let flops = trainer.vae().model().training_flops(case.samples);
+        let (dispatches_per_step, gflops) = (trainer.dispatches_per_step(), images_per_second * flops * 1e-9);
         let gpu_bytes = gpu.allocated_bytes();
         let profile = if self.profile { trainer.profile()? } else { Vec::new() };
         Ok(Row {
             hidden: case.hidden.clone(),
             latents: case.latents,
             batch_size: case.batch_size,
+            samples: case.samples,
             kernels: gpu.kernel_table(),
             images_per_second,
             slowest: rates[0],
@@ -193,7 +204,8 @@ fn same_model(first: &Row, second: &Row) -> bool {
 
 fn print(row: &Row, title: bool, peak_gflops: f64) -> Result<(), Error> {
     if title {
-        say(format_args!("model: 784, {}, {} latents; kernels: {}", row.hidden, row.latents, row.kernels))?;
+        let samples = if row.samples > 1 { format!(" with {} samples each", row.samples) } else { String::new() };
+        say(format_args!("model: 784, {}, {} latents{samples}; kernels: {}", row.hidden, row.latents, row.kernels))?;
         say(
             "batch   images/s (slowest - fastest)   GFLOP/s (of peak)   samples/s   dispatches   first step   on the GPU",
         )?;

@@ -7,6 +7,7 @@ use crate::data::Images;
 use crate::data::order::sequential;
 use crate::gpu::{Dispatch, Gpu, Program, Source, Tensor, source};
 use crate::metrics::{Averages, Sums};
+use crate::nn::Mode;
 use crate::noise::{self, Stream};
 use crate::objective::{ObjectiveConfig, weighted};
 use crate::prior::KlEstimate;
@@ -91,7 +92,7 @@ pub fn estimate(
     let estimates = Tensor::zeros(gpu, count, 4)?;
     let mut program = Program::default();
     program.push(vae.upload(images, Stream::BinariseEvaluation)?.gather(gpu, &pass.step, &pass.order, &network.x)?);
-    program.extend(network.terms(&pass.step)?);
+    program.extend(network.terms(&pass.step, Mode::Evaluation)?);
     program.push(weighted::log_weights(gpu, &pass.step, per_step, &network.log_prob, &network.kl, &log_weights)?);
     program.push(accumulate(gpu, &pass.step, per_step, &log_weights, &estimates)?);
     program.push(network.finish(&pass)?);

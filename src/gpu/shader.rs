@@ -74,11 +74,12 @@ impl Source {
 }
 
 /// The headers that shaders may import.
-static HEADERS: [Source; 8] = [
+static HEADERS: &[Source] = &[
     source!("lib/activation.wgsl"),
     source!("lib/levels.wgsl"),
     source!("lib/logvar.wgsl"),
     source!("lib/matrix.wgsl"),
+    source!("lib/normalise.wgsl"),
     source!("lib/reduce.wgsl"),
     source!("lib/rng.wgsl"),
     source!("lib/step.wgsl"),

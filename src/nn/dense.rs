@@ -150,7 +150,7 @@ impl Dense {
     /// Binds a product's tensors and its epilogue's to the kernel of a family.
     fn record(
         &self,
-        Recording { gpu, step, parameters, samples }: Recording<'_>,
+        Recording { gpu, step, parameters, samples, .. }: Recording<'_>,
         product: &Product<'_>,
         epilogue: Option<&Epilogue>,
         family: KernelFamily,

@@ -4,7 +4,7 @@
 //! stored. Activations, likelihoods and the posterior's gradient are epilogues; a new one is fused without a new kernel.
 
 use crate::Error;
-use crate::gpu::{Gpu, Source, Tensor, source};
+use crate::gpu::{Gpu, Part, Source, Tensor, source};
 
 const SOURCE: Source = source!("nn/epilogue.wgsl");
 
@@ -34,6 +34,12 @@ impl Epilogue {
         let columns = result.columns();
         let shape = [result.rows(), columns];
         Epilogue::new(SOURCE, shape, &[("COLUMNS", columns as f64)], &[("result", result)])
+    }
+
+    /// What fills the slot of a kernel that is no product.
+    pub(super) fn part(&self) -> Part {
+        let tensors: Vec<_> = self.tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+        Part::new(self.source.clone(), &self.overrides, &tensors)
     }
 
     /// Columns of a row that one partial sum covers.

@@ -1,22 +1,31 @@
 //! Multi-layer perceptrons: dense layers with an activation between them, the last one linear.
 
-use super::{Activation, Dense, Epilogue, ParameterSpec, Recording};
+use super::{Activation, Dense, Epilogue, Normalisation, Normalise, Normalised, ParameterSpec, Recording};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
 
 /// A stack of hidden layers and a linear output layer.
 #[derive(Clone, Debug)]
 pub struct Mlp {
-    hidden: Vec<Dense>,
+    hidden: Vec<HiddenLayer>,
     output: Dense,
     activation: Activation,
 }
 
-/// A hidden layer's values for one batch, the activation's derivative, and the gradient before the activation.
+/// A hidden layer: its product, and what normalises that before the activation.
+#[derive(Clone, Debug)]
+struct HiddenLayer {
+    product: Dense,
+    normalisation: Option<Normalisation>,
+}
+
+/// A hidden layer's values for one batch, the activation's derivative, the gradient before the activation, and what the
+/// normalisation keeps.
 struct Hidden {
     output: Tensor,
     slope: Tensor,
     gradient: Tensor,
+    normalised: Option<Normalised>,
 }
 
 /// The values inside an [`Mlp`] for one batch: what the forward pass leaves for the backward pass.
@@ -25,22 +34,64 @@ pub struct MlpActivations {
     hidden: Vec<Hidden>,
 }
 
+impl HiddenLayer {
+    fn parameters(&self) -> impl Iterator<Item = ParameterSpec> {
+        self.product.parameters().into_iter().chain(self.normalisation.as_ref().map(Normalisation::parameters))
+    }
+
+    fn forward(
+        &self,
+        recording: Recording<'_>,
+        input: &Tensor,
+        values: &Hidden,
+        activation: Activation,
+    ) -> Result<Vec<Dispatch>, Error> {
+        let activated = activation.forward(recording.gpu, &values.output, &values.slope)?;
+        match (&self.normalisation, &values.normalised) {
+            (Some(normalisation), Some(normalised)) => Ok(vec![
+                self.product.forward(recording, input, &Epilogue::store(&normalised.pre))?,
+                normalisation.forward(recording, normalised, &activated)?,
+            ]),
+            _ => Ok(vec![self.product.forward(recording, input, &activated)?]),
+        }
+    }
+
+    /// What follows when the gradient has come through the activation.
+    fn backward_normalisation(
+        &self,
+        recording: Recording<'_>,
+        gradients: &Arena,
+        values: &Hidden,
+    ) -> Result<Vec<Dispatch>, Error> {
+        match (&self.normalisation, &values.normalised) {
+            (Some(normalisation), Some(normalised)) => {
+                normalisation.backward(recording, gradients, normalised, &values.gradient)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
 impl Mlp {
     /// Describes an MLP from `inputs` over `hidden` widths to `outputs`.
     ///
-    /// The hidden layers are called `name.0`, `name.1`, and so on; the last one has a name of its own.
+    /// The hidden layers are called `name.0`, `name.1`, and so on; the last one has a name of its own. What is normalised is
+    /// each hidden layer's product, before the activation.
     pub fn new(
         name: &str,
         inputs: usize,
         hidden: &[usize],
         activation: Activation,
+        normalise: Normalise,
         output_name: &str,
         outputs: usize,
     ) -> Mlp {
         let mut width = inputs;
         let mut layers = Vec::new();
         for (index, &next) in hidden.iter().enumerate() {
-            layers.push(Dense::new(format!("{name}.{index}"), width, next));
+            let (name, columns) = (format!("{name}.{index}"), next * activation.inputs());
+            let normalisation = normalise.of_layer(&name, columns);
+            layers.push(HiddenLayer { product: Dense::new(name, width, columns), normalisation });
             width = next;
         }
         Mlp { hidden: layers, output: Dense::new(output_name, width, outputs), activation }
@@ -48,7 +99,13 @@ impl Mlp {
 
     /// The parameters of all layers, first to last.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterSpec> {
-        self.hidden.iter().chain([&self.output]).flat_map(Dense::parameters)
+        self.hidden.iter().flat_map(HiddenLayer::parameters).chain(self.output.parameters())
+    }
+
+    /// The number of weights of each layer, first to last.
+    pub fn weights(&self) -> Vec<usize> {
+        let products = self.hidden.iter().map(|layer| &layer.product).chain([&self.output]);
+        products.map(|product| product.inputs() * product.outputs()).collect()
     }
 
     /// Makes the tensors for batches of up to `input.rows()` rows.
@@ -58,9 +115,14 @@ impl Mlp {
     /// As [`Tensor::zeros`].
     pub fn activations(&self, gpu: &Gpu, input: &Tensor) -> Result<MlpActivations, Error> {
         let mut hidden = Vec::new();
-        for layer in &self.hidden {
-            let [output, slope, gradient] = [(); 3].map(|()| Tensor::zeros(gpu, input.rows(), layer.outputs()));
-            hidden.push(Hidden { output: output?, slope: slope?, gradient: gradient? });
+        for HiddenLayer { product, normalisation } in &self.hidden {
+            let (rows, columns) = (input.rows(), product.outputs());
+            hidden.push(Hidden {
+                output: Tensor::zeros(gpu, rows, columns / self.activation.inputs())?,
+                slope: Tensor::zeros(gpu, rows, columns)?,
+                gradient: Tensor::zeros(gpu, rows, columns)?,
+                normalised: normalisation.as_ref().map(|norm| norm.normalised(gpu, rows)).transpose()?,
+            });
         }
         Ok(MlpActivations { input: input.clone(), hidden })
     }
@@ -69,7 +131,7 @@ impl Mlp {
     ///
     /// # Errors
     ///
-    /// As [`Dense::forward`].
+    /// As [`Dense::forward`] and [`Normalisation::forward`].
     pub fn forward(
         &self,
         recording: Recording<'_>,
@@ -79,8 +141,7 @@ impl Mlp {
         let mut dispatches = Vec::new();
         let mut input = &values.input;
         for (layer, hidden) in self.hidden.iter().zip(&values.hidden) {
-            let activated = self.activation.forward(recording.gpu, &hidden.output, &hidden.slope)?;
-            dispatches.push(layer.forward(recording, input, &activated)?);
+            dispatches.extend(layer.forward(recording, input, hidden, self.activation)?);
             input = &hidden.output;
         }
         dispatches.push(self.output.forward(recording, input, output)?);
@@ -91,7 +152,7 @@ impl Mlp {
     ///
     /// # Errors
     ///
-    /// As [`Dense::backward`].
+    /// As [`Dense::backward`] and [`Normalisation::backward`].
     pub fn backward(
         &self,
         recording: Recording<'_>,
@@ -103,11 +164,12 @@ impl Mlp {
         let mut dispatches = Vec::new();
         let mut layer = &self.output;
         let mut doutput = doutput;
-        for (below, Hidden { output, slope, gradient }) in self.hidden.iter().zip(&values.hidden).rev() {
-            let through = Activation::backward(slope, gradient)?;
-            dispatches.push(layer.backward(recording, gradients, output, doutput, Some(&through))?);
-            layer = below;
-            doutput = gradient;
+        for (below, hidden) in self.hidden.iter().zip(&values.hidden).rev() {
+            let through = self.activation.backward(&hidden.slope, &hidden.gradient)?;
+            dispatches.push(layer.backward(recording, gradients, &hidden.output, doutput, Some(&through))?);
+            dispatches.extend(below.backward_normalisation(recording, gradients, hidden)?);
+            layer = &below.product;
+            doutput = &hidden.gradient;
         }
         dispatches.push(layer.backward(recording, gradients, &values.input, doutput, dinput)?);
         Ok(dispatches)

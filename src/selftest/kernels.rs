@@ -7,6 +7,7 @@ mod eval;
 mod latents;
 mod levels;
 mod likelihood;
+mod normalise;
 mod objective;
 mod pixels;
 mod step;
@@ -25,6 +26,14 @@ pub(super) const KERNELS: &[(&str, Check)] = &[
     ("nn/dense:backward_weight", dense::backward_weight),
     ("nn/activation.wgsl", activation::forward),
     ("nn/activation/backward.wgsl", activation::backward),
+    ("nn/activation/gated.wgsl", activation::gated),
+    ("nn/activation/gated/backward.wgsl", activation::gated_backward),
+    ("nn/normalise/batch.wgsl:forward", normalise::batch),
+    ("nn/normalise/batch/evaluate.wgsl:evaluate", normalise::batch_evaluate),
+    ("nn/normalise/batch/backward.wgsl:backward", normalise::batch_backward),
+    ("nn/normalise/layer.wgsl:forward", normalise::layer),
+    ("nn/normalise/layer/backward.wgsl:backward", normalise::layer_backward),
+    ("nn/normalise/layer/parameters.wgsl:backward_parameters", normalise::layer_parameters),
     ("posterior/normal.wgsl:draw", latents::draw),
     ("posterior/normal/backward.wgsl", latents::backward),
     ("posterior/normal/samples.wgsl:backward", latents::samples),

@@ -10,6 +10,7 @@ pub mod latents;
 pub mod likelihood;
 mod matrix;
 pub mod noise;
+pub mod normalise;
 pub mod objective;
 
 pub use adam::AdamState;

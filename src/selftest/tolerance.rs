@@ -16,7 +16,10 @@ pub const ULP: f64 = f32::EPSILON as f64;
 pub const DIVISION: f64 = 2.5 * ULP;
 
 /// Of a square root, relative: it may be computed as `1 / inverseSqrt(x)`, of which the latter has 2 units.
-pub const SQRT: f64 = 2.0 * ULP + DIVISION;
+pub const SQRT: f64 = INVERSE_SQRT + DIVISION;
+
+/// Of an inverse square root, relative.
+pub const INVERSE_SQRT: f64 = 2.0 * ULP;
 
 /// Of a sine or cosine from -pi to pi, absolute: Direct3D's; the others have 2^-11.
 const SINE: f64 = 0.0008;
@@ -88,6 +91,7 @@ pub fn activation(activation: Activation, x: f64) -> f64 {
         Activation::Tanh => TANH,
         Activation::Sigmoid => sigmoid_error(x),
         Activation::Softplus => softplus_error(x),
+        Activation::Gated => panic!("a gated unit is a function of two values"),
     }
 }
 
@@ -110,5 +114,6 @@ pub fn activation_derivative(activation: Activation, x: f64) -> f64 {
         Activation::Tanh => 2.0 * TANH + 2.0 * ULP,
         Activation::Sigmoid => sigmoid_error(x) + ULP * sigmoid(x),
         Activation::Softplus => sigmoid_error(x),
+        Activation::Gated => panic!("a gated unit is a function of two values"),
     }
 }

@@ -7,6 +7,7 @@ use crate::Error;
 use crate::data::Images;
 use crate::data::order::sequential;
 use crate::gpu::{Program, Tensor};
+use crate::nn::Mode;
 use crate::noise::{self, Stream};
 use crate::objective::ObjectiveConfig;
 use crate::steps::{Step, batches};
@@ -39,7 +40,7 @@ impl Vae {
         let step = Step::tensor(&self.gpu)?;
         let mut program = Program::default();
         program.push(device_images.gather(&self.gpu, &step, &order, &network.x)?);
-        program.extend(network.encode(&step)?);
+        program.extend(network.encode(&step, Mode::Evaluation)?);
         let mut parameters = PosteriorParameters { mean: Vec::new(), logvar: Vec::new() };
         self.in_batches(0..images.count(), [0; 4], &step, &program, &network.posterior, |rows| {
             for row in rows.chunks_exact(2 * latents) {

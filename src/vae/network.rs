@@ -5,7 +5,7 @@ use crate::Error;
 use crate::gpu::{Arena, Dispatch, Part, Tensor};
 use crate::likelihood::LikelihoodState;
 use crate::metrics;
-use crate::nn::{Epilogue, Mlp, MlpActivations, Recording};
+use crate::nn::{Epilogue, Mlp, MlpActivations, Mode, Recording};
 use crate::objective::{ObjectiveConfig, ObjectiveState};
 use crate::posterior::normal::Draws;
 use crate::prior::{KlEstimate, standard_normal};
@@ -88,8 +88,8 @@ impl Network {
     /// # Errors
     ///
     /// As [`Mlp::forward`].
-    pub fn encode(&self, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        self.encoder.forward(self.recording(step, 1), &self.encoder_values, &Epilogue::store(&self.posterior))
+    pub fn encode(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
+        self.encoder.forward(self.recording(step, 1, mode), &self.encoder_values, &Epilogue::store(&self.posterior))
     }
 
     /// Records the decoder and what is shown of the likelihood, from `z` to `pixels`, `(B * K, D)`.
@@ -100,7 +100,7 @@ impl Network {
     pub fn decode(&self, step: &Tensor, pixels: &Tensor) -> Result<Vec<Dispatch>, Error> {
         let Vae { gpu, pixels: shown, .. } = &self.vae;
         let (epilogue, after) = self.likelihood.pixels(gpu, step, self.samples, *shown, &self.doutput, pixels)?;
-        let recording = self.recording(step, self.samples);
+        let recording = self.recording(step, self.samples, Mode::Evaluation);
         let mut dispatches = self.decoder.forward(recording, &self.decoder_values, &epilogue)?;
         dispatches.extend(after);
         Ok(dispatches)
@@ -121,8 +121,8 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::Shape`] would be a bug: the tensors were made for each other.
-    pub fn forward(&self, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        let mut dispatches = self.terms(step)?;
+    pub fn forward(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
+        let mut dispatches = self.terms(step, mode)?;
         dispatches.extend(self.objective.weigh(&self.vae.gpu, step, &self.log_prob, &self.kl)?);
         Ok(dispatches)
     }
@@ -132,12 +132,16 @@ impl Network {
     /// # Errors
     ///
     /// As [`Network::forward`].
-    pub fn terms(&self, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        let mut dispatches = self.encode(step)?;
+    pub fn terms(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
+        let mut dispatches = self.encode(step, mode)?;
         dispatches.push(self.draws(step).draw(&self.kl)?);
         let (gpu, samples) = (&self.vae.gpu, self.samples);
         let (epilogue, after) = self.likelihood.log_prob(gpu, step, samples, &self.x, &self.doutput, &self.log_prob)?;
-        dispatches.extend(self.decoder.forward(self.recording(step, samples), &self.decoder_values, &epilogue)?);
+        dispatches.extend(self.decoder.forward(
+            self.recording(step, samples, mode),
+            &self.decoder_values,
+            &epilogue,
+        )?);
         dispatches.extend(after);
         Ok(dispatches)
     }
@@ -159,13 +163,14 @@ impl Network {
             Some(dz) => Epilogue::store(dz),
         };
         let (values, doutput) = (&self.decoder_values, &self.doutput);
-        let recording = self.recording(step, self.samples);
+        let recording = self.recording(step, self.samples, Mode::Training);
         dispatches.extend(self.decoder.backward(recording, gradients, values, doutput, Some(&dz))?);
         if let Some(dz) = &self.dz {
             dispatches.push(draws.backward(self.objective.part(), dz, &self.dposterior)?);
         }
         let (values, doutput) = (&self.encoder_values, &self.dposterior);
-        dispatches.extend(self.encoder.backward(self.recording(step, 1), gradients, values, doutput, None)?);
+        let recording = self.recording(step, 1, Mode::Training);
+        dispatches.extend(self.encoder.backward(recording, gradients, values, doutput, None)?);
         Ok(dispatches)
     }
 
@@ -195,7 +200,7 @@ impl Network {
         }
     }
 
-    fn recording<'a>(&'a self, step: &'a Tensor, samples: usize) -> Recording<'a> {
-        Recording { gpu: &self.vae.gpu, step, parameters: &self.vae.parameters, samples }
+    fn recording<'a>(&'a self, step: &'a Tensor, samples: usize, mode: Mode) -> Recording<'a> {
+        Recording { gpu: &self.vae.gpu, step, parameters: &self.vae.parameters, samples, mode }
     }
 }

@@ -17,7 +17,7 @@ pub const HIDDEN: usize = 10;
 /// The latents.
 pub const LATENTS: usize = HIDDEN / 2;
 
-pub const ACTIVATIONS: [Activation; 8] = [
+pub const ACTIVATIONS: [Activation; 9] = [
     Activation::Relu,
     Activation::LeakyRelu,
     Activation::Elu,
@@ -26,6 +26,7 @@ pub const ACTIVATIONS: [Activation; 8] = [
     Activation::Tanh,
     Activation::Sigmoid,
     Activation::Softplus,
+    Activation::Gated,
 ];
 
 pub const LIKELIHOODS: [Likelihood; 3] = [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianFixed];

@@ -4,7 +4,7 @@
 
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Tensor};
-use crate::nn::{self, Dense, Epilogue, Recording};
+use crate::nn::{self, Dense, Epilogue, Mode, Recording};
 use crate::selftest::bench::{Bench, Operand, Output, poisoned};
 use crate::selftest::reference::{Matrix, dense as reference};
 use crate::selftest::{Sizes, tolerance};
@@ -17,7 +17,7 @@ fn layer(bench: &Bench<'_>, inputs: usize, outputs: usize) -> Result<(Dense, Are
 }
 
 fn recording<'a>(bench: &'a Bench<'_>, parameters: &'a Arena) -> Recording<'a> {
-    Recording { gpu: bench.gpu, step: &bench.step_tensor, parameters, samples: bench.samples }
+    Recording { gpu: bench.gpu, step: &bench.step_tensor, parameters, samples: bench.samples, mode: Mode::Training }
 }
 
 /// Draws a parameter.

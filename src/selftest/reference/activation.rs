@@ -2,6 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
+use super::Matrix;
 use crate::nn::Activation;
 
 /// The slope of the leaky ReLU where `x` is negative, as PyTorch has it.
@@ -27,7 +28,7 @@ pub fn normal_density(x: f64) -> f64 {
     (-0.5 * x * x).exp() / TAU.sqrt()
 }
 
-/// `activation(x)`
+/// `activation(x)` of those that are functions of one value.
 pub fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::Relu => x.max(0.0),
@@ -39,6 +40,7 @@ pub fn activate(activation: Activation, x: f64) -> f64 {
         Activation::Tanh => x.tanh(),
         Activation::Sigmoid => sigmoid(x),
         Activation::Softplus => softplus(x),
+        Activation::Gated => panic!("a gated unit is a function of two values"),
     }
 }
 
@@ -54,5 +56,24 @@ pub fn derivative(activation: Activation, x: f64) -> f64 {
         Activation::Tanh => 1.0 - x.tanh().powi(2),
         Activation::Sigmoid => sigmoid(x) * sigmoid(-x),
         Activation::Softplus => sigmoid(x),
+        Activation::Gated => panic!("a gated unit is a function of two values"),
     }
+}
+
+/// `output[b, j] = pre[b, 2j] * sigmoid(pre[b, 2j + 1])`
+pub fn gate(pre: &Matrix) -> Matrix {
+    Matrix::from_fn(pre.rows(), pre.columns() / 2, |b, j| pre.at(b, 2 * j) * sigmoid(pre.at(b, 2 * j + 1)))
+}
+
+/// The derivatives of a gated unit by its value, `sigmoid(g)`, and by its gate, `h * sigmoid(g) * sigmoid(-g)`.
+pub fn gate_slopes(pre: &Matrix) -> Matrix {
+    Matrix::from_fn(pre.rows(), pre.columns(), |b, c| match c % 2 {
+        0 => sigmoid(pre.at(b, c + 1)),
+        _ => pre.at(b, c - 1) * sigmoid(pre.at(b, c)) * sigmoid(-pre.at(b, c)),
+    })
+}
+
+/// `dpre[b, c] = doutput[b, c / 2] * slopes[b, c]`
+pub fn gate_backward(slopes: &Matrix, doutput: &Matrix) -> Matrix {
+    Matrix::from_fn(slopes.rows(), slopes.columns(), |b, c| doutput.at(b, c / 2) * slopes.at(b, c))
 }

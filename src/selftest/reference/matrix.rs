@@ -49,6 +49,11 @@ impl Matrix {
         Matrix { columns: self.columns, values: self.values.iter().map(|value| function(*value)).collect() }
     }
 
+    /// Rows and columns in each other's place.
+    pub fn transpose(&self) -> Matrix {
+        Matrix::from_fn(self.columns, self.rows(), |r, c| self.at(c, r))
+    }
+
     /// Combines the elements of two matrices of one shape.
     pub fn zip(&self, other: &Matrix, function: impl Fn(f64, f64) -> f64) -> Matrix {
         assert_eq!((self.rows(), self.columns), (other.rows(), other.columns), "matrices of one shape");

@@ -1,0 +1,15 @@
+// What the kernels of batch normalisation and of layer normalisation share. A workgroup makes 8 times 4 sums, or 8, each over
+// 32 threads: thread (x, y) adds to the sums of number x.
+
+#import lib/matrix.wgsl
+#import lib/reduce.wgsl
+
+const SUMS = 8u;
+const THREADS_PER_SUM = 32u;
+
+// As in PyTorch: what keeps a variance of zero from being divided by.
+const VARIANCE_EPSILON = 1e-5;
+
+fn inverse_std(variance: vec4f) -> vec4f {
+    return inverseSqrt(variance + VARIANCE_EPSILON);
+}

@@ -1,0 +1,47 @@
+// The gradient of layer normalisation's input, in place of the gradient g of its result.
+//
+//   gradient[row, c] = (d[row, c] - (sum_c d[row, c] + xhat[row, c] * sum_c (d[row, c] * xhat[row, c])) / WIDTH) / std[row]
+//
+// where d = scale * g and xhat = (pre - mean) / std. A workgroup takes 8 rows, a thread every 32nd quad of one of them.
+
+#import lib/normalise.wgsl
+#import lib/step.wgsl
+
+override WIDTH: u32;
+override WIDTH_QUADS: u32 = (WIDTH + 3u) / 4u;
+
+@group(0) @binding(0) var<storage, read> step: Step;
+@group(0) @binding(1) var<storage, read> pre: array<vec4f>;             // (B * SAMPLES, WIDTH)
+@group(0) @binding(2) var<storage, read> norm: array<vec4f>;            // (2, WIDTH): scale, shift
+@group(0) @binding(3) var<storage, read> statistics: array<vec4f>;      // (B * SAMPLES, 2): mean, 1 / std
+@group(0) @binding(4) var<storage, read_write> gradient: array<vec4f>;  // (B * SAMPLES, WIDTH)
+
+@compute @workgroup_size(SUMS, THREADS_PER_SUM)
+fn backward(
+    @builtin(global_invocation_id) id: vec3u,
+    @builtin(local_invocation_id) thread: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let rows = step.rows * SAMPLES;
+    let row = min(id.x, rows - 1u);
+    let start = row * WIDTH_QUADS;
+    // A thread past the last row has no columns, and takes part in the barriers alone.
+    let end = select(0u, WIDTH_QUADS, id.x < rows);
+    let mean = statistics[row].x;
+    let inverse = statistics[row].y;
+    var sum = vec4f();
+    var products = vec4f();
+    for (var quad = thread.y; quad < end; quad += THREADS_PER_SUM) {
+        let d = norm[quad] * gradient[start + quad];
+        sum += d;
+        products += d * ((pre[start + quad] - mean) * inverse);
+    }
+    let sum_of_row = dot(workgroup_sums(sum, lane, SUMS), vec4f(1.0));
+    let products_of_row = dot(workgroup_sums(products, lane, SUMS), vec4f(1.0));
+    for (var quad = thread.y; quad < end; quad += THREADS_PER_SUM) {
+        let d = norm[quad] * gradient[start + quad];
+        let normalised = (pre[start + quad] - mean) * inverse;
+        let through = inverse * (d - (sum_of_row + normalised * products_of_row) / f32(WIDTH));
+        gradient[start + quad] = keep(through, 4u * quad, WIDTH);
+    }
+}
