@@ -15,6 +15,7 @@ fn pixel(row: u32, d: u32) -> f32 {
         words = words.yzwx;
         level += select(0.0, 1.0, u * (counts.x + counts.y + f32(ball)) < counts.x + level);
     }
-    // No comparison is true of NaN: a model that gives it must not pass for one that gives black.
-    return level / LEVELS + 0.0 * (counts.x + counts.y);
+    // No comparison is true of NaN, and it stays: a model that gives it must not pass for one that gives black.
+    let all = counts.x + counts.y;
+    return select(all, level / LEVELS, all > 0.0);
 }

@@ -20,6 +20,6 @@ fn pixel(row: u32, d: u32) -> f32 {
         sum += exp(output(row, first + c) - largest);
         category += select(0.0, 1.0, share >= sum);
     }
-    // No comparison is true of NaN: a model that gives it must not pass for one that gives black.
-    return category / f32(CATEGORIES - 1u) + 0.0 * share;
+    // No comparison is true of NaN, and it stays: a model that gives it must not pass for one that gives black.
+    return select(whole, category / f32(CATEGORIES - 1u), whole > 0.0);
 }
