@@ -14,6 +14,7 @@ use crate::objective::ObjectiveConfig;
 use crate::optim::Adam;
 use crate::optim::schedule::LearningRateSchedule;
 use crate::posterior::LogvarRange;
+use crate::prior::{Prior, mixture};
 
 /// The widest layer that is accepted: beyond it the number of weights of two layers overflows what files can state.
 pub(crate) const WIDEST: usize = 1 << 20;
@@ -70,7 +71,15 @@ pub struct ModelConfig {
         help_heading = "Data and model"
     )]
     pub variance: f32,
-    /// Hold the posterior's log variance to a range, as -6,2; what lies outside has no gradient [default: none]
+    /// What latents look like before any data are seen
+    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
+    #[serde(default)]
+    pub prior: Prior,
+    /// Components of the priors that are mixtures
+    #[arg(long, value_name = "M", default_value_t = 500, help_heading = "Data and model")]
+    #[serde(default = "default_components")]
+    pub components: usize,
+    /// Hold the log variances of the posterior and of a mixture's components to a range, as -6,2; what lies outside has no gradient [default: none]
     #[arg(long, value_name = "MIN,MAX", allow_hyphen_values = true, help_heading = "Data and model")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logvar_range: Option<LogvarRange>,
@@ -191,6 +200,8 @@ impl Default for ModelConfig {
             activation: Activation::default(),
             likelihood: Likelihood::default(),
             variance: 0.1,
+            prior: Prior::default(),
+            components: default_components(),
             logvar_range: None,
         }
     }
@@ -217,6 +228,10 @@ impl Default for TrainingConfig {
     }
 }
 
+fn default_components() -> usize {
+    500
+}
+
 fn default_factor() -> f64 {
     0.1
 }
@@ -233,7 +248,8 @@ impl Config {
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
         self.model.validate()?;
-        self.training.validate()
+        self.training.validate()?;
+        self.training.objective.validate_for(&self.model)
     }
 
     /// Loads the data, with the part to validate with.
@@ -258,7 +274,15 @@ impl ModelConfig {
         }
         require("--latents", (1..=WIDEST).contains(&self.latents), "a number from 1 to 1048576", self.latents)?;
         let variance_fits = self.variance.is_normal() && self.variance > 0.0;
-        require("--variance", variance_fits, "a finite number above 0", self.variance)
+        require("--variance", variance_fits, "a finite number above 0", self.variance)?;
+        let most = mixture::MOST_COMPONENTS;
+        let components_fit = (1..=most).contains(&self.components);
+        require("--components", components_fit, &format!("a number from 1 to {most}"), self.components)
+    }
+
+    /// Whether the KL divergence is a sample estimate for want of a closed form, whatever the objective asks for.
+    pub fn kl_is_estimate(&self) -> bool {
+        !self.prior.has_closed_form()
     }
 }
 
@@ -362,11 +386,15 @@ mod tests {
             ("--kl-weight", "NaN"),
             ("--kl-weight", "-1"),
             ("--variance", "0"),
+            ("--components", "0"),
+            ("--components", "65537"),
         ];
         for (flag, value) in cases {
             let error = parse(&[flag, value]).validate().expect_err(flag);
             assert!(error.to_string().starts_with(&format!("{flag}: expected ")), "{error}");
         }
+        let error = parse(&["--prior", "mixture", "--objective", "free-bits"]).validate().expect_err("free bits");
+        assert!(error.to_string().starts_with("--objective: expected "), "{error}");
         let error = TrainingConfig::default().validate_for(100).expect_err("too large").to_string();
         assert!(error.contains("100") && error.contains("128"), "{error}");
     }

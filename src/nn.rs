@@ -28,6 +28,9 @@ pub struct Recording<'a> {
     pub parameters: &'a Arena,
     /// Rows that each example has: its importance samples, behind the draw from the posterior, or one.
     pub samples: usize,
+    /// Whether the gradients of weights and biases are added to what is there: where layers work on several inputs in one
+    /// step, of which the first stores.
+    pub accumulate: bool,
 }
 
 /// How a parameter starts.
@@ -40,6 +43,12 @@ pub enum Init {
     },
     /// Every element the same.
     Constant(f32),
+    /// Normal distributions, one a row: means, the first half of the row, uniform between `-bound` and `bound`, and log
+    /// variances of 0.
+    Normals {
+        /// The largest absolute value of a mean.
+        bound: f32,
+    },
 }
 
 /// What a layer says of one of its parameters: a matrix `(rows, columns)`, or a vector, which has no rows.
@@ -90,12 +99,15 @@ pub fn initialise(gpu: &Gpu, specs: &[ParameterSpec], parameters: &Arena, seed: 
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(Stream::Initialisation as u64);
     for spec in specs {
-        let mut draw = || match spec.init {
+        let mut draw = |index: usize| match spec.init {
             Init::Constant(value) => value,
+            Init::Normals { .. } if index % spec.columns >= spec.columns / 2 => 0.0,
             // 24 bits are all that an f32 in [-1, 1) holds evenly.
-            Init::Uniform { bound } => bound * ((rng.next_u32() >> 8) as f32 * 2f32.powi(-23) - 1.0),
+            Init::Uniform { bound } | Init::Normals { bound } => {
+                bound * ((rng.next_u32() >> 8) as f32 * 2f32.powi(-23) - 1.0)
+            }
         };
-        let values: Vec<f32> = (0..spec.len()).map(|_| draw()).collect();
+        let values: Vec<f32> = (0..spec.len()).map(&mut draw).collect();
         parameters.get(&spec.name).write(gpu, &values)?;
     }
     Ok(())

@@ -272,7 +272,7 @@ fn bernoulli_is_never_nan_for_a_finite_logit() {
     run(rows.len(), |gpu, step| {
         let state = likelihood.state(gpu, &parameters, 1.0)?;
         let epilogues = [likelihood.log_prob(gpu, &state, 1, &x, &dlogits, &log_prob)?, likelihood.mean(&mean)];
-        let recording = Recording { gpu, step, parameters: &parameters, samples: 1 };
+        let recording = Recording { gpu, step, parameters: &parameters, samples: 1, accumulate: false };
         epilogues.iter().map(|epilogue| layer.forward(recording, &logits, epilogue)).collect()
     });
     let log_prob: Vec<f32> = log_prob.read(gpu()).unwrap();

@@ -17,7 +17,7 @@ fn layer(bench: &Bench<'_>, inputs: usize, outputs: usize) -> Result<(Dense, Are
 }
 
 fn recording<'a>(bench: &'a Bench<'_>, parameters: &'a Arena) -> Recording<'a> {
-    Recording { gpu: bench.gpu, step: &bench.step_tensor, parameters, samples: 1 }
+    Recording { gpu: bench.gpu, step: &bench.step_tensor, parameters, samples: 1, accumulate: false }
 }
 
 /// Draws a parameter.
