@@ -9,7 +9,7 @@ use elbo::selftest::reference::likelihood::{bernoulli, gaussian};
 use elbo::selftest::reference::{Matrix, activation, dense, latents, objective};
 
 /// A matrix of values from -`scale` to `scale` that have nothing to do with each other.
-fn matrix(rows: usize, columns: usize, scale: f64, seed: usize) -> Matrix {
+pub fn matrix(rows: usize, columns: usize, scale: f64, seed: usize) -> Matrix {
     Matrix::from_fn(rows, columns, |r, c| scale * (((seed * 31 + r) * 37 + c) as f64).powi(2).sin())
 }
 
@@ -22,7 +22,7 @@ fn sum_of_products(a: &Matrix, b: &Matrix) -> f64 {
 /// With a distance of `h = cbrt(epsilon)`, the formula's error, `h^2 f''' / 6`, and that of the rounding,
 /// `epsilon |f| / h`, are both of the order of `epsilon^(2/3)`, 4e-11, times the size of `f` and its derivatives: a
 /// hundred times that is allowed.
-fn check(gradient: &Matrix, at: &Matrix, f: impl Fn(&Matrix) -> f64) -> Result<(), String> {
+pub fn check(gradient: &Matrix, at: &Matrix, f: impl Fn(&Matrix) -> f64) -> Result<(), String> {
     assert_eq!((gradient.rows(), gradient.columns()), (at.rows(), at.columns()));
     let h = f64::EPSILON.cbrt();
     let steepest = gradient.values().iter().fold(1.0_f64, |most, value| most.max(value.abs()));
@@ -133,7 +133,8 @@ fn samples_gradient(posterior: &Matrix, noise: &Matrix, row_weights: &[f64], sam
     let dz = z_map(&z, |r, l, _| -dz.at(r, l) * row_weights[r] / examples);
     let kl_weight = z_map(&z, |r, _, _| KL_WEIGHT * row_weights[r] / examples);
     let doubly = doubly.then_some(row_weights);
-    let samples = latents::Samples { posterior, z: &z, dz: &dz, kl_weight: &kl_weight, sampled, doubly };
+    let kl_dz = sampled.then_some(&z);
+    let samples = latents::Samples { posterior, z: &z, dz: &dz, kl_weight: &kl_weight, kl_dz, doubly };
     latents::samples_backward(&samples)
 }
 

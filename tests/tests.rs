@@ -24,6 +24,9 @@ mod training;
 /// Objectives, and the estimate of log p(x) against what is known in closed form.
 mod objectives;
 
+/// Priors that are mixtures, over whole models.
+mod priors;
+
 /// The program from outside: its commands, files and error messages.
 mod cli;
 

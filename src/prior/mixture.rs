@@ -19,6 +19,11 @@ pub(crate) const MOST_COMPONENTS: usize = 1 << 16;
 /// Rows that a thread of `score` takes, and a workgroup of `backward_z`: the constant `ROWS` of each.
 const ROWS: &str = "ROWS";
 
+/// What fills the slot `prior`, with the gradient of `-log p(z)` by the draws, `(rows, L)`.
+pub(crate) fn part(dz: &Tensor) -> Part {
+    Part::new(PART, &[], &[("prior_dz", dz)])
+}
+
 /// A mixture of `M` normals with its tensors for up to `rows` draws, of which each example has `samples`.
 pub(crate) struct Mixture {
     gpu: Gpu,
@@ -68,7 +73,7 @@ impl Mixture {
     /// What fills the slot `prior` of the posterior's kernels: `log q(z|x)`, latent by latent. [`Mixture::combine`] takes
     /// `log p(z)` from it.
     pub fn part(&self) -> Part {
-        Part::new(PART, &[], &[("prior_dz", &self.dz)])
+        part(&self.dz)
     }
 
     /// Records what depends on the components alone: `precisions = exp(-v)`,

@@ -5,6 +5,7 @@ mod adam;
 mod dense;
 mod latents;
 mod likelihood;
+mod mixture;
 mod objective;
 mod step;
 
@@ -15,7 +16,7 @@ use crate::Error;
 pub(super) type Check = fn(&mut Bench<'_>) -> Result<(), Error>;
 
 /// Every entry point of every WGSL file, and every epilogue. A new one gets a row here and its formula in `reference`.
-pub(super) const KERNELS: [(&str, Check); 22] = [
+pub(super) const KERNELS: [(&str, Check); 28] = [
     ("data/batch.wgsl", step::gather),
     ("nn/dense:forward", dense::forward),
     ("nn/dense:backward", dense::backward),
@@ -30,6 +31,12 @@ pub(super) const KERNELS: [(&str, Check); 22] = [
     ("objective/weighted/weights.wgsl:normalise", objective::weights),
     ("objective/weighted/scale.wgsl:scale", objective::scale),
     ("prior/standard_normal/sample.wgsl:sample", latents::sample),
+    ("prior/mixture/prepare.wgsl:prepare", mixture::prepare),
+    ("prior/mixture/score.wgsl:score", mixture::score),
+    ("prior/mixture/combine.wgsl:combine", mixture::combine),
+    ("prior/mixture/backward_z.wgsl:backward_z", mixture::backward_z),
+    ("prior/mixture/backward_components.wgsl:backward_components", mixture::backward_components),
+    ("prior/mixture/sample.wgsl:sample", mixture::sample),
     ("likelihood/bernoulli.wgsl", likelihood::bernoulli_log_prob),
     ("likelihood/bernoulli/mean.wgsl", likelihood::bernoulli_mean),
     ("likelihood/gaussian.wgsl", likelihood::gaussian_log_prob),
