@@ -14,6 +14,7 @@ use crate::objective::ObjectiveConfig;
 use crate::optim::Adam;
 use crate::optim::schedule::LearningRateSchedule;
 use crate::posterior::LogvarRange;
+use crate::prior::{Prior, mixture};
 
 /// The widest layer that is accepted: beyond it the number of weights of two layers overflows what files can state.
 pub(crate) const WIDEST: usize = 1 << 20;
@@ -78,7 +79,16 @@ pub struct ModelConfig {
     #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Data and model")]
     #[serde(default = "default_categories")]
     pub categories: usize,
-    /// Hold the posterior's log variance to a range, as -6,2; what lies outside has no gradient [default: none]
+    /// What latents look like before any data are seen
+    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
+    #[serde(default)]
+    pub prior: Prior,
+    /// Components of the priors that are mixtures
+    #[arg(long, value_name = "M", default_value_t = 500, help_heading = "Data and model")]
+    #[serde(default = "default_components")]
+    pub components: usize,
+    /// Hold the log variances of the posterior and of a mixture's components to a range, as -6,2; what lies
+    /// outside has no gradient [default: none]
     #[arg(long, value_name = "MIN,MAX", allow_hyphen_values = true, help_heading = "Data and model")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logvar_range: Option<LogvarRange>,
@@ -206,6 +216,8 @@ impl Default for ModelConfig {
             likelihood: Likelihood::default(),
             variance: 0.1,
             categories: default_categories(),
+            prior: Prior::default(),
+            components: default_components(),
             logvar_range: None,
         }
     }
@@ -237,6 +249,10 @@ fn default_categories() -> usize {
     2
 }
 
+fn default_components() -> usize {
+    500
+}
+
 fn default_factor() -> f64 {
     0.1
 }
@@ -254,7 +270,8 @@ impl Config {
     pub fn validate(&self) -> Result<(), Error> {
         self.model.validate()?;
         self.training.validate()?;
-        self.model.validate_batch(self.training.batch_size)
+        self.model.validate_batch(self.training.batch_size)?;
+        self.training.objective.validate_for(&self.model)
     }
 
     /// Loads the data, with the part to validate with.
@@ -278,14 +295,18 @@ impl ModelConfig {
             require("--hidden", (1..=WIDEST).contains(&width), "widths from 1 to 1048576", width)?;
         }
         require("--latents", (1..=WIDEST).contains(&self.latents), "a number from 1 to 1048576", self.latents)?;
-        self.likelihood.validate(self.variance, self.categories)
+        self.likelihood.validate(self.variance, self.categories)?;
+        let most = mixture::MOST_COMPONENTS;
+        let components_fit = (1..=most).contains(&self.components);
+        require("--components", components_fit, &format!("a number from 1 to {most}"), self.components)?;
+        // Pseudo-inputs would have statistics, and gradients, of their own.
+        let fits = self.prior != Prior::VampPrior || self.normalise == Normalise::None;
+        require("--normalise", fits, "none with --prior vamp-prior", format!("{:?}", self.normalise).to_lowercase())
     }
-}
 
-impl ModelConfig {
-    /// Whether the KL divergence from the prior has no closed form, so that it is always the sample estimate.
+    /// Whether the KL divergence is a sample estimate for want of a closed form, whatever the objective asks for.
     pub fn kl_is_estimate(&self) -> bool {
-        false
+        !self.prior.has_closed_form()
     }
 
     /// Checks that the model can be trained in batches of that size.
@@ -403,11 +424,18 @@ mod tests {
             ("--variance", "0"),
             ("--categories", "1"),
             ("--categories", "257"),
+            ("--components", "0"),
+            ("--components", "65537"),
         ];
         for (flag, value) in cases {
             let error = parse(&[flag, value]).validate().expect_err(flag);
             assert!(error.to_string().starts_with(&format!("{flag}: expected ")), "{error}");
         }
+        let error = parse(&["--prior", "mixture", "--objective", "free-bits"]).validate().expect_err("free bits");
+        assert!(error.to_string().starts_with("--objective: expected "), "{error}");
+        let error =
+            parse(&["--prior", "vamp-prior", "--normalise", "layer"]).validate().expect_err("not both").to_string();
+        assert_eq!(error, "--normalise: expected none with --prior vamp-prior, found layer");
         let error = TrainingConfig::default().validate_for(100).expect_err("too large").to_string();
         assert!(error.contains("100") && error.contains("128"), "{error}");
     }

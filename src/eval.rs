@@ -26,6 +26,8 @@ use crate::vae::{Network, Vae};
 pub struct Evaluation {
     vae: Vae,
     pass: Pass,
+    /// What comes before the first step.
+    prepare: Program,
     program: Program,
     order: Vec<u32>,
     steps: Vec<Step>,
@@ -48,7 +50,8 @@ impl Evaluation {
         let batch_size = network.x.rows();
         let pass = Pass::new(&vae.gpu, images.count(), batch_size)?;
         let device_images = vae.upload(images, Stream::BinariseEvaluation)?;
-        let mut program = Program::default();
+        let (mut prepare, mut program) = (Program::default(), Program::default());
+        prepare.extend(network.prepare()?);
         program.push(device_images.gather(&vae.gpu, &pass.step, &pass.order, &network.x)?);
         program.extend(network.forward(&pass.step, Mode::Evaluation)?);
         let latents = Tensor::zeros(&vae.gpu, 3 * images.count().div_ceil(batch_size), network.kl.columns())?;
@@ -60,7 +63,7 @@ impl Evaluation {
             .zip(0..)
             .map(|((first, rows), row)| Step { row, first, rows, kl_weight, key, ..Step::default() })
             .collect();
-        Ok(Evaluation { vae: vae.clone(), pass, program, order: sequential(images.count()), steps, latents })
+        Ok(Evaluation { vae: vae.clone(), pass, prepare, program, order: sequential(images.count()), steps, latents })
     }
 
     /// Evaluates the model with the parameters that it has now.
@@ -92,6 +95,7 @@ impl Evaluation {
     pub(crate) fn averages(&mut self) -> Result<Averages, Error> {
         let mut sums = Sums::default();
         let steps = &self.steps;
+        self.vae.gpu.run(&self.prepare, 1);
         self.pass.run(&self.vae.gpu, &self.program, &self.order, steps, 0, |row, step_sums| {
             for (step, step_sums) in steps[row..].iter().zip(step_sums) {
                 sums.add(step, step_sums);

@@ -41,6 +41,9 @@ pub struct Recording<'a> {
     pub samples: usize,
     /// What the pass is for.
     pub mode: Mode,
+    /// Whether the gradients of weights and biases are added to what is there: where layers work on several inputs in one
+    /// step, of which the first stores.
+    pub accumulate: bool,
 }
 
 /// How a parameter starts.
@@ -55,6 +58,12 @@ pub enum Init {
     Constant(f32),
     /// Every element of a row the same, one value a row.
     Rows(&'static [f32]),
+    /// Normal distributions, one a row: means, the first half of the row, uniform between `-bound` and `bound`, and log
+    /// variances of 0.
+    Normals {
+        /// The largest absolute value of a mean.
+        bound: f32,
+    },
 }
 
 /// What a layer says of one of its parameters: a matrix `(rows, columns)`, or a vector, which has no rows.
@@ -108,8 +117,11 @@ pub fn initialise(gpu: &Gpu, specs: &[ParameterSpec], parameters: &Arena, seed: 
         let mut draw = |index: usize| match spec.init {
             Init::Constant(value) => value,
             Init::Rows(values) => values[index / spec.columns],
+            Init::Normals { .. } if index % spec.columns >= spec.columns / 2 => 0.0,
             // 24 bits are all that an f32 in [-1, 1) holds evenly.
-            Init::Uniform { bound } => bound * ((rng.next_u32() >> 8) as f32 * 2f32.powi(-23) - 1.0),
+            Init::Uniform { bound } | Init::Normals { bound } => {
+                bound * ((rng.next_u32() >> 8) as f32 * 2f32.powi(-23) - 1.0)
+            }
         };
         let values: Vec<f32> = (0..spec.len()).map(&mut draw).collect();
         parameters.get(&spec.name).write(gpu, &values)?;

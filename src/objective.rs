@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::require;
+use crate::config::{ModelConfig, require};
 use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
 use crate::prior::KlEstimate;
 use penalised::Penalty;
@@ -82,6 +82,17 @@ impl ObjectiveConfig {
         require("--samples", (1..=1 << 20).contains(&self.samples), "a number from 1 to 1048576", self.samples)?;
         require("--free-bits", fits(self.free_bits), "a finite number, 0 or more", self.free_bits)?;
         require("--capacity", fits(self.capacity), "a finite number, 0 or more", self.capacity)
+    }
+
+    /// Checks that the objective can be had of a model. Free bits weigh latents apart from each other, and without a closed
+    /// form the KL divergence is no sum over latents; a capacity weighs them alike.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if not.
+    pub fn validate_for(&self, model: &ModelConfig) -> Result<(), Error> {
+        let fits = self.objective != Objective::FreeBits || !model.kl_is_estimate();
+        require("--objective", fits, "another one than free-bits, unless --prior is standard-normal", "free-bits")
     }
 
     /// How the KL divergence is found: importance weights need that of the sample itself.

@@ -27,6 +27,12 @@ impl LogvarRange {
             logvar
         }
     }
+
+    /// What `shaders/lib/logvar.wgsl` takes: nothing where there is no range.
+    pub(crate) fn overrides(range: Option<LogvarRange>) -> impl Iterator<Item = (&'static str, f64)> {
+        let ends = range.map(|LogvarRange { min, max }| [("LOGVAR_MIN", min), ("LOGVAR_MAX", max)]);
+        ends.into_iter().flatten().map(|(name, value)| (name, f64::from(value)))
+    }
 }
 
 impl FromStr for LogvarRange {

@@ -1,9 +1,28 @@
 //! Priors p(z): what latents look like before any data are seen.
+//!
+//! Where the KL divergence from the posterior has a closed form, a prior is no more than what fills the slot `prior` of the
+//! posterior's kernels. Other priors take dispatches of their own, which [`PriorState`] records.
 
+pub(crate) mod mixture;
 pub mod standard_normal;
+mod vamp_prior;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::config::{ModelConfig, require};
+use crate::data::batch::DeviceImages;
+use crate::data::order;
+use crate::gpu::{Arena, Dispatch, Gpu, Part, Program, Tensor};
+use crate::nn::{Init, Mlp, ParameterSpec};
+use crate::noise::{self, Stream};
+use crate::steps::Step;
+use mixture::Mixture;
+use vamp_prior::{PSEUDO_INPUTS, PseudoInputs};
+
+/// The name of the parameter.
+const COMPONENTS: &str = "prior.components";
 
 /// How the KL divergence from the posterior to the prior is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -14,4 +33,193 @@ pub enum KlEstimate {
     ClosedForm,
     /// By the sample estimate log q(z|x) - log p(z), whose mean is the same.
     Sampled,
+}
+
+/// The prior of the latents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prior {
+    /// Normal, with mean 0 and variance 1.
+    #[default]
+    StandardNormal,
+    /// A mixture of --components normals with equal weights, whose means and variances are learned.
+    Mixture,
+    /// A mixture of the posteriors of --components learned inputs, which start as training images (Tomczak & Welling 2018).
+    VampPrior,
+}
+
+impl Prior {
+    /// Whether the KL divergence from the posterior has a closed form. Where it has none it is the sample estimate
+    /// `log q(z|x) - log p(z)`, whatever the configuration asks for.
+    pub fn has_closed_form(self) -> bool {
+        self == Prior::StandardNormal
+    }
+
+    /// The parameters, if any, of `count` components for inputs of so many `dimensions`.
+    ///
+    /// A mixture's means start about as far out as draws from a standard normal are, with variances of 1. Pseudo-inputs start
+    /// as zeros until [`Prior::start_from`] gives them images.
+    pub fn parameters(self, count: usize, latents: usize, dimensions: usize) -> Option<ParameterSpec> {
+        let spec =
+            |name: &str, columns, init| ParameterSpec { name: name.to_owned(), rows: Some(count), columns, init };
+        match self {
+            Prior::StandardNormal => None,
+            // The uniform distribution of variance 1.
+            Prior::Mixture => Some(spec(COMPONENTS, 2 * latents, Init::Normals { bound: 3f32.sqrt() })),
+            Prior::VampPrior => Some(spec(PSEUDO_INPUTS, dimensions, Init::Constant(0.0))),
+        }
+    }
+
+    /// Sets the parameters that start from training data: pseudo-inputs become the first images of an order that depends on
+    /// the seed, as the model sees them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if there are fewer images than pseudo-inputs.
+    pub(crate) fn start_from(
+        self,
+        gpu: &Gpu,
+        upload: impl FnOnce() -> Result<DeviceImages, Error>,
+        parameters: &Arena,
+        seed: u64,
+    ) -> Result<(), Error> {
+        if self != Prior::VampPrior {
+            return Ok(());
+        }
+        let (images, inputs) = (upload()?, parameters.get(PSEUDO_INPUTS));
+        let (count, examples) = (inputs.rows(), images.count());
+        require("--components", count <= examples, &format!("at most the {examples} training images"), count)?;
+        // Epochs count from 1.
+        let order = Tensor::from_values(gpu, 1, examples, &order::shuffled(examples, seed, 0))?;
+        let row = Step { rows: count as u32, key: noise::key(seed, Stream::Training), ..Step::default() };
+        let step = Step::tensor(gpu)?;
+        step.write(gpu, bytemuck::cast_slice::<Step, u32>(&[row]))?;
+        let mut program = Program::default();
+        program.push(images.gather(gpu, &step, &order, &inputs)?);
+        gpu.run(&program, 1);
+        Ok(())
+    }
+}
+
+/// A prior for one batch size, recorded over a network's tensors.
+pub struct PriorState {
+    gpu: Gpu,
+    parameters: Arena,
+    part: Part,
+    work: Option<(Mixture, Origin)>,
+}
+
+/// Where a mixture's components come from.
+enum Origin {
+    /// They are a parameter.
+    Learned,
+    /// The encoder makes them.
+    Encoded(PseudoInputs),
+}
+
+impl PriorState {
+    /// Makes what the prior of a model needs for up to `batch` examples with so many samples each.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn new(
+        gpu: &Gpu,
+        config: &ModelConfig,
+        parameters: &Arena,
+        encoder: &Mlp,
+        estimate: KlEstimate,
+        [batch, samples]: [usize; 2],
+    ) -> Result<PriorState, Error> {
+        let mixture =
+            |components: &Tensor| Mixture::new(gpu, components, config.logvar_range, batch * samples, samples);
+        let work = match config.prior {
+            Prior::StandardNormal => None,
+            Prior::Mixture => Some((mixture(&parameters.get(COMPONENTS))?, Origin::Learned)),
+            Prior::VampPrior => {
+                let inputs = PseudoInputs::new(gpu, parameters, encoder, config.latents)?;
+                Some((mixture(&inputs.components)?, Origin::Encoded(inputs)))
+            }
+        };
+        let part = work.as_ref().map_or_else(|| standard_normal::kl(estimate), |(mixture, _)| mixture.part());
+        Ok(PriorState { gpu: gpu.clone(), parameters: parameters.clone(), part, work })
+    }
+
+    /// What fills the slot `prior`.
+    pub fn part(&self) -> &Part {
+        &self.part
+    }
+
+    /// Records what depends on the parameters alone, and has to be made again when they change.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shader`] if a kernel cannot be made.
+    pub fn prepare(&self) -> Result<Vec<Dispatch>, Error> {
+        let Some((mixture, origin)) = &self.work else { return Ok(Vec::new()) };
+        let mut dispatches = match origin {
+            Origin::Learned => Vec::new(),
+            Origin::Encoded(inputs) => inputs.encode(&self.gpu, &self.parameters)?,
+        };
+        dispatches.push(mixture.prepare()?);
+        Ok(dispatches)
+    }
+
+    /// Records what follows the draws from the posterior, and makes `kl` whole: `(rows, L)`, in nats. A mixture's density is
+    /// no sum over latents; each latent gets an equal part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shape`] if the tensors have other shapes.
+    pub fn forward(&self, step: &Tensor, z: &Tensor, kl: &Tensor) -> Result<Vec<Dispatch>, Error> {
+        match &self.work {
+            None => Ok(Vec::new()),
+            Some((mixture, _)) => Ok(vec![mixture.score(step, z)?, mixture.combine(step, kl)?]),
+        }
+    }
+
+    /// Records what the slot `prior` needs in the gradient of the posterior.
+    ///
+    /// # Errors
+    ///
+    /// As [`PriorState::forward`].
+    pub fn backward_z(&self, step: &Tensor, z: &Tensor) -> Result<Option<Dispatch>, Error> {
+        self.work.as_ref().map(|(mixture, _)| mixture.backward_z(step, z)).transpose()
+    }
+
+    /// Records the gradients of the prior's own parameters. If the encoder makes the components, what is due to it is added
+    /// to its gradients, which must be there.
+    ///
+    /// # Errors
+    ///
+    /// As [`PriorState::forward`].
+    pub fn backward(
+        &self,
+        step: &Tensor,
+        objective: &Part,
+        z: &Tensor,
+        gradients: &Arena,
+    ) -> Result<Vec<Dispatch>, Error> {
+        let Some((mixture, origin)) = &self.work else { return Ok(Vec::new()) };
+        match origin {
+            Origin::Learned => Ok(vec![mixture.backward_components(step, objective, z, &gradients.get(COMPONENTS))?]),
+            Origin::Encoded(inputs) => {
+                let mut dispatches = vec![mixture.backward_components(step, objective, z, &inputs.dcomponents)?];
+                dispatches.extend(inputs.backward(&self.gpu, &self.parameters, gradients)?);
+                Ok(dispatches)
+            }
+        }
+    }
+
+    /// Records draws from the prior into `z`, `(B, L)`, with noise keyed by the step.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limit`] if the batch is larger than the adapter's grid.
+    pub fn sample(&self, step: &Tensor, z: &Tensor) -> Result<Dispatch, Error> {
+        match &self.work {
+            None => standard_normal::sample(&self.gpu, step, z),
+            Some((mixture, _)) => mixture.sample(step, z),
+        }
+    }
 }

@@ -98,6 +98,7 @@ impl Trainer {
         let images = &data.train.images;
         let model = Model { height: images.height(), width: images.width(), config: config.model.clone() };
         let vae = Vae::new(gpu, model, config.training.seed)?;
+        vae.start_prior(images, config.training.seed)?;
         Trainer::from_vae(vae, data, &config.training, Progress::default())
     }
 
@@ -110,6 +111,7 @@ impl Trainer {
         config.validate()?;
         config.validate_for(data.train.images.count())?;
         vae.model().config.validate_batch(config.batch_size)?;
+        config.objective.validate_for(&vae.model().config)?;
         vae.check_size("training a model", &data.train.images)?;
         progress.check(data.train.images.count(), config.batch_size)?;
         let gpu = vae.gpu().clone();
@@ -131,6 +133,7 @@ impl Trainer {
 
         let mut program = Program::default();
         program.push(vae.upload(train, Stream::Binarise)?.gather(&gpu, &pass.step, &pass.order, &network.x)?);
+        program.extend(network.prepare()?);
         program.extend(network.forward(&pass.step, Mode::Training)?);
         program.extend(network.backward(&pass.step, &gradients)?);
         let mut batch_gradients = gradients.clone();

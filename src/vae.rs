@@ -81,10 +81,12 @@ impl Model {
         Mlp::new("decoder", *latents, &mirrored, *activation, *normalise, "likelihood", self.outputs())
     }
 
-    /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood.
+    /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood, prior.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
-        let likelihood = self.config.likelihood.parameters(self.config.variance, self.dimensions());
-        self.encoder().parameters().chain(self.decoder().parameters()).chain(likelihood).collect()
+        let ModelConfig { likelihood, variance, prior, components, latents, .. } = self.config;
+        let likelihood = likelihood.parameters(variance, self.dimensions());
+        let prior = prior.parameters(components, latents, self.dimensions());
+        self.encoder().parameters().chain(self.decoder().parameters()).chain(likelihood).chain(prior).collect()
     }
 }
 
@@ -124,6 +126,16 @@ impl Vae {
     #[must_use]
     pub fn drawing(&self, seed: u64) -> Vae {
         Vae { pixels: Pixels::Draw { seed }, ..self.clone() }
+    }
+
+    /// Sets the parameters of the prior that start from training images.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if there are too few.
+    pub(crate) fn start_prior(&self, images: &Images, seed: u64) -> Result<(), Error> {
+        let upload = || self.upload(images, Stream::Binarise);
+        self.model.config.prior.start_from(&self.gpu, upload, &self.parameters, seed)
     }
 
     /// The model's shape.

@@ -181,7 +181,8 @@ fn samples_gradient(posterior: &Matrix, noise: &Matrix, row_weights: &[f64], sam
     let dz = z_map(&z, |r, l, _| -dz.at(r, l) * row_weights[r] / examples);
     let kl_weight = z_map(&z, |r, _, _| KL_WEIGHT * row_weights[r] / examples);
     let doubly = doubly.then_some(row_weights);
-    let samples = latents::Samples { posterior, z: &z, dz: &dz, kl_weight: &kl_weight, sampled, doubly };
+    let kl_dz = sampled.then_some(&z);
+    let samples = latents::Samples { posterior, z: &z, dz: &dz, kl_weight: &kl_weight, kl_dz, doubly };
     latents::samples_backward(&samples)
 }
 

@@ -184,7 +184,14 @@ impl Model {
         let step = Step::tensor(gpu()).unwrap();
         let row = Step { rows: examples as u32, ..Step::default() };
         step.write(gpu(), bytemuck::cast_slice::<Step, u32>(&[row])).unwrap();
-        let recording = Recording { gpu: gpu(), step: &step, parameters: &parameters, samples, mode: Mode::Training };
+        let recording = Recording {
+            gpu: gpu(),
+            step: &step,
+            parameters: &parameters,
+            samples,
+            mode: Mode::Training,
+            accumulate: false,
+        };
         let values = mlp.activations(gpu(), &x).unwrap();
         let mut program = Program::default();
         program.extend(mlp.forward(recording, &values, &Epilogue::store(&y)).unwrap());

@@ -66,8 +66,14 @@ impl Bare {
         let row = Step { rows: outputs.rows() as u32, ..Step::default() };
         step.write(gpu(), bytemuck::cast_slice::<Step, u32>(&[row])).unwrap();
         let (epilogue, after) = record(&step).unwrap();
-        let recording =
-            Recording { gpu: gpu(), step: &step, parameters: &self.parameters, samples: 1, mode: Mode::Training };
+        let recording = Recording {
+            gpu: gpu(),
+            step: &step,
+            parameters: &self.parameters,
+            samples: 1,
+            mode: Mode::Training,
+            accumulate: false,
+        };
         let mut program = Program::default();
         program.push(self.layer.forward(recording, outputs, &epilogue).unwrap());
         program.extend(after);

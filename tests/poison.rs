@@ -284,7 +284,8 @@ fn bernoulli_is_never_nan_for_a_finite_logit() {
             state.log_prob(gpu, step, 1, &x, &dlogits, &log_prob)?.0,
             state.pixels(gpu, step, 1, Pixels::Mean, &dlogits, &mean)?.0,
         ];
-        let recording = Recording { gpu, step, parameters: &parameters, samples: 1, mode: Mode::Training };
+        let recording =
+            Recording { gpu, step, parameters: &parameters, samples: 1, mode: Mode::Training, accumulate: false };
         epilogues.iter().map(|epilogue| layer.forward(recording, &logits, epilogue)).collect()
     });
     let log_prob: Vec<f32> = log_prob.read(gpu()).unwrap();

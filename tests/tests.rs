@@ -30,6 +30,9 @@ mod objectives;
 /// Likelihoods: they add up to 1, their draws have their moments, models with them train, other data are refused.
 mod likelihoods;
 
+/// Priors that are mixtures, over whole models.
+mod priors;
+
 /// The program from outside: its commands, files and error messages.
 mod cli;
 

@@ -85,6 +85,7 @@ pub fn estimate(
     let batch = (rows / per_step).clamp(1, count);
     let objective = ObjectiveConfig { samples: per_step, kl: KlEstimate::Sampled, ..ObjectiveConfig::default() };
     let network = Network::new(vae, batch, &objective)?;
+    network.prepare_now()?;
     let steps = steps(count, batch, samples, per_step, noise::key(seed, Stream::Evaluation));
 
     let mut pass = Pass::with_steps(gpu, count, steps.len())?;

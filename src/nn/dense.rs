@@ -71,7 +71,7 @@ impl Dense {
     }
 
     /// Records the gradients with respect to the weight and the bias, summed over the batch's rows, and that with respect
-    /// to the input if there is an epilogue for it.
+    /// to the input if there is an epilogue for it. The first two are added to what is there if the recording says so.
     ///
     /// `dweight[o, i] = sum_b doutput[b, o] * input[b, i]`, `dbias[o] = sum_b doutput[b, o]`,
     /// `dinput[b, i] = sum_o doutput[b, o] * weight[o, i]`
@@ -150,7 +150,7 @@ impl Dense {
     /// Binds a product's tensors and its epilogue's to the kernel of a family.
     fn record(
         &self,
-        Recording { gpu, step, parameters, samples, .. }: Recording<'_>,
+        Recording { gpu, step, parameters, samples, accumulate, .. }: Recording<'_>,
         product: &Product<'_>,
         epilogue: Option<&Epilogue>,
         family: KernelFamily,
@@ -163,10 +163,15 @@ impl Dense {
         let mut overrides = vec![("INPUTS", self.inputs as f64), ("OUTPUTS", self.outputs as f64)];
         overrides.push(("SAMPLES", samples as f64));
         overrides.extend(more);
+        if accumulate && product.entry != "forward" {
+            overrides.push(("ACCUMULATE", 1.0));
+        }
         if family == KernelFamily::Lanes {
             source = source.with("tile", if self.inputs.min(self.outputs) <= NARROW { LOW_TILE } else { HIGH_TILE });
             overrides.push(("TEXTURE_WIDTH", f64::from(TEXTURE_WIDTH)));
             overrides.push(("WEIGHT_START", weight.texture_start() as f64));
+            let input = product.tensors.iter().find(|(name, _)| *name == "input");
+            overrides.push(("INPUT_START", input.map_or(0, |(_, input)| input.texture_start()) as f64));
         }
         let mut tensors = vec![("step", step)];
         tensors.extend(product.tensors);

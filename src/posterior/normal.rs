@@ -115,9 +115,7 @@ impl Draws<'_> {
     }
 
     fn overrides(&self) -> Vec<(&'static str, f64)> {
-        let range = self.logvar_range.map(|LogvarRange { min, max }| [("LOGVAR_MIN", min), ("LOGVAR_MAX", max)]);
-        let range = range.into_iter().flatten().map(|(name, value)| (name, f64::from(value)));
-        [("L", self.z.columns() as f64)].into_iter().chain(range).collect()
+        [("L", self.z.columns() as f64)].into_iter().chain(LogvarRange::overrides(self.logvar_range)).collect()
     }
 
     /// Checks the shapes of both operands, of what has those of `z`, and of what has those of the posterior.

@@ -7,6 +7,7 @@ mod eval;
 mod latents;
 mod levels;
 mod likelihood;
+mod mixture;
 mod normalise;
 mod objective;
 mod pixels;
@@ -42,6 +43,12 @@ pub(super) const KERNELS: &[(&str, Check)] = &[
     ("objective/weighted/weights.wgsl:normalise", objective::weights),
     ("objective/weighted/scale.wgsl:scale", objective::scale),
     ("prior/standard_normal/sample.wgsl:sample", latents::sample),
+    ("prior/mixture/prepare.wgsl:prepare", mixture::prepare),
+    ("prior/mixture/score.wgsl:score", mixture::score),
+    ("prior/mixture/combine.wgsl:combine", mixture::combine),
+    ("prior/mixture/backward_z.wgsl:backward_z", mixture::backward_z),
+    ("prior/mixture/backward_components.wgsl:backward_components", mixture::backward_components),
+    ("prior/mixture/sample.wgsl:sample", mixture::sample),
     ("likelihood/bernoulli.wgsl", likelihood::bernoulli_log_prob),
     ("likelihood/bernoulli/mean.wgsl", likelihood::bernoulli_mean),
     ("likelihood/gaussian.wgsl", likelihood::gaussian_log_prob),

@@ -9,6 +9,7 @@ pub mod dense;
 pub mod latents;
 pub mod likelihood;
 mod matrix;
+pub mod mixture;
 pub mod noise;
 pub mod normalise;
 pub mod objective;

@@ -97,6 +97,7 @@ impl Vae {
             return Ok(Vec::new());
         }
         let network = Network::new(self, BATCH.min(count), &ObjectiveConfig::default())?;
+        network.prepare_now()?;
         let (step, mean) = self.decoding_tensors(&network)?;
         let mut program = Program::default();
         program.push(network.draw_prior(&step)?);

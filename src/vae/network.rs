@@ -2,13 +2,13 @@
 
 use super::Vae;
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, Part, Tensor};
+use crate::gpu::{Arena, Dispatch, Program, Tensor};
 use crate::likelihood::LikelihoodState;
 use crate::metrics;
 use crate::nn::{Epilogue, Mlp, MlpActivations, Mode, Recording};
 use crate::objective::{ObjectiveConfig, ObjectiveState};
 use crate::posterior::normal::Draws;
-use crate::prior::{KlEstimate, standard_normal};
+use crate::prior::{KlEstimate, PriorState};
 use crate::steps::Pass;
 
 /// The values and gradients of a model for batches of up to `B` examples with `K` importance samples each.
@@ -19,7 +19,7 @@ pub struct Network {
     encoder_values: MlpActivations,
     decoder_values: MlpActivations,
     likelihood: LikelihoodState,
-    prior: Part,
+    prior: PriorState,
     objective: ObjectiveState,
     samples: usize,
     /// The data, `(B, D)`.
@@ -51,7 +51,7 @@ impl Network {
         let (dimensions, latents) = (model.dimensions(), model.config.latents);
         let samples = objective.samples;
         let rows = batch * samples;
-        let kl_estimate = objective.kl_estimate();
+        let kl_estimate = if model.config.kl_is_estimate() { KlEstimate::Sampled } else { objective.kl_estimate() };
         let objective = objective.state(gpu, batch, latents)?;
         let fused = samples == 1 && objective.is_plain() && kl_estimate == KlEstimate::ClosedForm;
         let likelihood = LikelihoodState::new(gpu, &model.config, parameters, dimensions)?;
@@ -60,7 +60,7 @@ impl Network {
         Ok(Network {
             encoder_values: encoder.activations(gpu, &x)?,
             decoder_values: decoder.activations(gpu, &z)?,
-            prior: standard_normal::kl(kl_estimate),
+            prior: PriorState::new(gpu, &model.config, parameters, &encoder, kl_estimate, [batch, samples])?,
             objective,
             samples,
             vae: vae.clone(),
@@ -81,6 +81,28 @@ impl Network {
     /// The most examples with so many samples each that a network can be made for: no tensor is larger than a binding.
     pub fn most_examples(vae: &Vae, samples: usize) -> usize {
         vae.gpu.most_rows(vae.model.widest()) / samples
+    }
+
+    /// Records what depends on the parameters alone, for the prior: once before whatever draws from the prior or weighs draws
+    /// by it, and again when the parameters have changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`PriorState::prepare`].
+    pub fn prepare(&self) -> Result<Vec<Dispatch>, Error> {
+        self.prior.prepare()
+    }
+
+    /// Does what [`Network::prepare`] records, for parameters that stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Network::prepare`].
+    pub fn prepare_now(&self) -> Result<(), Error> {
+        let mut program = Program::default();
+        program.extend(self.prepare()?);
+        self.vae.gpu.run(&program, 1);
+        Ok(())
     }
 
     /// Records the encoder, from `x` to the posterior.
@@ -110,9 +132,9 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// As [`standard_normal::sample`].
+    /// As [`PriorState::sample`].
     pub fn draw_prior(&self, step: &Tensor) -> Result<Dispatch, Error> {
-        standard_normal::sample(&self.vae.gpu, step, &self.z)
+        self.prior.sample(step, &self.z)
     }
 
     /// Records the forward pass, from `x` to `log_prob`, `kl` and what the objective makes of them. The gradient with respect
@@ -135,6 +157,7 @@ impl Network {
     pub fn terms(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
         let mut dispatches = self.encode(step, mode)?;
         dispatches.push(self.draws(step).draw(&self.kl)?);
+        dispatches.extend(self.prior.forward(step, &self.z, &self.kl)?);
         let (gpu, samples) = (&self.vae.gpu, self.samples);
         let (epilogue, after) = self.likelihood.log_prob(gpu, step, samples, &self.x, &self.doutput, &self.log_prob)?;
         dispatches.extend(self.decoder.forward(
@@ -165,12 +188,14 @@ impl Network {
         let (values, doutput) = (&self.decoder_values, &self.doutput);
         let recording = self.recording(step, self.samples, Mode::Training);
         dispatches.extend(self.decoder.backward(recording, gradients, values, doutput, Some(&dz))?);
+        dispatches.extend(self.prior.backward_z(step, &self.z)?);
         if let Some(dz) = &self.dz {
             dispatches.push(draws.backward(self.objective.part(), dz, &self.dposterior)?);
         }
         let (values, doutput) = (&self.encoder_values, &self.dposterior);
         let recording = self.recording(step, 1, Mode::Training);
         dispatches.extend(self.encoder.backward(recording, gradients, values, doutput, None)?);
+        dispatches.extend(self.prior.backward(step, self.objective.part(), &self.z, gradients)?);
         Ok(dispatches)
     }
 
@@ -194,13 +219,13 @@ impl Network {
             step,
             samples: self.samples,
             logvar_range: self.vae.model.config.logvar_range,
-            prior: &self.prior,
+            prior: self.prior.part(),
             posterior: &self.posterior,
             z: &self.z,
         }
     }
 
     fn recording<'a>(&'a self, step: &'a Tensor, samples: usize, mode: Mode) -> Recording<'a> {
-        Recording { gpu: &self.vae.gpu, step, parameters: &self.vae.parameters, samples, mode }
+        Recording { gpu: &self.vae.gpu, step, parameters: &self.vae.parameters, samples, mode, accumulate: false }
     }
 }

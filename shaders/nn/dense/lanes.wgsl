@@ -17,6 +17,7 @@ override OUTPUTS: u32;
 override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
 override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
 override WEIGHT_START: u32;     // the weight's first quad in its texture, which holds all parameters
+override INPUT_START: u32;      // the input's first quad in its texture: it may be a parameter itself
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var input: texture_storage_2d<rgba32float, read>;     // (B, INPUTS), a quad a texel
@@ -28,7 +29,7 @@ const TILE_COLUMNS = 32u;
 const TILE_QUADS = TILE_ROWS / 4u;
 
 fn load_input(index: u32) -> vec4f {
-    return textureLoad(input, texel(index));
+    return textureLoad(input, texel(INPUT_START + index));
 }
 
 fn load_weight(index: u32) -> vec4f {

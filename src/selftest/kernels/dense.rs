@@ -17,7 +17,14 @@ fn layer(bench: &Bench<'_>, inputs: usize, outputs: usize) -> Result<(Dense, Are
 }
 
 fn recording<'a>(bench: &'a Bench<'_>, parameters: &'a Arena) -> Recording<'a> {
-    Recording { gpu: bench.gpu, step: &bench.step_tensor, parameters, samples: bench.samples, mode: Mode::Training }
+    Recording {
+        gpu: bench.gpu,
+        step: &bench.step_tensor,
+        parameters,
+        samples: bench.samples,
+        mode: Mode::Training,
+        accumulate: false,
+    }
 }
 
 /// Draws a parameter.
@@ -50,7 +57,7 @@ pub fn backward(bench: &mut Bench<'_>) -> Result<(), Error> {
     let (input, doutput) = (bench.input(inputs, |draw, _| 3.0 * draw)?, bench.input(outputs, |draw, _| draw)?);
     let dinput = bench.output(inputs)?;
     let store = Epilogue::store(&dinput);
-    let (gradients, [dweight, dbias]) = parameter_gradients(bench, &layer, &input, &doutput)?;
+    let (gradients, [dweight, dbias]) = parameter_gradients(bench, &layer, &input, &doutput, false)?;
     let (x, d) = (&input.tensor, &doutput.tensor);
     let dispatch = layer.backward(recording(bench, &parameters), &gradients, x, d, Some(&store))?;
     let values = reference::backward_input(&doutput.values, &weight);
@@ -63,30 +70,45 @@ pub fn backward_weight(bench: &mut Bench<'_>) -> Result<(), Error> {
     let Sizes { columns: inputs, outputs, .. } = bench.sizes;
     let (layer, parameters) = layer(bench, inputs, outputs)?;
     let (input, doutput) = (bench.input(inputs, |draw, _| 3.0 * draw)?, bench.input(outputs, |draw, _| draw)?);
-    let (gradients, wanted) = parameter_gradients(bench, &layer, &input, &doutput)?;
-    let (x, d) = (&input.tensor, &doutput.tensor);
-    let dispatch = layer.backward(recording(bench, &parameters), &gradients, x, d, None)?;
-    bench.check(dispatch, wanted)
+    for accumulate in [false, true] {
+        let (gradients, wanted) = parameter_gradients(bench, &layer, &input, &doutput, accumulate)?;
+        let (x, d) = (&input.tensor, &doutput.tensor);
+        let recording = Recording { accumulate, ..recording(bench, &parameters) };
+        let dispatch = layer.backward(recording, &gradients, x, d, None)?;
+        bench.check_variant(if accumulate { "added" } else { "" }, dispatch, wanted)?;
+    }
+    Ok(())
 }
 
-/// An arena for the gradients of a layer's parameters, and what they must be.
+/// An arena for the gradients of a layer's parameters, and what they must be: by themselves, or added to what is there.
 fn parameter_gradients(
-    bench: &Bench<'_>,
+    bench: &mut Bench<'_>,
     layer: &Dense,
     input: &Operand,
     doutput: &Operand,
+    accumulate: bool,
 ) -> Result<(Arena, [Output; 2]), Error> {
     let gradients = nn::arena(bench.gpu, &layer.parameters())?;
     let dweight = poisoned(bench.gpu, gradients.get("layer.weight"))?;
     let dbias = poisoned(bench.gpu, gradients.get("layer.bias"))?;
     let (weight_values, bias_values) = reference::backward_weight(&input.values, &doutput.values);
     let (weight_magnitudes, bias_magnitudes) = reference::backward_weight(&input.values.abs(), &doutput.values.abs());
-    let error = |magnitude| tolerance::sum(bench.sizes.rows, magnitude);
-    let wanted = [
-        Output::matrix("dweight", &dweight, &weight_values, &weight_magnitudes.map(error)),
-        Output::matrix("dbias", &dbias, &bias_values, &bias_magnitudes.map(error)),
-    ];
-    Ok((gradients, wanted))
+    let rows = bench.sizes.rows;
+    let mut wanted = |name, tensor: &Tensor, values: Matrix, magnitudes: Matrix| -> Result<Output, Error> {
+        let (mut values, mut magnitudes) = (values, magnitudes);
+        if accumulate {
+            // The padding is zero, as a gradient's is.
+            tensor.write_padded(bench.gpu, &vec![0.0; tensor.padded_len()])?;
+            let before = parameter(bench, tensor)?;
+            values = values.zip(&before, |value, before| value + before);
+            magnitudes = magnitudes.zip(&before, |magnitude, before| magnitude + before.abs());
+        }
+        let errors = magnitudes.map(|magnitude| tolerance::sum(rows + usize::from(accumulate), magnitude));
+        Ok(Output::matrix(name, tensor, &values, &errors))
+    };
+    let dweight = wanted("dweight", &dweight, weight_values, weight_magnitudes)?;
+    let dbias = wanted("dbias", &dbias, bias_values, bias_magnitudes)?;
+    Ok((gradients, [dweight, dbias]))
 }
 
 /// A product that hands `value` to an epilogue as it is: the weight is the identity, the bias zero.

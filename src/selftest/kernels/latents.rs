@@ -1,15 +1,18 @@
 //! The checks of `shaders/posterior/` and `shaders/prior/`.
 
+use std::f64::consts::TAU;
+
 use super::dense::backward_epilogue;
 use super::objective::objectives;
 use crate::Error;
 use crate::gpu::{Part, Tensor};
 use crate::posterior::LogvarRange;
 use crate::posterior::normal::Draws;
-use crate::prior::{KlEstimate, standard_normal};
+use crate::prior::{KlEstimate, mixture, standard_normal};
 use crate::selftest::Sizes;
 use crate::selftest::bench::{Bench, Operand, Output, UNTOUCHED};
 use crate::selftest::reference::latents::{self as reference, Samples};
+use crate::selftest::reference::mixture::log_posterior;
 use crate::selftest::reference::{Matrix, noise};
 use crate::selftest::tolerance::{self, DIVISION, NOISE, ULP};
 
@@ -17,9 +20,28 @@ use crate::selftest::tolerance::{self, DIVISION, NOISE, ULP};
 const SAMPLES: usize = 3;
 
 /// A range that some of the log variances lie outside of.
-const RANGE: LogvarRange = LogvarRange { min: -1.5, max: 0.75 };
+pub const RANGE: LogvarRange = LogvarRange { min: -1.5, max: 0.75 };
 
-const ESTIMATES: [KlEstimate; 2] = [KlEstimate::ClosedForm, KlEstimate::Sampled];
+/// What fills the slot `prior`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kl {
+    ClosedForm,
+    Sampled,
+    Mixture,
+}
+
+const ESTIMATES: [Kl; 3] = [Kl::ClosedForm, Kl::Sampled, Kl::Mixture];
+
+impl Kl {
+    /// The part, which in a mixture's case reads the gradient by z from a tensor.
+    fn part(self, dz: &Tensor) -> Part {
+        match self {
+            Kl::ClosedForm => standard_normal::kl(KlEstimate::ClosedForm),
+            Kl::Sampled => standard_normal::kl(KlEstimate::Sampled),
+            Kl::Mixture => mixture::part(dz),
+        }
+    }
+}
 
 /// Means and log variances: about zero for the most part, far out in every third row.
 fn posterior(bench: &mut Bench<'_>) -> Result<Operand, Error> {
@@ -27,7 +49,7 @@ fn posterior(bench: &mut Bench<'_>) -> Result<Operand, Error> {
 }
 
 /// The posterior as the model sees it.
-fn held(posterior: &Matrix, range: Option<LogvarRange>) -> Matrix {
+pub fn held(posterior: &Matrix, range: Option<LogvarRange>) -> Matrix {
     range.map_or_else(
         || posterior.clone(),
         |LogvarRange { min, max }| reference::hold_logvar(posterior, min.into(), max.into()),
@@ -35,7 +57,7 @@ fn held(posterior: &Matrix, range: Option<LogvarRange>) -> Matrix {
 }
 
 /// The gradient by the posterior as the encoder puts it out.
-fn through(posterior: &Matrix, gradient: &Matrix, range: Option<LogvarRange>) -> Matrix {
+pub fn through(posterior: &Matrix, gradient: &Matrix, range: Option<LogvarRange>) -> Matrix {
     range.map_or_else(
         || gradient.clone(),
         |LogvarRange { min, max }| reference::through_hold(posterior, gradient, min.into(), max.into()),
@@ -55,7 +77,7 @@ fn draws<'a>(
 }
 
 /// The noise that belongs to the step, for so many samples of each example.
-fn step_noise(bench: &Bench<'_>, first: u32, samples: usize) -> Matrix {
+pub fn step_noise(bench: &Bench<'_>, first: u32, samples: usize) -> Matrix {
     let Sizes { rows, columns: latents, .. } = bench.sizes;
     let samples = first..first + samples as u32;
     noise::noise(bench.step.key, bench.step.t, bench.step.first, samples.clone(), rows * samples.len(), latents)
@@ -70,18 +92,13 @@ pub fn draw(bench: &mut Bench<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn draw_variant(
-    bench: &mut Bench<'_>,
-    samples: usize,
-    range: Option<LogvarRange>,
-    estimate: KlEstimate,
-) -> Result<(), Error> {
+fn draw_variant(bench: &mut Bench<'_>, samples: usize, range: Option<LogvarRange>, estimate: Kl) -> Result<(), Error> {
     let latents = bench.sizes.columns;
     bench.samples = 1;
     let posterior = posterior(bench)?;
     bench.samples = samples;
     let (z, kl) = (bench.output(latents)?, bench.output(latents)?);
-    let prior = standard_normal::kl(estimate);
+    let prior = estimate.part(&z);
     let dispatch = draws(bench, samples, range, &prior, &posterior, &z).draw(&kl)?;
     let noise = step_noise(bench, bench.step.sample, samples);
     let posterior = reference::repeat(&held(&posterior.values, range), samples);
@@ -92,18 +109,23 @@ fn draw_variant(
         std * (NOISE + noise * (tolerance::exp(half_logvar) + ULP)) + ULP * (mean.abs() + std * noise)
     });
     let divergences = match estimate {
-        KlEstimate::ClosedForm => reference::kl(&posterior),
-        KlEstimate::Sampled => reference::kl_sampled(&posterior, &draws, &noise),
+        Kl::ClosedForm => reference::kl(&posterior),
+        Kl::Sampled => reference::kl_sampled(&posterior, &draws, &noise),
+        Kl::Mixture => log_posterior(&posterior, &noise),
     };
     let divergence_errors = Matrix::from_fn(draws.rows(), latents, |r, l| {
         let (mean, logvar) = (posterior.at(r, l), posterior.at(r, latents + l));
         let (draw, noise) = (draws.at(r, l).abs(), noise.at(r, l).abs());
         match estimate {
-            KlEstimate::ClosedForm => {
+            Kl::ClosedForm => {
                 let magnitude = mean * mean + logvar.exp() + logvar.abs() + 1.0;
                 0.5 * (tolerance::sum(4, magnitude) + logvar.exp() * tolerance::exp(logvar))
             }
-            KlEstimate::Sampled => {
+            Kl::Mixture => {
+                let magnitude = TAU.ln() + logvar.abs() + noise * noise;
+                0.5 * tolerance::sum(4, magnitude) + noise * NOISE + 0.5 * NOISE * NOISE
+            }
+            Kl::Sampled => {
                 let magnitude = draw * draw + noise * noise + logvar.abs();
                 // What the squares make of the errors of the draw and of the noise.
                 let squares = draw * draw_errors.at(r, l) + noise * NOISE;
@@ -153,8 +175,7 @@ pub fn samples(bench: &mut Bench<'_>) -> Result<(), Error> {
     let Sizes { rows, columns: latents, .. } = bench.sizes;
     for objective in objectives(bench, SAMPLES)? {
         for estimate in ESTIMATES {
-            let sampled = estimate == KlEstimate::Sampled;
-            if objective.doubly && !sampled {
+            if objective.doubly && estimate == Kl::ClosedForm {
                 continue;
             }
             bench.samples = 1;
@@ -163,14 +184,20 @@ pub fn samples(bench: &mut Bench<'_>) -> Result<(), Error> {
             bench.samples = SAMPLES;
             let z = bench.input(latents, |draw, row| [1.0, 4.0, 20.0][row % 3] * draw)?;
             let dz = bench.input(latents, |draw, _| 3.0 * draw)?;
-            let prior = standard_normal::kl(estimate);
+            let pull = bench.input(latents, |draw, _| 9.0 * draw)?;
+            let prior = estimate.part(&pull.tensor);
+            let kl_dz = match estimate {
+                Kl::ClosedForm => None,
+                Kl::Sampled => Some(&z.values),
+                Kl::Mixture => Some(&pull.values),
+            };
             let draws = draws(bench, SAMPLES, Some(RANGE), &prior, &posterior, &z.tensor);
             let dispatch = draws.backward(&objective.part, &dz.tensor, &dposterior)?;
             let seen = held(&posterior.values, Some(RANGE));
             let kl_weight = Matrix::from_fn(rows * SAMPLES, latents, |r, l| objective.kl_weight(r, l));
             let doubly = objective.doubly.then_some(&objective.draw_weights[..]);
             let gradient = |posterior: &Matrix, z: &Matrix, dz: &Matrix| {
-                reference::samples_backward(&Samples { posterior, z, dz, kl_weight: &kl_weight, sampled, doubly })
+                reference::samples_backward(&Samples { posterior, z, dz, kl_weight: &kl_weight, kl_dz, doubly })
             };
             let values = through(&posterior.values, &gradient(&seen, &z.values, &dz.values), Some(RANGE));
             // As much as all terms can add up to: z - mean, z and logvar in magnitude, in range as they are.
@@ -180,7 +207,8 @@ pub fn samples(bench: &mut Bench<'_>) -> Result<(), Error> {
                 let of_row = |r: usize| {
                     let (w, draw) = (kl_weight.at(r, l).abs(), z.values.at(r, l).abs());
                     let (far, variance) = (draw + mean, logvar.exp().max((-logvar).exp()));
-                    let g = dz.values.at(r, l).abs() + w * (draw + far * variance);
+                    let kl_dz = kl_dz.map_or(0.0, |kl_dz| kl_dz.at(r, l).abs());
+                    let g = dz.values.at(r, l).abs() + w * (kl_dz + far * variance);
                     (g + w * (mean + variance + 1.0)) * far.max(1.0)
                 };
                 let magnitude: f64 = (b * SAMPLES..(b + 1) * SAMPLES).map(of_row).sum();

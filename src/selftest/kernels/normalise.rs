@@ -39,7 +39,7 @@ impl Layer {
 
     fn recording<'a>(&'a self, bench: &'a Bench<'_>, mode: Mode) -> Recording<'a> {
         let (gpu, step, samples) = (bench.gpu, &bench.step_tensor, bench.samples);
-        Recording { gpu, step, parameters: &self.parameters, samples, mode }
+        Recording { gpu, step, parameters: &self.parameters, samples, mode, accumulate: false }
     }
 
     fn dnorm(&self) -> Tensor {

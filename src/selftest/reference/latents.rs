@@ -81,18 +81,20 @@ pub struct Samples<'a> {
     pub dz: &'a Matrix,
     /// `(B * K, L)`: the weight of each latent's KL divergence in the loss
     pub kl_weight: &'a Matrix,
-    /// Whether the KL divergence from the standard normal prior is the sample estimate, not the closed form.
-    pub sampled: bool,
+    /// `(B * K, L)`: the gradient by z of the KL divergence's sample estimate; it is that from the standard normal prior in
+    /// closed form if there is none.
+    pub kl_dz: Option<&'a Matrix>,
     /// Each row's importance weight, for the doubly reparameterised gradient.
     pub doubly: Option<&'a [f64]>,
 }
 
-/// The gradient of the posterior, `(B, 2L)`, with the KL divergence from the standard normal prior.
+/// The gradient of the posterior, `(B, 2L)`, with the KL divergence from a prior.
 ///
 /// In closed form, `w * mean` and `w * (exp(logvar) - 1) / 2` go to the mean and the log variance. The sample estimate gives
-/// `w * z` to z and `-w / 2` to the log variance. Doubly reparameterised, z gets `v * (dz + w * (z - (z - mean) / var))`.
+/// `w * kl_dz` to z and `-w / 2` to the log variance. Doubly reparameterised, z gets
+/// `v * (dz + w * (kl_dz - (z - mean) / var))`.
 pub fn samples_backward(rows: &Samples<'_>) -> Matrix {
-    let Samples { posterior, z, dz, kl_weight, sampled, doubly } = rows;
+    let Samples { posterior, z, dz, kl_weight, kl_dz, doubly } = rows;
     let latents = z.columns();
     let samples = z.rows() / posterior.rows();
     Matrix::from_fn(posterior.rows(), 2 * latents, |b, c| {
@@ -101,13 +103,13 @@ pub fn samples_backward(rows: &Samples<'_>) -> Matrix {
         let of_row = |r: usize| {
             let (w, draw) = (kl_weight.at(r, l), z.at(r, l));
             let through = |dz: f64| if c < latents { dz } else { 0.5 * dz * (draw - mean) };
-            let direct = match (sampled, c < latents) {
+            let direct = match (kl_dz.is_some(), c < latents) {
                 (true, true) => 0.0,
                 (true, false) => -0.5,
                 (false, true) => mean,
                 (false, false) => 0.5 * logvar.exp_m1(),
             };
-            let dz = dz.at(r, l) + if *sampled { w * draw } else { 0.0 };
+            let dz = dz.at(r, l) + kl_dz.map_or(0.0, |kl_dz| w * kl_dz.at(r, l));
             match doubly {
                 Some(weights) => through(weights[r] * (dz - w * (draw - mean) * (-logvar).exp())),
                 None => through(dz) + w * direct,

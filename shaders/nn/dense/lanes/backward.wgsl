@@ -17,6 +17,8 @@ override OUTPUTS: u32;
 override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
 override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
 override WEIGHT_START: u32;     // the weight's first quad in its texture, which holds all parameters
+override INPUT_START: u32;      // the input's first quad in its texture: it may be a parameter itself
+override ACCUMULATE: bool = false;  // whether the gradients of weight and bias are added to what is there
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var input: texture_storage_2d<rgba32float, read>;     // (B, INPUTS), a quad a texel
@@ -32,7 +34,7 @@ const TILE_QUADS = TILE_ROWS / 4u;
 override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
 
 fn load_input(index: u32) -> vec4f {
-    return textureLoad(input, texel(index));
+    return textureLoad(input, texel(INPUT_START + index));
 }
 
 // For epilogues.
@@ -78,7 +80,12 @@ fn make_dweight(first: u32, column_tile: u32, lane: u32) {
     }
     for (var r = 0u; r < TILE_ROWS; r++) {
         if first + r < OUTPUTS && quad < INPUT_QUADS {
-            dweight[(first + r) * INPUT_QUADS + quad] = sums[r];
+            let i = (first + r) * INPUT_QUADS + quad;
+            if ACCUMULATE {
+                dweight[i] += sums[r];
+            } else {
+                dweight[i] = sums[r];
+            }
         }
     }
     if column_tile == 0u {
@@ -89,6 +96,9 @@ fn make_dweight(first: u32, column_tile: u32, lane: u32) {
                 total += subgroupShuffle(bias_sums[j], l);
             }
             if lane == j && first_quad + j < OUTPUT_QUADS {
+                if ACCUMULATE {
+                    total += dbias[first_quad + j];
+                }
                 dbias[first_quad + j] = keep(total, 4u * (first_quad + j), OUTPUTS);
             }
         }

@@ -14,6 +14,7 @@ override INPUTS: u32;
 override OUTPUTS: u32;
 override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
 override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
+override ACCUMULATE: bool = false;  // whether the gradients of weight and bias are added to what is there
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> input: array<vec4f>;           // (B, INPUTS)
@@ -69,12 +70,20 @@ fn make_dweight(o: u32, column_tile: u32, slice: u32, tile: u32) {
     }
     workgroupBarrier();
     if slice < TILE_ROWS && o + slice < OUTPUTS && quad < INPUT_QUADS {
-        dweight[(o + slice) * INPUT_QUADS + quad] = total(tile, slice);
+        let i = (o + slice) * INPUT_QUADS + quad;
+        if ACCUMULATE {
+            dweight[i] += total(tile, slice);
+        } else {
+            dweight[i] = total(tile, slice);
+        }
     }
     if column_tile == 0u && tile == 0u && slice == 0u {
         var total_bias = partial_bias[0];
         for (var s = 1u; s < SLICES; s++) {
             total_bias += partial_bias[s];
+        }
+        if ACCUMULATE {
+            total_bias += dbias[o / 4u];
         }
         dbias[o / 4u] = total_bias;
     }

@@ -14,6 +14,7 @@ override INPUTS: u32;
 override OUTPUTS: u32;
 override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
 override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
+override ACCUMULATE: bool = false;  // whether the gradients of weight and bias are added to what is there
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> input: array<vec4f>;           // (B, INPUTS)
@@ -42,7 +43,12 @@ fn load_weight(rows: vec4u, quad: u32) -> mat4x4f {
 
 fn store_dweight(o: u32, quad: u32, sum: vec4f) {
     if o < OUTPUTS && quad < INPUT_QUADS {
-        dweight[o * INPUT_QUADS + quad] = sum;
+        let i = o * INPUT_QUADS + quad;
+        if ACCUMULATE {
+            dweight[i] += sum;
+        } else {
+            dweight[i] = sum;
+        }
     }
 }
 
@@ -79,6 +85,10 @@ fn make_dweight(o: u32, quad: u32) {
     store_dweight_rows(o + 4u, quad + 1u, bottom_right);
     if quad == 0u {
         // Where the bottom is clamped to the top, both hold the same sum.
+        if ACCUMULATE {
+            bias_top += dbias[o_top];
+            bias_bottom += dbias[o_bottom];
+        }
         dbias[o_top] = bias_top;
         dbias[o_bottom] = bias_bottom;
     }

@@ -1,0 +1,25 @@
+// A mixture of normals as the prior, p(z) = 1/M sum_c N(z; m_c, exp(v_c)), for the kernels of the posterior: the sample estimate
+// of its KL divergence and the gradients.
+//
+//   kl = log q(z|x) = -1/2 * (log(2 pi) + logvar + noise^2), latent by latent; `mixture/combine.wgsl` takes log p(z) from it
+//   dkl / dz = -dlog p(z) / dz, from `mixture/backward_z.wgsl`
+
+@group(0) @binding(30) var<storage, read> prior_dz: array<vec4f>;   // (B * SAMPLES, L)
+
+const LOG_TWO_PI = 1.8378770664093453;
+
+fn kl_term(mean: vec4f, logvar: vec4f, z: vec4f, noise: vec4f) -> vec4f {
+    return -0.5 * (LOG_TWO_PI + logvar + noise * noise);
+}
+
+fn kl_dz(row: u32, quad: u32, z: vec4f) -> vec4f {
+    return prior_dz[row * ((L + 3u) / 4u) + quad];
+}
+
+fn kl_dmean(mean: vec4f, logvar: vec4f) -> vec4f {
+    return vec4f();
+}
+
+fn kl_dlogvar(mean: vec4f, logvar: vec4f) -> vec4f {
+    return vec4f(-0.5);
+}

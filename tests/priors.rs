@@ -1,0 +1,408 @@
+//! Priors that are mixtures: their gradients, alone and through whole models; draws, training, files, importance weights.
+
+use std::ops::ControlFlow;
+
+use elbo::config::Config;
+use elbo::data::Dataset;
+use elbo::eval;
+use elbo::gpu::{AdapterRequest, Gpu, KernelFamily, KernelRequest, Program};
+use elbo::likelihood::Likelihood;
+use elbo::nn::{self, Activation, Mode};
+use elbo::noise::{self, Stream};
+use elbo::objective::{Objective, ObjectiveConfig};
+use elbo::posterior::LogvarRange;
+use elbo::prior::{KlEstimate, Prior};
+use elbo::selftest::reference::likelihood::bernoulli;
+use elbo::selftest::reference::{Matrix, activation, dense, latents, mixture, objective};
+use elbo::steps::Step;
+use elbo::train::Trainer;
+use elbo::vae::{Model, Network, Vae};
+
+use crate::gradients::{check, matrix};
+use crate::support::gpu;
+use crate::support::synthetic::{LATENTS, SIZE, config, dataset, images};
+
+const PRIORS: [Prior; 2] = [Prior::Mixture, Prior::VampPrior];
+
+const COMPONENTS: usize = 9;
+
+fn with_prior(prior: Prior) -> Config {
+    let mut config = config(1, Activation::Silu, Likelihood::Bernoulli);
+    (config.model.prior, config.model.components) = (prior, COMPONENTS);
+    config
+}
+
+fn parameter_bits(vae: &Vae) -> Vec<u32> {
+    vae.parameters().whole().read(vae.gpu()).unwrap()
+}
+
+/// `-sum_r weights[r] log p(z[r])`
+fn weighted_nll(z: &Matrix, components: &Matrix, weights: &[f64]) -> f64 {
+    let log_prob = mixture::log_prob(&mixture::scores(z, &mixture::prepare(components)));
+    -log_prob.iter().zip(weights).map(|(log_prob, weight)| log_prob * weight).sum::<f64>()
+}
+
+#[test]
+fn the_gradients_of_log_p_by_the_latents_and_by_the_components() {
+    let (z, components) = (matrix(5, 3, 2.0, 1), matrix(4, 6, 1.5, 2));
+    let responsibilities = mixture::responsibilities(&mixture::scores(&z, &mixture::prepare(&components)));
+    let gradient = mixture::backward_z(&z, &mixture::prepare(&components), &responsibilities);
+    check(&gradient, &z, |z| weighted_nll(z, &components, &[1.0; 5])).unwrap();
+    let weights = [0.3, 0.0, 1.0, 0.7, 0.2];
+    let gradient = mixture::backward_components(&z, &components, &responsibilities, &weights);
+    check(&gradient, &components, |components| weighted_nll(&z, components, &weights)).unwrap();
+    let wrong = gradient.map(|value| 1.001 * value);
+    assert!(check(&wrong, &components, |components| weighted_nll(&z, components, &weights)).is_err());
+}
+
+/// One batch of a model on the GPU: its loss's gradients, and the same loss in f64.
+struct Batch {
+    config: Config,
+    vae: Vae,
+    x: Matrix,
+    /// What the GPU drew.
+    noise: Matrix,
+    gradients: Vec<Matrix>,
+}
+
+const EXAMPLES: usize = 6;
+const KL_WEIGHT: f64 = 0.7;
+const CAPACITY: f64 = 0.5;
+
+impl Batch {
+    fn new(gpu: &Gpu, config: Config) -> Batch {
+        let [height, width] = SIZE;
+        let data = dataset(40, 8);
+        let vae = Trainer::new(gpu, &data, &config).unwrap().vae().clone();
+        let network = Network::new(&vae, EXAMPLES, &config.training.objective).unwrap();
+        let pixels: Vec<f32> = images(EXAMPLES, 5).pixels().collect();
+        network.x.write(gpu, &pixels).unwrap();
+        let key = noise::key(3, Stream::Training);
+        let (rows, kl_weight, capacity) = (EXAMPLES as u32, KL_WEIGHT as f32, CAPACITY as f32);
+        let step = Step { t: 1, rows, kl_weight, capacity, key, ..Step::default() };
+        let step_tensor = Step::tensor(gpu).unwrap();
+        step_tensor.write(gpu, bytemuck::cast_slice::<Step, u32>(&[step])).unwrap();
+        let specs = vae.model().parameters();
+        let gradients = nn::arena(gpu, &specs).unwrap();
+        let mut program = Program::default();
+        program.extend(network.prepare().unwrap());
+        program.extend(network.forward(&step_tensor, Mode::Training).unwrap());
+        program.extend(network.backward(&step_tensor, &gradients).unwrap());
+        gpu.run(&program, 1);
+        let (posterior, z) = (network.posterior.read::<f32>(gpu).unwrap(), network.z.read::<f32>(gpu).unwrap());
+        let samples = config.training.objective.samples;
+        let noise = Matrix::from_fn(EXAMPLES * samples, LATENTS, |r, l| {
+            let row = &posterior[r / samples * 2 * LATENTS..];
+            let [mean, logvar, z] = [row[l], row[l + LATENTS], z[r * LATENTS + l]].map(f64::from);
+            (z - mean) / (0.5 * Batch::held(&config, logvar)).exp()
+        });
+        let x = Matrix::from_fn(EXAMPLES, height * width, |b, d| f64::from(pixels[b * height * width + d]));
+        let gradients = gradients.read(gpu).unwrap();
+        let gradients = specs.iter().zip(gradients).map(|(spec, values)| Batch::wide(spec.columns, &values)).collect();
+        Batch { config, vae, x, noise, gradients }
+    }
+
+    fn wide(columns: usize, values: &[f32]) -> Matrix {
+        Matrix::from_fn(values.len() / columns, columns, |r, c| f64::from(values[r * columns + c]))
+    }
+
+    fn parameters(&self) -> Vec<Matrix> {
+        let values = self.vae.parameters().read(self.vae.gpu()).unwrap();
+        let specs = self.vae.model().parameters();
+        specs.iter().zip(values).map(|(spec, values)| Batch::wide(spec.columns, &values)).collect()
+    }
+
+    fn held(config: &Config, logvar: f64) -> f64 {
+        config.model.logvar_range.map_or(logvar, |range| logvar.clamp(range.min.into(), range.max.into()))
+    }
+
+    /// A posterior, from inputs or from pseudo-inputs.
+    fn encode(&self, parameters: &[Matrix], input: &Matrix) -> Matrix {
+        let hidden = dense::forward(input, &parameters[0], &parameters[1]);
+        let hidden = hidden.map(|x| activation::activate(self.config.model.activation, x));
+        let posterior = dense::forward(&hidden, &parameters[2], &parameters[3]);
+        Matrix::from_fn(posterior.rows(), 2 * LATENTS, |r, c| {
+            let value = posterior.at(r, c);
+            if c < LATENTS { value } else { Batch::held(&self.config, value) }
+        })
+    }
+
+    /// The components of the prior.
+    fn components(&self, parameters: &[Matrix]) -> Matrix {
+        let own = parameters.last().unwrap();
+        if self.config.model.prior == Prior::VampPrior {
+            return self.encode(parameters, own);
+        }
+        Matrix::from_fn(own.rows(), 2 * LATENTS, |r, c| {
+            if c < LATENTS { own.at(r, c) } else { Batch::held(&self.config, own.at(r, c)) }
+        })
+    }
+
+    fn loss(&self, parameters: &[Matrix], components: &Matrix) -> f64 {
+        let ObjectiveConfig { objective, samples, .. } = self.config.training.objective;
+        let posterior = latents::repeat(&self.encode(parameters, &self.x), samples);
+        let z = latents::reparameterise(&posterior, &self.noise);
+        let hidden = dense::forward(&z, &parameters[4], &parameters[5]);
+        let hidden = hidden.map(|x| activation::activate(self.config.model.activation, x));
+        let logits = dense::forward(&hidden, &parameters[6], &parameters[7]);
+        let log_prob = bernoulli::log_prob(&latents::repeat(&self.x, samples), &logits);
+        let prior = mixture::log_prob(&mixture::scores(&z, &mixture::prepare(components)));
+        let log_posterior = mixture::log_posterior(&posterior, &self.noise);
+        let kl = Matrix::from_fn(z.rows(), 1, |r, _| log_posterior.row(r).iter().sum::<f64>() - prior[r]);
+        let mean = |values: &[f64], count: usize| values.iter().sum::<f64>() / count as f64;
+        match objective {
+            Objective::Iwae => {
+                let log_weights = objective::log_weights(&log_prob, &kl, KL_WEIGHT);
+                -mean(&objective::bounds(&log_weights, samples), EXAMPLES)
+            }
+            Objective::Capacity => {
+                KL_WEIGHT * (mean(kl.values(), z.rows()) - CAPACITY).abs() - mean(log_prob.values(), z.rows())
+            }
+            _ => KL_WEIGHT * mean(kl.values(), z.rows()) - mean(log_prob.values(), z.rows()),
+        }
+    }
+
+    /// The largest difference of a parameter's gradient from central differences of the loss, relative to the largest element;
+    /// with the components as they are, they do not move with the parameters.
+    fn difference(&self, index: usize, fixed_components: bool) -> f64 {
+        const H: f64 = 1e-5;
+        let parameters = self.parameters();
+        let given = self.components(&parameters);
+        let loss = |row: usize, column: usize, by: f64| {
+            let mut moved = parameters.clone();
+            let at = &parameters[index];
+            moved[index] = Matrix::from_fn(at.rows(), at.columns(), |r, c| {
+                at.at(r, c) + if (r, c) == (row, column) { by } else { 0.0 }
+            });
+            let components = if fixed_components { given.clone() } else { self.components(&moved) };
+            self.loss(&moved, &components)
+        };
+        let gradient = &self.gradients[index];
+        let expected =
+            Matrix::from_fn(gradient.rows(), gradient.columns(), |r, c| (loss(r, c, H) - loss(r, c, -H)) / (2.0 * H));
+        let largest = |matrix: &Matrix| matrix.values().iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+        largest(&gradient.zip(&expected, |found, expected| found - expected)) / largest(&expected)
+    }
+}
+
+/// What f32 may be off in a gradient: sums of up to 150 terms a layer over six layers, as in `tolerance::sum`, in units of
+/// 1.2e-7, where terms of both signs are a few times as large as what they add up to.
+const ALLOWED: f64 = 4e-4;
+
+#[test]
+fn the_gradient_of_the_whole_loss_in_every_parameter() {
+    let plain = ObjectiveConfig::default();
+    let objectives = [
+        plain.clone(),
+        ObjectiveConfig { objective: Objective::Capacity, samples: 2, ..plain.clone() },
+        ObjectiveConfig { objective: Objective::Iwae, samples: 3, ..plain },
+    ];
+    for prior in PRIORS {
+        for (number, objective) in objectives.iter().enumerate() {
+            let mut config = with_prior(prior);
+            config.training.objective = objective.clone();
+            // What is held has no gradient: about the middle of what an untrained encoder puts out.
+            config.model.logvar_range = (number == 1).then_some(LogvarRange { min: -4.0, max: -0.02 });
+            let batch = Batch::new(gpu(), config);
+            for index in 0..batch.gradients.len() {
+                let found = batch.difference(index, false);
+                assert!(found < ALLOWED, "{prior:?}, {objective:?}, parameter {index}: {found:.1e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_encoder_learns_from_the_components_in_every_family_of_kernels() {
+    let mut families = vec![KernelFamily::Tiles, KernelFamily::Slices];
+    families.extend_from_slice(gpu().kernel_families());
+    for family in families {
+        let kernels = KernelRequest::Only(family);
+        let gpu = Gpu::open(&AdapterRequest { kernels, ..AdapterRequest::default() }).unwrap();
+        let batch = Batch::new(&gpu, with_prior(Prior::VampPrior));
+        for index in [0, 1, 2, 3, batch.gradients.len() - 1] {
+            let found = batch.difference(index, false);
+            assert!(found < ALLOWED, "{family:?}, parameter {index}: {found:.1e}");
+        }
+        // The control: without what comes through the components, the gradient is another.
+        for index in 0..4 {
+            assert!(batch.difference(index, true) > 20.0 * ALLOWED, "{family:?}, parameter {index}");
+        }
+    }
+}
+
+/// The gradients of all parameters in the first step, and its loss.
+fn first_step(config: &Config, prepare: impl Fn(&Vae)) -> (Vec<Vec<f32>>, f64, f64) {
+    let mut config = config.clone();
+    (config.training.batch_size, config.training.epochs) = (60, 1);
+    let mut trainer = Trainer::new(gpu(), &dataset(60, 8), &config).unwrap();
+    prepare(trainer.vae());
+    let metrics = trainer.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
+    (trainer.gradients().read(gpu()).unwrap(), metrics.train.loss, metrics.train.kl)
+}
+
+#[test]
+fn a_mixture_of_one_standard_normal_is_the_standard_normal_prior() {
+    let mut one = with_prior(Prior::Mixture);
+    one.model.components = 1;
+    let mut standard = with_prior(Prior::StandardNormal);
+    standard.training.objective.kl = KlEstimate::Sampled;
+    let (gradients, loss, kl) = first_step(&one, |vae| {
+        vae.parameters().get("prior.components").write(gpu(), &[0f32; 2 * LATENTS]).unwrap();
+    });
+    let (expected, expected_loss, expected_kl) = first_step(&standard, |_| ());
+    assert!((loss - expected_loss).abs() < 1e-6 * loss && (kl - expected_kl).abs() < 1e-5, "{kl} {expected_kl}");
+    assert_eq!(gradients.len(), expected.len() + 1);
+    for (found, expected) in gradients.iter().zip(&expected) {
+        let largest = expected.iter().fold(0f32, |most, value| most.max(value.abs()));
+        let difference = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(difference < 1e-5 * largest, "{difference} of {largest}");
+    }
+}
+
+#[test]
+fn draws_have_the_moments_of_the_mixture() {
+    const ROWS: usize = 20_000;
+    let Config { mut model, .. } = with_prior(Prior::Mixture);
+    model.components = 3;
+    let [height, width] = SIZE;
+    let vae = Vae::new(gpu(), Model { height, width, config: model }, 0).unwrap();
+    let means = [-3.0f32, 0.5, 4.0];
+    let logvars = [0.0f32, -2.0, 1.0];
+    let row = |c: usize| [[means[c]; LATENTS], [logvars[c]; LATENTS]].concat();
+    vae.parameters().get("prior.components").write(gpu(), &[row(0), row(1), row(2)].concat()).unwrap();
+    let network = Network::new(&vae, ROWS, &ObjectiveConfig::default()).unwrap();
+    let step = Step { rows: ROWS as u32, key: noise::key(1, Stream::Prior), ..Step::default() };
+    let step_tensor = Step::tensor(gpu()).unwrap();
+    step_tensor.write(gpu(), bytemuck::cast_slice::<Step, u32>(&[step])).unwrap();
+    let mut program = Program::default();
+    program.push(network.draw_prior(&step_tensor).unwrap());
+    gpu().run(&program, 1);
+    let z: Vec<f32> = network.z.read(gpu()).unwrap();
+    // E[(m + s n)^k] for k = 1, 2 and 4, the mean over the components.
+    let moment = |power: u32| -> f64 {
+        let of = |(mean, logvar): (&f32, &f32)| {
+            let (m, v) = (f64::from(*mean), f64::from(*logvar).exp());
+            match power {
+                1 => m,
+                2 => m * m + v,
+                _ => m.powi(4) + 6.0 * m * m * v + 3.0 * v * v,
+            }
+        };
+        means.iter().zip(&logvars).map(of).sum::<f64>() / 3.0
+    };
+    for latent in 0..LATENTS {
+        let values = || z.iter().skip(latent).step_by(LATENTS).map(|value| f64::from(*value));
+        for power in [1, 2] {
+            let found = values().map(|value| value.powi(power)).sum::<f64>() / ROWS as f64;
+            let [expected, square] = [moment(power as u32), moment(2 * power as u32)];
+            // Five standard errors.
+            let allowed = 5.0 * ((square - expected * expected) / ROWS as f64).sqrt();
+            assert!((found - expected).abs() < allowed, "moment {power}: {found}, expected {expected} +- {allowed}");
+        }
+    }
+}
+
+#[test]
+fn training_lowers_the_loss_and_is_resumed_to_the_same_bits_and_files_keep_all() {
+    let data = dataset(300, 60);
+    let directory = tempfile::tempdir().unwrap();
+    let [checkpoint, model] = ["checkpoint", "model"].map(|name| directory.path().join(name));
+    for prior in PRIORS {
+        let mut config = with_prior(prior);
+        config.training.epochs = 6;
+        let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
+        let start = trainer.vae().parameters().read(gpu()).unwrap().pop().unwrap();
+        let first = trainer.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
+        trainer.snapshot().unwrap().write(&checkpoint).unwrap();
+        let mut last = None;
+        let run = |trainer: &mut Trainer, last: &mut Option<f64>| {
+            trainer
+                .run(|metrics, _| {
+                    *last = Some(metrics.held_out().1.loss);
+                    Ok(ControlFlow::Continue(()))
+                })
+                .unwrap();
+        };
+        run(&mut trainer, &mut last);
+        assert!(last.unwrap() < first.train.loss - 2.0, "{prior:?}: {first:?} -> {last:?}");
+        let end = trainer.vae().parameters().read(gpu()).unwrap().pop().unwrap();
+        assert!(start.iter().zip(&end).any(|(start, end)| (start - end).abs() > 0.01), "{prior:?} does not learn");
+
+        let mut resumed = Trainer::resume(gpu(), &data, &config.training, &checkpoint).unwrap();
+        let mut resumed_last = None;
+        run(&mut resumed, &mut resumed_last);
+        assert_eq!(parameter_bits(trainer.vae()), parameter_bits(resumed.vae()), "{prior:?}");
+        assert_eq!(last, resumed_last, "{prior:?}");
+
+        trainer.vae().save(&model).unwrap();
+        let loaded = Vae::load(gpu(), &model).unwrap();
+        assert_eq!(loaded.model(), trainer.vae().model());
+        assert_eq!(parameter_bits(&loaded), parameter_bits(trainer.vae()));
+        let dreams = loaded.sample(5, 1).unwrap();
+        assert_eq!(dreams, trainer.vae().sample(5, 1).unwrap());
+        assert_ne!(dreams, loaded.sample(5, 2).unwrap());
+    }
+}
+
+#[test]
+fn the_estimate_of_log_p_rises_with_the_samples() {
+    let images = images(100, 3);
+    for prior in PRIORS {
+        let mut config = with_prior(prior);
+        config.training.kl_weight = 0.1;
+        let mut trainer = Trainer::new(gpu(), &dataset(300, 30), &config).unwrap();
+        trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
+        let estimate = |samples| {
+            eval::estimate(trainer.vae(), &images, samples, 0, |_| ControlFlow::Continue(())).unwrap().unwrap()
+        };
+        let means = [1, 5, 50, 500].map(|samples| estimate(samples).mean());
+        assert!(means.is_sorted() && means[3] > means[0] + 0.1, "{prior:?}: {means:?}");
+        let (one, many) = (estimate(1), estimate(500));
+        assert!(one.log_prob.iter().zip(&one.elbo).all(|(log_prob, elbo)| (log_prob - elbo).abs() < 1e-3));
+        assert!(many.log_prob.iter().zip(&many.elbo).all(|(log_prob, elbo)| log_prob > elbo));
+    }
+}
+
+#[test]
+fn pseudo_inputs_start_as_different_training_images() {
+    let data = dataset(40, 8);
+    let start = |seed: u64| {
+        let mut config = with_prior(Prior::VampPrior);
+        config.training.seed = seed;
+        let trainer = Trainer::new(gpu(), &data, &config).unwrap();
+        trainer.vae().parameters().get("prior.pseudo_inputs").read::<f32>(gpu()).unwrap()
+    };
+    let pixels: Vec<f32> = data.train.images.pixels().collect();
+    let dimensions = data.train.images.dimensions();
+    let inputs = start(0);
+    assert_eq!(inputs.len(), COMPONENTS * dimensions);
+    let mut found: Vec<_> = inputs
+        .chunks(dimensions)
+        .map(|input| {
+            let same = |image: &[f32]| image.iter().zip(input).all(|(a, b)| (a - b).abs() < 1e-6);
+            pixels.chunks(dimensions).position(same).expect("a training image")
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found.len(), COMPONENTS);
+    assert_eq!(inputs, start(0));
+    assert_ne!(inputs, start(1));
+}
+
+fn refusal(data: &Dataset, config: &Config) -> String {
+    Trainer::new(gpu(), data, config).err().expect("refused").to_string()
+}
+
+#[test]
+fn what_cannot_work_is_refused() {
+    let mut config = with_prior(Prior::VampPrior);
+    config.training.batch_size = 8;
+    let error = refusal(&dataset(8, 8), &config);
+    assert!(error.starts_with("--components: expected at most the 8 training images, found 9"), "{error}");
+    config.training.objective.objective = Objective::FreeBits;
+    let error = refusal(&dataset(40, 8), &config);
+    assert!(error.starts_with("--objective: expected ") && error.contains("free-bits"), "{error}");
+    assert!(config.model.kl_is_estimate() && !with_prior(Prior::StandardNormal).model.kl_is_estimate());
+}
