@@ -39,8 +39,9 @@
 //!
 //! The *encoder* describes the posterior q(z|x), the *decoder* the likelihood p(x|z); the prior is p(z). The *ELBO* is
 //! `E_q[log p(x|z)] - KL(q || p)`, in nats per example, constants included, summed over dimensions and averaged over
-//! examples; larger is better. The *loss* is what training minimises: `-log p(x|z) + kl_weight * KL`. Sizes are `B` (the
-//! batch), `D` (data dimensions), `H` (a hidden layer), `L` (latents); matrices are row-major, weights `(out, in)`.
+//! examples; larger is better. The *loss* is what training minimises: `-log p(x|z) + kl_weight * KL`, unless the *objective* is
+//! another. Sizes are `B` (the batch), `D` (data dimensions), `H` (a hidden layer), `L` (latents), `K` (importance samples of
+//! an example, which are rows one after the other behind the draw of z); matrices are row-major, weights `(out, in)`.
 //!
 //! # Architecture
 //!
@@ -76,8 +77,10 @@
 //! ([`gpu::Source`]). A product of a dense layer has the slot `epilogue`, for what becomes of its result while it is still
 //! in registers ([`nn::Epilogue`]): it is stored; or activated, with the derivative kept; or it is the logits of a
 //! likelihood, of which only the gradient and the log probability are ever stored; or, in the backward pass, it goes on
-//! through the activation below, or through the posterior. The posterior's kernels have the slot `prior`. So a new
-//! activation, likelihood or prior is fused without a new kernel. A layer's gradients, of its weight and of its input, are
+//! through the activation below, or through the posterior. The posterior's kernels have the slots `prior` and `objective`, the
+//! latter for how much each row weighs in the loss. So a new activation, likelihood, prior or objective is fused without a new
+//! kernel. What needs more than a row's quad at a time (normalisation, the categorical likelihood, a mixture as the prior)
+//! stores the product and has kernels of its own. A layer's gradients, of its weight and of its input, are
 //! one dispatch.
 //!
 //! # Families of kernels
