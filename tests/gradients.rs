@@ -138,7 +138,7 @@ fn variances_where_rows_weigh_differently() {
     let loss = |output: &Matrix| -mean(&gaussian::log_prob_per_dimension(&x, output, logvar.values()));
     check(&dmean, &output, loss).unwrap();
     let one = Matrix::vector(vec![-0.4]);
-    let shares = |logvar: &Matrix| gaussian::log_prob_per_dimension(&x, &output, &vec![logvar.at(0, 0); 5]);
+    let shares = |logvar: &Matrix| gaussian::log_prob_per_dimension(&x, &output, &[logvar.at(0, 0); 5]);
     let gradient = one.map(|logvar| gaussian::backward_logvar(&shares(&one), 5, logvar, weights.values()));
     check(&gradient, &one, |logvar| weighted(&shares(logvar))).unwrap();
 }

@@ -31,6 +31,9 @@ fn levels(bench: &mut Bench<'_>, levels: usize) -> Result<Operand, Error> {
 /// The absolute errors of a dimension's share of the log probability and of its derivatives, for a pixel and its outputs.
 type Errors = fn(f64, [f64; 2], &Share) -> (f64, [f64; 2]);
 
+/// A dimension's share, from the pixel and its outputs.
+type ShareOf = fn(f64, [f64; 2]) -> Share;
+
 /// Holds a likelihood with two outputs a dimension against its reference; `block` dimensions make a partial sum.
 fn check(
     bench: &mut Bench<'_>,
@@ -38,7 +41,7 @@ fn check(
     (x, output): (&Operand, &Operand),
     (log_prob, block): (&Tensor, usize),
     (name, doutput): (&'static str, &Tensor),
-    (share, errors): (fn(f64, [f64; 2]) -> Share, Errors),
+    (share, errors): (ShareOf, Errors),
 ) -> Result<(), Error> {
     let (shares, gradients) = pairs::evaluate(&x.values, &output.values, share);
     let (rows, dimensions) = (shares.rows(), shares.columns());
@@ -142,7 +145,7 @@ pub fn discretised_logistic(bench: &mut Bench<'_>) -> Result<(), Error> {
     let epilogue = discretised_logistic::log_prob(&x.tensor, &doutput, &log_prob);
     let dispatch = forward_epilogue(bench, &output, &epilogue)?;
     let operands = (&x, &output);
-    let share = (pairs::discretised_logistic as fn(f64, [f64; 2]) -> Share, logistic_errors as Errors);
+    let share = (pairs::discretised_logistic as ShareOf, logistic_errors as Errors);
     check(bench, dispatch, operands, (&log_prob, block), ("doutput", &doutput), share)
 }
 
@@ -187,7 +190,7 @@ pub fn beta_binomial(bench: &mut Bench<'_>) -> Result<(), Error> {
     let (step, table) = (&bench.step_tensor, beta_binomial::log_choose(bench.gpu)?);
     let tensors = (&table, &x.tensor);
     let dispatch = beta_binomial::log_prob(bench.gpu, step, SAMPLES, tensors, &output.tensor, &log_prob)?;
-    let share = (pairs::beta_binomial as fn(f64, [f64; 2]) -> Share, beta_binomial_errors as Errors);
+    let share = (pairs::beta_binomial as ShareOf, beta_binomial_errors as Errors);
     check(bench, dispatch, (&x, &output), (&log_prob, 2), ("output", &output.tensor), share)
 }
 
