@@ -1,8 +1,5 @@
-// What the kernels of batch normalisation and of layer normalisation share. A workgroup makes 8 times 4 sums, or 8, each over
-// 32 threads: thread (x, y) adds to the sums of number x.
-
-#import lib/matrix.wgsl
-#import lib/reduce.wgsl
+// What the kernels of batch normalisation and of layer normalisation share. A workgroup makes eight sums of vectors, each over
+// 32 threads: thread (x, y) adds to the sum of number x.
 
 const SUMS = 8u;
 const THREADS_PER_SUM = 32u;

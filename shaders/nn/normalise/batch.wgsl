@@ -6,7 +6,9 @@
 //
 // What `finish` does is up to the epilogue. A workgroup takes 8 quads of columns, a thread every 32nd row of one of them.
 
+#import lib/matrix.wgsl
 #import lib/normalise.wgsl
+#import lib/reduce.wgsl
 #import lib/step.wgsl
 #import epilogue
 
@@ -15,7 +17,7 @@ override WIDTH_QUADS: u32 = (WIDTH + 3u) / 4u;
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> pre: array<vec4f>;                 // (B * SAMPLES, WIDTH)
-@group(0) @binding(2) var<storage, read_write> norm: array<vec4f>;          // (4, WIDTH): scale, shift, running mean, variance
+@group(0) @binding(2) var<storage, read_write> norm: array<vec4f>;          // (4, WIDTH): scale, shift, running statistics
 @group(0) @binding(3) var<storage, read_write> statistics: array<vec4f>;    // (2, WIDTH): mean, 1 / std
 
 const MOMENTUM = 0.1;       // as in PyTorch

@@ -3,7 +3,9 @@
 //
 // What `finish` does is up to the epilogue. A workgroup takes 8 rows, a thread every 32nd quad of one of them.
 
+#import lib/matrix.wgsl
 #import lib/normalise.wgsl
+#import lib/reduce.wgsl
 #import lib/step.wgsl
 #import epilogue
 

@@ -7,6 +7,7 @@
 // thread every 32nd row of one of them.
 
 #import lib/normalise.wgsl
+#import lib/reduce.wgsl
 #import lib/step.wgsl
 
 override WIDTH: u32;

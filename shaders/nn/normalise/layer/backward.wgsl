@@ -4,7 +4,9 @@
 //
 // where d = scale * g and xhat = (pre - mean) / std. A workgroup takes 8 rows, a thread every 32nd quad of one of them.
 
+#import lib/matrix.wgsl
 #import lib/normalise.wgsl
+#import lib/reduce.wgsl
 #import lib/step.wgsl
 
 override WIDTH: u32;

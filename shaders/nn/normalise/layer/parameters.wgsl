@@ -5,6 +5,7 @@
 // A workgroup takes 8 quads of columns, a thread every 32nd row of one of them.
 
 #import lib/normalise.wgsl
+#import lib/reduce.wgsl
 #import lib/step.wgsl
 
 override WIDTH: u32;
