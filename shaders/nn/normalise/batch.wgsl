@@ -8,7 +8,6 @@
 
 #import lib/matrix.wgsl
 #import lib/normalise.wgsl
-#import lib/reduce.wgsl
 #import lib/step.wgsl
 #import epilogue
 
@@ -36,13 +35,13 @@ fn forward(
     for (var row = thread.y; row < end; row += THREADS_PER_SUM) {
         sum += pre[row * WIDTH_QUADS + quad];
     }
-    let mean_of_rows = workgroup_sums(sum, lane, SUMS) / f32(rows);
+    let mean_of_rows = sum_over_y(sum, lane) / f32(rows);
     var squares = vec4f();
     for (var row = thread.y; row < end; row += THREADS_PER_SUM) {
         let centred = pre[row * WIDTH_QUADS + quad] - mean_of_rows;
         squares += centred * centred;
     }
-    let square_sum = workgroup_sums(squares, lane, SUMS);
+    let square_sum = sum_over_y(squares, lane);
     let inverse = inverse_std(square_sum / f32(rows));
     if end > 0u {
         let scale = norm[quad];

@@ -5,7 +5,6 @@
 
 #import lib/matrix.wgsl
 #import lib/normalise.wgsl
-#import lib/reduce.wgsl
 #import lib/step.wgsl
 #import epilogue
 
@@ -31,13 +30,13 @@ fn forward(
     for (var quad = thread.y; quad < end; quad += THREADS_PER_SUM) {
         sum += pre[start + quad];
     }
-    let mean_of_row = dot(workgroup_sums(sum, lane, SUMS), vec4f(1.0)) / f32(WIDTH);
+    let mean_of_row = dot(sum_over_y(sum, lane), vec4f(1.0)) / f32(WIDTH);
     var squares = vec4f();
     for (var quad = thread.y; quad < end; quad += THREADS_PER_SUM) {
         let centred = keep(pre[start + quad] - mean_of_row, 4u * quad, WIDTH);
         squares += centred * centred;
     }
-    let variance = dot(workgroup_sums(squares, lane, SUMS), vec4f(1.0)) / f32(WIDTH);
+    let variance = dot(sum_over_y(squares, lane), vec4f(1.0)) / f32(WIDTH);
     let inverse = inverse_std(vec4f(variance)).x;
     for (var quad = thread.y; quad < end; quad += THREADS_PER_SUM) {
         let normalised = (pre[start + quad] - mean_of_row) * inverse;

@@ -5,7 +5,6 @@
 // A workgroup takes 8 quads of columns, a thread every 32nd row of one of them.
 
 #import lib/normalise.wgsl
-#import lib/reduce.wgsl
 #import lib/step.wgsl
 
 override WIDTH: u32;
@@ -33,8 +32,8 @@ fn backward_parameters(
         shift_sum += gradient[i];
         scale_sum += gradient[i] * ((pre[i] - statistics[row].x) * statistics[row].y);
     }
-    let dshift = workgroup_sums(shift_sum, lane, SUMS);
-    let dscale = workgroup_sums(scale_sum, lane, SUMS);
+    let dshift = sum_over_y(shift_sum, lane);
+    let dscale = sum_over_y(scale_sum, lane);
     if end > 0u && thread.y == 0u {
         dnorm[quad] = dscale;
         dnorm[WIDTH_QUADS + quad] = dshift;
