@@ -76,10 +76,10 @@
 //! ([`gpu::Source`]). A product of a dense layer has the slot `epilogue`, for what becomes of its result while it is still
 //! in registers ([`nn::Epilogue`]): it is stored; or activated, with the derivative kept; or it is the logits of a
 //! likelihood, of which only the gradient and the log probability are ever stored; or, in the backward pass, it goes on
-//! through the activation below, or through the posterior. The posterior's kernels have the slot `prior`. A
-//! normalisation ([`nn::Normalisation`]) is a kernel between a product and its activation, with the same slot. So a new
-//! activation, likelihood or prior is fused without a new kernel. A layer's gradients, of its weight and of its input, are
-//! one dispatch.
+//! through the activation below, or through the posterior. A normalisation ([`nn::Normalisation`]) is a kernel between a
+//! product, which is then stored, and the activation, and has the slot `epilogue` too. The posterior's kernels have the slot
+//! `prior`. So a new activation, likelihood or prior is fused without a new kernel. A layer's gradients, of its weight and of
+//! its input, are one dispatch.
 //!
 //! # Families of kernels
 //!
