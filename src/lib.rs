@@ -77,11 +77,11 @@
 //! ([`gpu::Source`]). A product of a dense layer has the slot `epilogue`, for what becomes of its result while it is still
 //! in registers ([`nn::Epilogue`]): it is stored; or activated, with the derivative kept; or it is the logits of a
 //! likelihood, of which only the gradient and the log probability are ever stored; or, in the backward pass, it goes on
-//! through the activation below, or through the posterior. The posterior's kernels have the slots `prior` and `objective`, the
-//! latter for how much each row weighs in the loss. So a new activation, likelihood, prior or objective is fused without a new
-//! kernel. What needs more than a row's quad at a time (normalisation, the categorical likelihood, a mixture as the prior)
-//! stores the product and has kernels of its own. A layer's gradients, of its weight and of its input, are
-//! one dispatch.
+//! through the activation below, or through the posterior. A normalisation ([`nn::Normalisation`]) is a kernel between a
+//! product, which is then stored, and the activation, and has the slot `epilogue` too. The posterior's kernels have the slots
+//! `prior` and `objective`, the latter for how much each row weighs in the loss. So a new activation, likelihood, prior or
+//! objective is fused without a new kernel; what needs more than a row's quad at a time, as the categorical likelihood or a
+//! mixture as the prior, has kernels of its own. A layer's gradients, of its weight and of its input, are one dispatch.
 //!
 //! # Families of kernels
 //!

@@ -237,10 +237,12 @@ fn whole_networks_on_the_gpu_are_their_f64_models() {
             |parameters: &[Matrix], input: &Matrix| sum_of_products(&doutput, &model.forward(parameters, input).1);
         check(&dinput, &input, |input| loss(&model.parameters, input))
             .unwrap_or_else(|error| panic!("{case}: {error}"));
+        let mut worst = 0.0f64;
         let (found_output, found_gradients, found_dinput) = model.on_the_gpu(&input, &doutput);
         for (name, found, want) in [("output", found_output, output), ("dinput", found_dinput, dinput)] {
             let error = difference(&found, &want) / largest(&want);
             assert!(error < TOLERANCE, "{case}: {name} is {error:e} off");
+            worst = worst.max(error);
         }
         for (index, (want, spec)) in gradients.iter().zip(&model.specs).enumerate() {
             let of_parameter = |value: &Matrix| {
@@ -256,11 +258,13 @@ fn whole_networks_on_the_gpu_are_their_f64_models() {
             let scale = of_layer.map(|(_, gradient)| largest(gradient)).fold(0.0, f64::max);
             let error = difference(&found_gradients[index], want) / scale;
             assert!(error < TOLERANCE, "{case}: the gradient of {} is {error:e} off", spec.name);
+            worst = worst.max(error);
             if spec.name.ends_with("norm") && normalise == Normalise::Batch {
                 let running = &found_gradients[index].values()[2 * spec.columns..];
                 assert!(running.iter().all(|value| value.to_bits() == 0), "{case}: {running:?}");
             }
         }
+        println!("{case}: at most {worst:.1e} off");
     }
 }
 

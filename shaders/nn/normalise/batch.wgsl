@@ -6,6 +6,7 @@
 //
 // What `finish` does is up to the epilogue. A workgroup takes 8 quads of columns, a thread every 32nd row of one of them.
 
+#import lib/matrix.wgsl
 #import lib/normalise.wgsl
 #import lib/step.wgsl
 #import epilogue
@@ -15,7 +16,7 @@ override WIDTH_QUADS: u32 = (WIDTH + 3u) / 4u;
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> pre: array<vec4f>;                 // (B * SAMPLES, WIDTH)
-@group(0) @binding(2) var<storage, read_write> norm: array<vec4f>;          // (4, WIDTH): scale, shift, running mean, variance
+@group(0) @binding(2) var<storage, read_write> norm: array<vec4f>;          // (4, WIDTH): scale, shift, running statistics
 @group(0) @binding(3) var<storage, read_write> statistics: array<vec4f>;    // (2, WIDTH): mean, 1 / std
 
 const MOMENTUM = 0.1;       // as in PyTorch
@@ -34,13 +35,13 @@ fn forward(
     for (var row = thread.y; row < end; row += THREADS_PER_SUM) {
         sum += pre[row * WIDTH_QUADS + quad];
     }
-    let mean_of_rows = workgroup_sums(sum, lane, SUMS) / f32(rows);
+    let mean_of_rows = sum_over_y(sum, lane) / f32(rows);
     var squares = vec4f();
     for (var row = thread.y; row < end; row += THREADS_PER_SUM) {
         let centred = pre[row * WIDTH_QUADS + quad] - mean_of_rows;
         squares += centred * centred;
     }
-    let square_sum = workgroup_sums(squares, lane, SUMS);
+    let square_sum = sum_over_y(squares, lane);
     let inverse = inverse_std(square_sum / f32(rows));
     if end > 0u {
         let scale = norm[quad];

@@ -3,6 +3,7 @@
 //
 // What `finish` does is up to the epilogue. A workgroup takes 8 rows, a thread every 32nd quad of one of them.
 
+#import lib/matrix.wgsl
 #import lib/normalise.wgsl
 #import lib/step.wgsl
 #import epilogue
@@ -29,13 +30,13 @@ fn forward(
     for (var quad = thread.y; quad < end; quad += THREADS_PER_SUM) {
         sum += pre[start + quad];
     }
-    let mean_of_row = dot(workgroup_sums(sum, lane, SUMS), vec4f(1.0)) / f32(WIDTH);
+    let mean_of_row = dot(sum_over_y(sum, lane), vec4f(1.0)) / f32(WIDTH);
     var squares = vec4f();
     for (var quad = thread.y; quad < end; quad += THREADS_PER_SUM) {
         let centred = keep(pre[start + quad] - mean_of_row, 4u * quad, WIDTH);
         squares += centred * centred;
     }
-    let variance = dot(workgroup_sums(squares, lane, SUMS), vec4f(1.0)) / f32(WIDTH);
+    let variance = dot(sum_over_y(squares, lane), vec4f(1.0)) / f32(WIDTH);
     let inverse = inverse_std(vec4f(variance)).x;
     for (var quad = thread.y; quad < end; quad += THREADS_PER_SUM) {
         let normalised = (pre[start + quad] - mean_of_row) * inverse;

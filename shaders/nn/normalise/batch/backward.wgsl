@@ -39,8 +39,8 @@ fn backward(
         shift_sum += gradient[i];
         scale_sum += gradient[i] * ((pre[i] - mean) * inverse);
     }
-    let dshift = workgroup_sums(shift_sum, lane, SUMS);
-    let dscale = workgroup_sums(scale_sum, lane, SUMS);
+    let dshift = sum_over_y(shift_sum, lane);
+    let dscale = sum_over_y(scale_sum, lane);
     let factor = norm[column] * inverse;
     for (var row = thread.y; row < end; row += THREADS_PER_SUM) {
         let i = row * WIDTH_QUADS + quad;

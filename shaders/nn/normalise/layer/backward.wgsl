@@ -4,6 +4,7 @@
 //
 // where d = scale * g and xhat = (pre - mean) / std. A workgroup takes 8 rows, a thread every 32nd quad of one of them.
 
+#import lib/matrix.wgsl
 #import lib/normalise.wgsl
 #import lib/step.wgsl
 
@@ -36,8 +37,8 @@ fn backward(
         sum += d;
         products += d * ((pre[start + quad] - mean) * inverse);
     }
-    let sum_of_row = dot(workgroup_sums(sum, lane, SUMS), vec4f(1.0));
-    let products_of_row = dot(workgroup_sums(products, lane, SUMS), vec4f(1.0));
+    let sum_of_row = dot(sum_over_y(sum, lane), vec4f(1.0));
+    let products_of_row = dot(sum_over_y(products, lane), vec4f(1.0));
     for (var quad = thread.y; quad < end; quad += THREADS_PER_SUM) {
         let d = norm[quad] * gradient[start + quad];
         let normalised = (pre[start + quad] - mean) * inverse;

@@ -32,8 +32,8 @@ fn backward_parameters(
         shift_sum += gradient[i];
         scale_sum += gradient[i] * ((pre[i] - statistics[row].x) * statistics[row].y);
     }
-    let dshift = workgroup_sums(shift_sum, lane, SUMS);
-    let dscale = workgroup_sums(scale_sum, lane, SUMS);
+    let dshift = sum_over_y(shift_sum, lane);
+    let dscale = sum_over_y(scale_sum, lane);
     if end > 0u && thread.y == 0u {
         dnorm[quad] = dscale;
         dnorm[WIDTH_QUADS + quad] = dshift;
