@@ -29,6 +29,7 @@ const COMPONENTS: usize = 9;
 fn with_prior(prior: Prior) -> Config {
     let mut config = config(1, Activation::Silu, Likelihood::Bernoulli);
     (config.model.prior, config.model.components) = (prior, COMPONENTS);
+    config.training.batch_size = 20;
     config
 }
 
