@@ -275,9 +275,8 @@ impl ModelConfig {
         require("--latents", (1..=WIDEST).contains(&self.latents), "a number from 1 to 1048576", self.latents)?;
         let variance_fits = self.variance.is_normal() && self.variance > 0.0;
         require("--variance", variance_fits, "a finite number above 0", self.variance)?;
-        let most = mixture::MOST_COMPONENTS;
-        let components_fit = (1..=most).contains(&self.components);
-        require("--components", components_fit, &format!("a number from 1 to {most}"), self.components)
+        let components_fit = (1..=mixture::MOST_COMPONENTS).contains(&self.components);
+        require("--components", components_fit, "a number from 1 to 65536", self.components)
     }
 
     /// Whether the KL divergence is a sample estimate for want of a closed form, whatever the objective asks for.
