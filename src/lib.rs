@@ -93,6 +93,14 @@
 //! On SIMD lanes, operands are read as textures. A texture mirrors a tensor's buffer and is made when a kernel first asks for
 //! it; from then on every write to the tensor is followed by a copy.
 //!
+//! # Priors
+//!
+//! A prior whose KL divergence has a closed form is no more than what fills the slot `prior`. A mixture of normals
+//! ([`prior::Prior`]) has dispatches of its own, which [`prior::PriorState`] records: what depends on the parameters alone, once
+//! before the steps where these stay as they are; each row's log density under each component after the draws; its gradients
+//! in the backward pass. The VampPrior runs the encoder twice, and what the second run adds to the encoder's gradients is
+//! added by the kernels that make them.
+//!
 //! Adding a likelihood, a prior, a posterior or a layer touches one WGSL file, its twin, one variant of the enum that
 //! lists them, and one row of the self-test.
 #![deny(missing_docs, unsafe_code)]

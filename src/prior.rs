@@ -106,15 +106,9 @@ pub struct PriorState {
     gpu: Gpu,
     parameters: Arena,
     part: Part,
-    work: Option<(Mixture, Origin)>,
-}
-
-/// Where a mixture's components come from.
-enum Origin {
-    /// They are a parameter.
-    Learned,
-    /// The encoder makes them.
-    Encoded(PseudoInputs),
+    mixture: Option<Mixture>,
+    /// Where the encoder makes the mixture's components; else they are a parameter.
+    inputs: Option<PseudoInputs>,
 }
 
 impl PriorState {
@@ -133,16 +127,16 @@ impl PriorState {
     ) -> Result<PriorState, Error> {
         let mixture =
             |components: &Tensor| Mixture::new(gpu, components, config.logvar_range, batch * samples, samples);
-        let work = match config.prior {
-            Prior::StandardNormal => None,
-            Prior::Mixture => Some((mixture(&parameters.get(COMPONENTS))?, Origin::Learned)),
+        let (mixture, inputs) = match config.prior {
+            Prior::StandardNormal => (None, None),
+            Prior::Mixture => (Some(mixture(&parameters.get(COMPONENTS))?), None),
             Prior::VampPrior => {
                 let inputs = PseudoInputs::new(gpu, parameters, encoder, config.latents)?;
-                Some((mixture(&inputs.components)?, Origin::Encoded(inputs)))
+                (Some(mixture(&inputs.components)?), Some(inputs))
             }
         };
-        let part = work.as_ref().map_or_else(|| standard_normal::kl(estimate), |(mixture, _)| mixture.part());
-        Ok(PriorState { gpu: gpu.clone(), parameters: parameters.clone(), part, work })
+        let part = mixture.as_ref().map_or_else(|| standard_normal::kl(estimate), Mixture::part);
+        Ok(PriorState { gpu: gpu.clone(), parameters: parameters.clone(), part, mixture, inputs })
     }
 
     /// What fills the slot `prior`.
@@ -156,12 +150,11 @@ impl PriorState {
     ///
     /// [`Error::Shader`] if a kernel cannot be made.
     pub fn prepare(&self) -> Result<Vec<Dispatch>, Error> {
-        let Some((mixture, origin)) = &self.work else { return Ok(Vec::new()) };
-        let mut dispatches = match origin {
-            Origin::Learned => Vec::new(),
-            Origin::Encoded(inputs) => inputs.encode(&self.gpu, &self.parameters)?,
+        let mut dispatches = match &self.inputs {
+            None => Vec::new(),
+            Some(inputs) => inputs.encode(&self.gpu, &self.parameters)?,
         };
-        dispatches.push(mixture.prepare()?);
+        dispatches.extend(self.mixture.as_ref().map(Mixture::prepare).transpose()?);
         Ok(dispatches)
     }
 
@@ -172,9 +165,9 @@ impl PriorState {
     ///
     /// [`Error::Shape`] if the tensors have other shapes.
     pub fn forward(&self, step: &Tensor, z: &Tensor, kl: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        match &self.work {
+        match &self.mixture {
             None => Ok(Vec::new()),
-            Some((mixture, _)) => Ok(vec![mixture.score(step, z)?, mixture.combine(step, kl)?]),
+            Some(mixture) => Ok(vec![mixture.score(step, z)?, mixture.combine(step, kl)?]),
         }
     }
 
@@ -184,7 +177,7 @@ impl PriorState {
     ///
     /// As [`PriorState::forward`].
     pub fn backward_z(&self, step: &Tensor, z: &Tensor) -> Result<Option<Dispatch>, Error> {
-        self.work.as_ref().map(|(mixture, _)| mixture.backward_z(step, z)).transpose()
+        self.mixture.as_ref().map(|mixture| mixture.backward_z(step, z)).transpose()
     }
 
     /// Records the gradients of the prior's own parameters. If the encoder makes the components, what is due to it is added
@@ -200,15 +193,13 @@ impl PriorState {
         z: &Tensor,
         gradients: &Arena,
     ) -> Result<Vec<Dispatch>, Error> {
-        let Some((mixture, origin)) = &self.work else { return Ok(Vec::new()) };
-        match origin {
-            Origin::Learned => Ok(vec![mixture.backward_components(step, objective, z, &gradients.get(COMPONENTS))?]),
-            Origin::Encoded(inputs) => {
-                let mut dispatches = vec![mixture.backward_components(step, objective, z, &inputs.dcomponents)?];
-                dispatches.extend(inputs.backward(&self.gpu, &self.parameters, gradients)?);
-                Ok(dispatches)
-            }
-        }
+        let Some(mixture) = &self.mixture else { return Ok(Vec::new()) };
+        let Some(inputs) = &self.inputs else {
+            return Ok(vec![mixture.backward_components(step, objective, z, &gradients.get(COMPONENTS))?]);
+        };
+        let mut dispatches = vec![mixture.backward_components(step, objective, z, &inputs.dcomponents)?];
+        dispatches.extend(inputs.backward(&self.gpu, &self.parameters, gradients)?);
+        Ok(dispatches)
     }
 
     /// Records draws from the prior into `z`, `(B, L)`, with noise keyed by the step.
@@ -217,9 +208,9 @@ impl PriorState {
     ///
     /// [`Error::Limit`] if the batch is larger than the adapter's grid.
     pub fn sample(&self, step: &Tensor, z: &Tensor) -> Result<Dispatch, Error> {
-        match &self.work {
+        match &self.mixture {
             None => standard_normal::sample(&self.gpu, step, z),
-            Some((mixture, _)) => mixture.sample(step, z),
+            Some(mixture) => mixture.sample(step, z),
         }
     }
 }

@@ -36,9 +36,9 @@ fn load(c: u32, quad: u32, offset: u32) -> vec4f {
 fn store(c: u32, quad: u32, pull: vec4f, square: vec4f, mass: f32) {
     if c < COMPONENTS {
         let given = load(c, quad, L);
-        let precision = exp(-hold_logvar(given));
-        let dmean = -pull * precision;
-        let dlogvar = through_hold(given, -0.5 * (square * precision - mass));
+        let inverse_variance = exp(-hold_logvar(given));
+        let dmean = -pull * inverse_variance;
+        let dlogvar = through_hold(given, -0.5 * (square * inverse_variance - mass));
         for (var i = 0u; i < min(4u, L - 4u * quad); i++) {
             let at = c * STRIDE + 4u * quad + i;
             dcomponents[at] = dmean[i];

@@ -33,12 +33,12 @@ fn load_z(rows: vec4u, quad: u32) -> mat4x4f {
 // What one component adds to four rows.
 fn pull(draws: mat4x4f, shares: vec4f, at: u32) -> mat4x4f {
     let mean = means[at];
-    let precision = precisions[at];
+    let inverse_variance = precisions[at];
     return mat4x4f(
-        shares.x * ((draws[0] - mean) * precision),
-        shares.y * ((draws[1] - mean) * precision),
-        shares.z * ((draws[2] - mean) * precision),
-        shares.w * ((draws[3] - mean) * precision));
+        shares.x * ((draws[0] - mean) * inverse_variance),
+        shares.y * ((draws[1] - mean) * inverse_variance),
+        shares.z * ((draws[2] - mean) * inverse_variance),
+        shares.w * ((draws[3] - mean) * inverse_variance));
 }
 
 @compute @workgroup_size(WIDTH, SLICES)

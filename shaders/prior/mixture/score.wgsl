@@ -22,9 +22,9 @@ override STRIDE: u32 = (COMPONENTS + 3u) / 4u * 4u;
 
 const ROWS = 8u;
 
-fn distance(at: u32, mean: vec4f, precision: vec4f) -> vec4f {
+fn distance(at: u32, mean: vec4f, inverse_variance: vec4f) -> vec4f {
     let offset = z[at] - mean;
-    return offset * offset * precision;
+    return offset * offset * inverse_variance;
 }
 
 fn store(row: u32, c: u32, sum: vec4f) {
@@ -44,16 +44,16 @@ fn score(@builtin(workgroup_id) group: vec3u, @builtin(global_invocation_id) id:
         var sum4 = vec4f(); var sum5 = vec4f(); var sum6 = vec4f(); var sum7 = vec4f();
         for (var quad = 0u; quad < QUADS; quad++) {
             let mean = means[c * QUADS + quad];
-            // Padding adds nothing: its precision is zero.
-            let precision = precisions[c * QUADS + quad];
-            sum0 += distance(top.x + quad, mean, precision);
-            sum1 += distance(top.y + quad, mean, precision);
-            sum2 += distance(top.z + quad, mean, precision);
-            sum3 += distance(top.w + quad, mean, precision);
-            sum4 += distance(bottom.x + quad, mean, precision);
-            sum5 += distance(bottom.y + quad, mean, precision);
-            sum6 += distance(bottom.z + quad, mean, precision);
-            sum7 += distance(bottom.w + quad, mean, precision);
+            // Padding adds nothing: its inverse variance is zero.
+            let inverse_variance = precisions[c * QUADS + quad];
+            sum0 += distance(top.x + quad, mean, inverse_variance);
+            sum1 += distance(top.y + quad, mean, inverse_variance);
+            sum2 += distance(top.z + quad, mean, inverse_variance);
+            sum3 += distance(top.w + quad, mean, inverse_variance);
+            sum4 += distance(bottom.x + quad, mean, inverse_variance);
+            sum5 += distance(bottom.y + quad, mean, inverse_variance);
+            sum6 += distance(bottom.z + quad, mean, inverse_variance);
+            sum7 += distance(bottom.w + quad, mean, inverse_variance);
         }
         store(first, c, sum0);
         store(first + 1u, c, sum1);
