@@ -1,7 +1,10 @@
 //! The configuration of a run: one struct is the flags, their defaults, their help and the saved JSON.
 
+mod widths;
+
+pub use widths::Widths;
+
 use std::fmt;
-use std::str::FromStr;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -165,32 +168,6 @@ pub struct TrainingConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub objective: ObjectiveConfig,
-}
-
-/// Widths of hidden layers; none for a linear model.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Widths(pub Vec<usize>);
-
-impl FromStr for Widths {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Widths, String> {
-        if text.is_empty() || text == "none" {
-            return Ok(Widths(Vec::new()));
-        }
-        let widths = text.split(',').map(|width| width.trim().parse().map_err(|_| width));
-        widths.collect::<Result<_, _>>().map(Widths).map_err(|width| {
-            format!("expected whole numbers separated by commas, as in 512,256, or `none`, found `{width}`")
-        })
-    }
-}
-
-impl fmt::Display for Widths {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths: Vec<_> = self.0.iter().map(usize::to_string).collect();
-        f.write_str(if widths.is_empty() { "none".to_owned() } else { widths.join(",") }.as_str())
-    }
 }
 
 impl Default for Config {
@@ -401,13 +378,6 @@ mod tests {
         let config = parse(&flags);
         assert_eq!(serde_json::from_str::<Config>(&serde_json::to_string(&config)?)?, config);
         Ok(())
-    }
-
-    #[test]
-    fn hidden_widths_are_a_list_or_none() {
-        assert!(parse(&["--hidden", "none"]).model.hidden.0.is_empty());
-        assert_eq!(parse(&["--hidden", "512, 256"]).model.hidden.0, [512, 256]);
-        assert!("512,x".parse::<Widths>().is_err_and(|message| message.contains("`x`")));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Prior {
     /// The parameters, if any, of `count` components for inputs of so many `dimensions`.
     ///
     /// A mixture's means start about as far out as draws from a standard normal are, with variances of 1. Pseudo-inputs start
-    /// as zeros until [`Prior::start_from`] gives them images.
+    /// as zeros until training gives them images.
     pub fn parameters(self, count: usize, latents: usize, dimensions: usize) -> Option<ParameterSpec> {
         let spec =
             |name: &str, columns, init| ParameterSpec { name: name.to_owned(), rows: Some(count), columns, init };
