@@ -9,7 +9,7 @@ use elbo::eval::Evaluation;
 use elbo::likelihood::Likelihood;
 use elbo::nn::{Activation, Normalise};
 use elbo::objective::{Objective, ObjectiveConfig};
-use elbo::selftest::reference::{Matrix, activation, normalise as reference};
+use elbo::selftest::reference::{Matrix, activation, dense, normalise as reference};
 use elbo::train::Trainer;
 use elbo::vae::{Network, Vae};
 
