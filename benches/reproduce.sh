@@ -2,8 +2,8 @@
 # Trains and evaluates one row of benches/reproduce.md: `benches/reproduce.sh ROW`.
 #
 # Rows: static, flax, iwae (with K=1, 5 or 50), gated, vamp. From the environment: STATIC_MNIST, the .npz file of statically
-# binarised MNIST (rows static and flax); DATA, another data set for the rows gated and vamp; EPOCHS, for a shorter run than
-# the published one; SEED; OUT, the run directory.
+# binarised MNIST (rows static and flax); DATA, another data set for the rows gated and vamp; SEED; OUT, the run directory.
+# EPOCHS, BATCH (iwae), WARMUP (gated, vamp) and IMPORTANCE_SAMPLES make a run shorter than the published one.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -43,17 +43,17 @@ flax)
 iwae)
     # Burda et al. 2016, Table 1, one stochastic layer.
     train 3280 --binarize dynamic --hidden 200,200 --latents 50 --activation tanh --batch-size "${BATCH:-20}" \
-        --epsilon 1e-4 --lr 1e-3 --lr-schedule "${SCHEDULE:-staircase}" --objective iwae --samples "${K:-1}"
-    elbo eval "$out" --importance-samples 5000
+        --epsilon 1e-4 --lr 1e-3 --lr-schedule staircase --objective iwae --samples "${K:-1}"
+    elbo eval "$out" --importance-samples "${IMPORTANCE_SAMPLES:-5000}"
     ;;
 gated | vamp)
     # Norouzi et al. 2020.
     prior=standard-normal
     if [ "$row" = vamp ]; then prior=vamp-prior; fi
     train 2000 --data "${DATA:-mnist}" --binarize dynamic --validation 10000 --hidden 300,300 --activation gated \
-        --latents 40 --logvar-range -6,2 --batch-size 100 --lr 5e-4 --kl-warmup 100 --patience 50 \
+        --latents 40 --logvar-range -6,2 --batch-size 100 --lr 5e-4 --kl-warmup "${WARMUP:-100}" --patience 50 \
         --prior "$prior" --components 500
-    elbo eval "$out" --importance-samples 5000
+    elbo eval "$out" --importance-samples "${IMPORTANCE_SAMPLES:-5000}"
     ;;
 *)
     echo "reproduce: which row? static, flax, iwae, gated or vamp" >&2

@@ -106,8 +106,8 @@ pub struct TrainingConfig {
     /// Examples per step; the last batch of an epoch may be smaller
     #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Training")]
     pub batch_size: usize,
-    /// Examples of a batch that are worked on at a time: less memory, more steps, the same gradient up to rounding [default: as
-    /// many as the adapter's limits allow]
+    /// Examples of a batch that are worked on at a time: less memory, more steps, and the same gradient up to rounding, but that
+    /// free bits, a capacity and batch normalisation go by each part [default: as many as the adapter's limits allow]
     #[arg(long, value_name = "N", help_heading = "Training")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batch_size: Option<usize>,

@@ -59,7 +59,8 @@
 //! 2. Everything is recorded once and replayed: [`gpu::Kernel`], [`gpu::Dispatch`], [`gpu::Program`]. Nothing is created
 //!    inside the step loop, and memory is flat from the first step to the last.
 //! 3. The GPU runs the epoch ([`steps::Pass`]): images are uploaded once, as bytes; an epoch's order and table of steps
-//!    once an epoch; the last kernel of a step moves on to the next one. Noise is made on the GPU by a counter-based
+//!    once an epoch; the last kernel of a step moves on to the next one. A batch that is too large for the adapter comes in
+//!    several steps, whose gradients are added up before the update. Noise is made on the GPU by a counter-based
 //!    generator; the backward pass finds it in the draw that was made with it.
 //! 4. The same seed on the same adapter gives the same bits: no float atomics, every sum is a tree or in index order. A
 //!    run that was stopped and resumed ends bit-identical to one that was not.

@@ -29,7 +29,10 @@ const MAX_BYTES: u64 = 1 << 32;
 /// cannot be read.
 pub fn dataset(path: &Path) -> Result<Dataset, Error> {
     let file = File::open(path).map_err(Error::io("read", path))?;
-    let mut archive = ZipArchive::new(file).map_err(|error| fault(path, EXPECTED, error))?;
+    let mut archive = ZipArchive::new(file).map_err(|error| match error {
+        ZipError::Io(error) => Error::io("read", path)(error),
+        _ => unlike(path, EXPECTED, "no zip archive, or one that is cut short"),
+    })?;
     let mut arrays = Vec::new();
     for (name, needed) in [("train", true), ("valid", false), ("test", true)] {
         match array(path, &mut archive, name)? {

@@ -25,7 +25,7 @@ pub struct PosteriorParameters {
 }
 
 impl Vae {
-    /// The posterior of each image.
+    /// The posterior of each image. Where the model sees grey images as draws of black and white, these are those of seed 0.
     ///
     /// # Errors
     ///
