@@ -112,6 +112,9 @@ impl Trainer {
         let (moment1, moment2) = self.moments();
         let mut moments = download(gpu, specs, moment1, MOMENT1)?;
         moments.extend(download(gpu, specs, moment2, MOMENT2)?);
+        if let Some(value) = moments.iter().flat_map(|tensor| &tensor.values).find(|value| !value.is_finite()) {
+            return Err(self.not_finite("a moment of Adam", *value));
+        }
         Ok(Checkpoint { model: model.clone(), progress: self.progress(), parameters, moments })
     }
 

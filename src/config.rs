@@ -247,7 +247,8 @@ impl Config {
     pub fn validate(&self) -> Result<(), Error> {
         self.model.validate()?;
         self.training.validate()?;
-        self.model.validate_batch(self.training.batch_size)?;
+        let batch_size = self.training.batch_size;
+        self.model.validate_batch(self.training.micro_batch_size.unwrap_or(batch_size).min(batch_size))?;
         self.training.objective.validate_for(&self.model)
     }
 
@@ -293,7 +294,7 @@ impl ModelConfig {
     /// [`Error::Config`] if a single example would be normalised over the batch.
     pub fn validate_batch(&self, batch_size: usize) -> Result<(), Error> {
         let fits = self.normalise != Normalise::Batch || batch_size > 1;
-        require("--batch-size", fits, "at least 2 with --normalise batch", batch_size)
+        require("--batch-size", fits, "at least 2, and --micro-batch-size too, with --normalise batch", batch_size)
     }
 }
 

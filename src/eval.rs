@@ -22,6 +22,21 @@ use crate::noise::{self, Stream};
 use crate::steps::{Pass, Step, batches};
 use crate::vae::{Network, Vae};
 
+/// What the loss of an evaluation weighs the KL divergence by: in training, the final values of both.
+#[derive(Clone, Copy, Debug)]
+pub struct LossWeights {
+    /// The weight of the KL divergence.
+    pub kl_weight: f64,
+    /// What it is drawn to, where the network's objective has a capacity.
+    pub capacity: f32,
+}
+
+impl Default for LossWeights {
+    fn default() -> LossWeights {
+        LossWeights { kl_weight: 1.0, capacity: 0.0 }
+    }
+}
+
 /// A recorded evaluation of a model over a set of images, to be run as often as wanted.
 pub struct Evaluation {
     vae: Vae,
@@ -44,7 +59,13 @@ impl Evaluation {
     ///
     /// [`Error::Shape`] if the images have another size than the model's; [`Error::Config`] if the likelihood cannot describe
     /// them.
-    pub fn new(vae: &Vae, network: &Network, images: &Images, kl_weight: f64, seed: u64) -> Result<Evaluation, Error> {
+    pub fn new(
+        vae: &Vae,
+        network: &Network,
+        images: &Images,
+        weights: LossWeights,
+        seed: u64,
+    ) -> Result<Evaluation, Error> {
         vae.check_size("evaluating a model", images)?;
         vae.check_support(images, "given")?;
         let batch_size = network.x.rows();
@@ -58,10 +79,10 @@ impl Evaluation {
         program.push(add_up(&vae.gpu, &pass.step, network.samples(), &network.posterior, &network.kl, &latents)?);
         program.push(network.finish(&pass)?);
         let key = noise::key(seed, Stream::Evaluation);
-        let kl_weight = kl_weight as f32;
+        let (kl_weight, capacity) = (weights.kl_weight as f32, weights.capacity);
         let steps = batches(images.count(), batch_size)
             .zip(0..)
-            .map(|((first, rows), row)| Step { row, first, rows, kl_weight, key, ..Step::default() })
+            .map(|((first, rows), row)| Step { row, first, rows, kl_weight, capacity, key, ..Step::default() })
             .collect();
         Ok(Evaluation { vae: vae.clone(), pass, prepare, program, order: sequential(images.count()), steps, latents })
     }

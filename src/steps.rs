@@ -151,7 +151,8 @@ impl Pass {
     /// Uploads the order and the steps, and replays `program` from step `from` to the last one.
     ///
     /// `on_sums` is called with each run of steps as they become known, in order: the first one's row and their sums.
-    /// When it breaks, the steps already submitted are finished and reported, and no more are submitted. Returns the
+    /// When it breaks, the steps already submitted are finished and reported, with the rest of their batch, and no more are
+    /// submitted. Returns the
     /// row after the last step done.
     ///
     /// # Errors
@@ -167,7 +168,10 @@ impl Pass {
         mut on_sums: impl FnMut(usize, &[StepSums]) -> Result<ControlFlow<()>, Error>,
     ) -> Result<usize, Error> {
         self.order.write(gpu, order)?;
-        self.steps.write(gpu, bytemuck::cast_slice::<Step, u32>(steps))?;
+        let mut table = steps.to_vec();
+        // A table that is shorter than another one before ends in a step that is never taken.
+        table.resize(self.steps.rows(), Step::default());
+        self.steps.write(gpu, bytemuck::cast_slice::<Step, u32>(&table))?;
         if let Some(step) = steps.get(from) {
             self.step.write(gpu, bytemuck::cast_slice::<Step, u32>(std::slice::from_ref(step)))?;
         }
@@ -178,7 +182,10 @@ impl Pass {
         let mut stopping = false;
         let mut last = Instant::now();
         loop {
-            let count = if stopping { 0 } else { self.steps_per_submission.min(steps.len() - submitted) };
+            // A batch that comes in several steps is finished: half of it would leave half of what it changes.
+            let rest = steps[from..submitted].last().map_or(0, |step| step.chunks_left as usize);
+            let most = if stopping { rest } else { steps.len() - submitted };
+            let count = self.steps_per_submission.min(most);
             if count > 0 {
                 self.readbacks[turn].submit(gpu, program, count as u32, &self.metrics, submitted, count);
                 submitted += count;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::config::{Config, TrainingConfig, require};
 use crate::data::{Dataset, order};
-use crate::eval::Evaluation;
+use crate::eval::{Evaluation, LossWeights};
 use crate::gpu::{Arena, Gpu, Program};
 use crate::metrics::{self, EpochMetrics, Sums};
 use crate::nn::{self, Mode};
@@ -110,7 +110,6 @@ impl Trainer {
     pub fn from_vae(vae: Vae, data: &Dataset, config: &TrainingConfig, progress: Progress) -> Result<Trainer, Error> {
         config.validate()?;
         config.validate_for(data.train.images.count())?;
-        vae.model().config.validate_batch(config.batch_size)?;
         config.objective.validate_for(&vae.model().config)?;
         vae.check_size("training a model", &data.train.images)?;
         progress.check(data.train.images.count(), config.batch_size)?;
@@ -126,6 +125,7 @@ impl Trainer {
         vae.check_support(train, "training")?;
         vae.check_support(held_out, if validates { "validation" } else { "test" })?;
         let table = Table::new(config, train.count(), Network::most_examples(&vae, config.objective.samples));
+        vae.model().config.validate_batch(table.micro_batch())?;
         let network = Network::new(&vae, table.micro_batch(), &config.objective)?;
         let pass = Pass::with_steps(&gpu, train.count(), table.len())?;
         let [gradients, moment1, moment2] = [(); 3].map(|()| nn::arena(&gpu, &vae.specs));
@@ -145,8 +145,9 @@ impl Trainer {
         program.push(config.adam.update(&gpu, step, parameters, &batch_gradients, &moment1, &moment2)?);
         program.push(network.finish(&pass)?);
 
+        let weights = LossWeights { kl_weight: config.kl_weight, capacity: config.objective.capacity };
         Ok(Trainer {
-            evaluation: Evaluation::new(&vae, &network, held_out, config.kl_weight, config.seed)?,
+            evaluation: Evaluation::new(&vae, &network, held_out, weights, config.seed)?,
             vae,
             config: config.clone(),
             moment1,
@@ -256,22 +257,17 @@ impl Trainer {
         let Progress { mut sums, seconds, .. } = self.progress;
         let of = self.examples as u64;
         let from = self.progress.steps as usize * chunks;
-        // With the parts of a batch whose update is still to come.
-        let mut unfinished = sums;
         let done = self.pass.run(&self.vae.gpu, &self.program, &order, &steps, from, |row, step_sums| {
             for (step, step_sums) in steps[row..].iter().zip(step_sums) {
                 check_finite(epoch, step.row / chunks as u32 + 1, step_sums.first_not_finite())?;
-                unfinished.add(step, step_sums);
-                if step.chunks_left == 0 {
-                    sums = unfinished;
-                }
+                sums.add(step, step_sums);
             }
             let averages = sums.averages();
             Ok(on_update(&Update { epoch, examples: sums.examples, of, averages }))
         })?;
         let seconds = seconds + start.elapsed().as_secs_f64();
         if done < steps.len() {
-            // Of a batch that was under way nothing has been applied: it begins again.
+            // A pass stops between two batches.
             self.progress = Progress { steps: (done / chunks) as u32, sums, seconds, ..self.progress };
             return Ok(None);
         }

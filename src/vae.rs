@@ -65,9 +65,10 @@ impl Model {
 
     /// The most columns that a tensor has with a row for each example.
     pub(crate) fn widest(&self) -> usize {
-        let ModelConfig { hidden, latents, activation, .. } = &self.config;
+        let ModelConfig { hidden, latents, activation, prior, components, .. } = &self.config;
         let hidden = hidden.0.iter().map(|width| width * activation.inputs());
-        hidden.chain([2 * latents, self.dimensions(), self.outputs()]).max().unwrap_or(1)
+        let scores = if prior.has_closed_form() { 0 } else { *components };
+        hidden.chain([2 * latents, self.dimensions(), self.outputs(), scores]).max().unwrap_or(1)
     }
 
     fn encoder(&self) -> Mlp {

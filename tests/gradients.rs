@@ -158,29 +158,36 @@ fn z_map(z: &Matrix, f: impl Fn(usize, usize, f64) -> f64) -> Matrix {
     Matrix::from_fn(z.rows(), z.columns(), |r, l| f(r, l, z.at(r, l)))
 }
 
-const SAMPLES: usize = 3;
+pub const SAMPLES: usize = 3;
 const KL_WEIGHT: f64 = 0.7;
 
 /// Two examples' posteriors and the noise of three samples of each.
-fn importance_samples() -> (Matrix, Matrix) {
+pub fn importance_samples() -> (Matrix, Matrix) {
     (matrix(2, 8, 1.0, 5), matrix(2 * SAMPLES, 4, 1.5, 6))
 }
 
 /// Each row's log importance weight, of the samples that the posterior makes of the noise.
-fn log_weights(posterior: &Matrix, noise: &Matrix) -> Vec<f64> {
+pub fn log_weights(posterior: &Matrix, noise: &Matrix) -> Vec<f64> {
     let posterior = latents::repeat(posterior, SAMPLES);
     let z = latents::reparameterise(&posterior, noise);
     objective::log_weights(&log_prob(&z), &latents::kl_sampled(&posterior, &z, noise), KL_WEIGHT)
 }
 
 /// The gradient of the loss of which each row's log weight has that weight, by the posterior.
-fn samples_gradient(posterior: &Matrix, noise: &Matrix, row_weights: &[f64], sampled: bool, doubly: bool) -> Matrix {
+pub fn samples_gradient(
+    posterior: &Matrix,
+    noise: &Matrix,
+    row_weights: &[f64],
+    sampled: bool,
+    doubly: bool,
+) -> Matrix {
     let z = latents::reparameterise(&latents::repeat(posterior, SAMPLES), noise);
     let examples = posterior.rows() as f64;
     let dz = log_prob_backward(&z);
     let dz = z_map(&z, |r, l, _| -dz.at(r, l) * row_weights[r] / examples);
     let kl_weight = z_map(&z, |r, _, _| KL_WEIGHT * row_weights[r] / examples);
-    let doubly = doubly.then_some(row_weights);
+    let draw_weights: Vec<_> = row_weights.iter().map(|weight| 1.0 - KL_WEIGHT * (1.0 - weight)).collect();
+    let doubly = doubly.then_some(&draw_weights[..]);
     let kl_dz = sampled.then_some(&z);
     let samples = latents::Samples { posterior, z: &z, dz: &dz, kl_weight: &kl_weight, kl_dz, doubly };
     latents::samples_backward(&samples)
@@ -213,8 +220,8 @@ fn the_importance_weighted_bound() {
     check(&gradient, &posterior, loss).unwrap();
 }
 
-/// The doubly reparameterised gradient is that of the squared weights times the log weights, where the weights are held, and
-/// so are the parameters of log q(z|x): z alone moves with the posterior.
+/// The doubly reparameterised gradient is that of the log weights, where log q(z|x)'s parameters are held, so that z alone
+/// moves with the posterior; each counts as its weight times what is left of it after the score's term, both held too.
 #[test]
 fn the_doubly_reparameterised_gradient() {
     let (posterior, noise) = importance_samples();
@@ -226,7 +233,12 @@ fn the_doubly_reparameterised_gradient() {
         // The noise that would make this z from the posterior that is held.
         let own = z_map(&z, |r, l, z| (z - held.at(r, l)) * (-0.5 * held.at(r, 4 + l)).exp());
         let log_weights = objective::log_weights(&log_prob(&z), &latents::kl_sampled(&held, &z, &own), KL_WEIGHT);
-        -log_weights.iter().zip(&weights).map(|(log_weight, w)| w * w * log_weight).sum::<f64>() / 2.0
+        -log_weights
+            .iter()
+            .zip(&weights)
+            .map(|(log_weight, w)| w * (1.0 - KL_WEIGHT * (1.0 - w)) * log_weight)
+            .sum::<f64>()
+            / 2.0
     };
     check(&gradient, &posterior, surrogate).unwrap();
 }

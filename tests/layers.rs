@@ -5,7 +5,7 @@ mod model;
 use std::ops::ControlFlow;
 
 use elbo::config::Config;
-use elbo::eval::Evaluation;
+use elbo::eval::{Evaluation, LossWeights};
 use elbo::likelihood::Likelihood;
 use elbo::nn::{Activation, Normalise};
 use elbo::objective::{Objective, ObjectiveConfig};
@@ -173,7 +173,7 @@ fn evaluation_depends_on_no_batch_and_changes_nothing() {
         let few = images(40, 5);
         let of_batches = |batch_size: usize| {
             let network = Network::new(vae, batch_size, &ObjectiveConfig::default()).unwrap();
-            Evaluation::new(vae, &network, &few, 1.0, 5).unwrap().run().unwrap().elbo
+            Evaluation::new(vae, &network, &few, LossWeights::default(), 5).unwrap().run().unwrap().elbo
         };
         let elbos = [40, 7, 1].map(of_batches);
         assert!(elbos.iter().all(|elbo| (elbo / elbos[0] - 1.0).abs() < 1e-6), "{elbos:?}: {:?}", config.model);

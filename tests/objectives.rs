@@ -9,9 +9,11 @@ use elbo::likelihood::Likelihood;
 use elbo::nn::Activation;
 use elbo::objective::{Objective, ObjectiveConfig};
 use elbo::prior::KlEstimate;
+use elbo::selftest::reference::{noise, objective};
 use elbo::train::Trainer;
 use elbo::vae::{Model, Vae};
 
+use crate::gradients::{SAMPLES, importance_samples, log_weights, samples_gradient};
 use crate::support::gpu;
 use crate::support::synthetic::{config, dataset, images};
 
@@ -46,6 +48,32 @@ fn the_bound_of_one_sample_is_the_elbo() {
     assert!(largest_difference(&elbo, &iwae) < 1e-6, "{}", largest_difference(&elbo, &iwae));
     let other = first_gradients(ObjectiveConfig { objective: Objective::Dreg, ..sampled });
     assert!(largest_difference(&elbo, &other) > 1e-3, "the doubly reparameterised gradient is another");
+}
+
+/// The KL weight is not 1 here, where it would be simpler.
+#[test]
+fn the_doubly_reparameterised_gradient_has_the_mean_of_the_standard_one() {
+    const DRAWS: u32 = 20_000;
+    let (posterior, _) = importance_samples();
+    let mut sums = vec![[0.0f64; 3]; posterior.values().len()];
+    for t in 0..DRAWS {
+        let noise = noise::noise([1, 2, 3, 0], t, 0, 0..SAMPLES as u32, posterior.rows() * SAMPLES, 4);
+        let weights = objective::weights(&log_weights(&posterior, &noise), SAMPLES);
+        let gradient = |doubly| samples_gradient(&posterior, &noise, &weights, true, doubly);
+        let (standard, doubly) = (gradient(false), gradient(true));
+        for (sums, (doubly, standard)) in sums.iter_mut().zip(doubly.values().iter().zip(standard.values())) {
+            let difference = doubly - standard;
+            *sums = [sums[0] + difference, sums[1] + difference * difference, sums[2] + standard];
+        }
+    }
+    let draws = f64::from(DRAWS);
+    let mut largest = 0.0f64;
+    for (index, [sum, squares, standard]) in sums.into_iter().enumerate() {
+        let standard_error = ((squares / draws - (sum / draws).powi(2)) / draws).sqrt();
+        assert!(sum.abs() / draws < 5.0 * standard_error, "[{index}]: {} off, {standard_error}", sum / draws);
+        largest = largest.max(standard.abs() / draws / standard_error);
+    }
+    assert!(largest > 30.0, "the draws say too little: the largest gradient is {largest} standard errors");
 }
 
 #[test]
@@ -88,6 +116,22 @@ fn every_objective_lowers_its_loss_and_is_resumed_to_the_same_bits() {
         assert!(losses[2] < losses[0], "{objective:?}: {losses:?}");
         assert_eq!((losses, bits), run(true), "{objective:?}");
     }
+}
+
+#[test]
+fn what_is_held_out_is_held_to_the_final_capacity() {
+    let config = with_objective(ObjectiveConfig {
+        objective: Objective::Capacity,
+        capacity: 7.0,
+        capacity_warmup: 5,
+        ..ObjectiveConfig::default()
+    });
+    let mut trainer = Trainer::new(gpu(), &dataset(150, 30), &config).unwrap();
+    let metrics = trainer.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
+    let held_out = metrics.held_out().1;
+    // One batch, so that the mean over batches is that over examples.
+    let want = held_out.nll + (held_out.kl - 7.0).abs();
+    assert!((held_out.loss - want).abs() < 1e-4 * want, "{held_out:?}, expected a loss of {want}");
 }
 
 fn estimate(vae: &Vae, images: &Images, samples: usize, seed: u64) -> ImportanceEstimate {

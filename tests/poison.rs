@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use elbo::Error;
 use elbo::config::{Config, ModelConfig};
-use elbo::eval::Evaluation;
+use elbo::eval::{Evaluation, LossWeights};
 use elbo::gpu::{Dispatch, Gpu, Program, Tensor};
 use elbo::likelihood::{Likelihood, LikelihoodState, Pixels};
 use elbo::metrics::EpochMetrics;
@@ -189,7 +189,7 @@ fn an_evaluation_of_a_poisoned_model_is_an_error() {
     let trainer = trainer(&config(1, Activation::Relu, Likelihood::Bernoulli));
     let evaluate = || {
         let network = Network::new(trainer.vae(), 16, &ObjectiveConfig::default())?;
-        Evaluation::new(trainer.vae(), &network, &images(20, 0), 1.0, 0)?.run()
+        Evaluation::new(trainer.vae(), &network, &images(20, 0), LossWeights::default(), 0)?.run()
     };
     evaluate().unwrap();
     poison(trainer.vae(), "likelihood.bias", f32::NAN);

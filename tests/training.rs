@@ -5,11 +5,11 @@ use std::process::Command;
 
 use elbo::config::Config;
 use elbo::data::Dataset;
-use elbo::eval::Evaluation;
+use elbo::eval::{Evaluation, LossWeights};
 use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelFamily, KernelRequest, adapters};
 use elbo::likelihood::Likelihood;
 use elbo::metrics::EpochMetrics;
-use elbo::nn::Activation;
+use elbo::nn::{Activation, Normalise};
 use elbo::objective::ObjectiveConfig;
 use elbo::train::{Progress, Trainer};
 use elbo::vae::{Network, Vae};
@@ -185,7 +185,10 @@ fn every_example_counts_once_whatever_the_batch() {
     let mut elbo = None;
     for batch_size in [1, 7, 64, EXAMPLES] {
         let network = Network::new(trained.vae(), batch_size, &ObjectiveConfig::default()).unwrap();
-        let found = Evaluation::new(trained.vae(), &network, &data.test.images, 1.0, 5).unwrap().run().unwrap();
+        let found = Evaluation::new(trained.vae(), &network, &data.test.images, LossWeights::default(), 5)
+            .unwrap()
+            .run()
+            .unwrap();
         let want = *elbo.get_or_insert(found.elbo);
         assert!(relative(found.elbo, want) < 1e-6, "batch {batch_size}: {found:?}, expected elbo {want}");
         assert!(relative(found.kl, kl) < 1e-5, "batch {batch_size}: {found:?}, expected kl {kl}");
@@ -248,8 +251,9 @@ fn warm_up_raises_the_kl_weight_linearly_over_the_steps() {
 #[test]
 fn a_batch_in_parts_is_the_batch() {
     let data = dataset(150, 30);
-    let run = |micro_batch_size, interrupt: bool| {
+    let run = |normalise, micro_batch_size, interrupt: bool| {
         let mut config = relu();
+        config.model.normalise = normalise;
         // No multiple of the parts, and a last batch that is short: 64 = 25 + 25 + 14, 22.
         config.training.micro_batch_size = micro_batch_size;
         let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
@@ -267,8 +271,11 @@ fn a_batch_in_parts_is_the_batch() {
         }
         trainer.vae().parameters().whole().read::<f32>(gpu()).unwrap()
     };
-    let (whole, parts) = (run(None, false), run(Some(25), false));
-    assert_eq!(parts, run(Some(25), true));
+    // The running statistics move with every part.
+    let batch = |interrupt| run(Normalise::Batch, Some(25), interrupt);
+    assert_eq!(batch(false), batch(true));
+    let (whole, parts) = (run(Normalise::None, None, false), run(Normalise::None, Some(25), false));
+    assert_eq!(parts, run(Normalise::None, Some(25), true));
     assert_ne!(whole, parts);
     // Adam's first steps are of the learning rate's size, 0.01, whatever the gradient: rounding shows where it is nearly 0.
     let far = whole.iter().zip(&parts).filter(|(a, b)| (*a - *b).abs() > 1e-3).count();

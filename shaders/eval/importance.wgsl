@@ -24,17 +24,18 @@ fn accumulate(@builtin(global_invocation_id) id: vec3u) {
             largest = max(largest, log_weights[row]);
         }
         var sum = 0.0;
-        var total = 0.0;
+        var known_total = 0.0;
         if step.sample > 0u {
             let known = estimates[example];
             largest = max(largest, known.x);
             sum = known.y * exp(known.x - largest);
-            total = known.z;
+            known_total = known.z;
         }
+        var total = 0.0;
         for (var row = first; row < end; row++) {
             sum += exp(log_weights[row] - largest);
             total += log_weights[row];
         }
-        estimates[example] = vec4f(largest, sum, total, 0.0);
+        estimates[example] = vec4f(largest, sum, known_total + total, 0.0);
     }
 }

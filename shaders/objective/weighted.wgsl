@@ -14,8 +14,9 @@ fn kl_weight(row: u32, quad: u32) -> vec4f {
     return vec4f(step.kl_weight * row_weight(row));
 }
 
+// Of log q(z|x), the loss holds kl_weight times: so much of its gradient by the posterior's parameters is reparameterised again.
 fn draw_weight(row: u32) -> f32 {
-    return weights[row];
+    return mix(1.0, weights[row], step.kl_weight);
 }
 
 fn loss_part(lane: u32, lanes: u32, log_prob: f32, kl: f32) -> f32 {

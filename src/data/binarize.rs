@@ -12,9 +12,9 @@ pub enum Binarize {
     None,
     /// White from one half on.
     Threshold,
-    /// White with the pixel's value as the probability: the same draw each time, by the seed.
+    /// White with the pixel's value as the probability: by the seed, one draw for training and one for evaluation.
     Static,
-    /// The same with a new draw in each step of training; evaluation keeps to one draw a seed.
+    /// The same with a new draw in each step of training; evaluation keeps to its one draw.
     Dynamic,
 }
 

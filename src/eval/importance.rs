@@ -22,6 +22,9 @@ const ROWS: usize = 2048;
 /// The most bytes that a tensor of so many rows takes.
 const BYTES: usize = 128 << 20;
 
+/// The most steps of one table; if there are more, several tables come one after the other.
+const STEPS: usize = 1 << 14;
+
 /// The most samples of an example in one step. More save nothing: by then the encoder takes a hundredth of the time.
 const SAMPLES_PER_STEP: usize = 128;
 
@@ -86,9 +89,10 @@ pub fn estimate(
     let objective = ObjectiveConfig { samples: per_step, kl: KlEstimate::Sampled, ..ObjectiveConfig::default() };
     let network = Network::new(vae, batch, &objective)?;
     network.prepare_now()?;
-    let steps = steps(count, batch, samples, per_step, noise::key(seed, Stream::Evaluation));
+    let total = count.div_ceil(batch) * samples.div_ceil(per_step);
+    let mut steps = steps(count, batch, samples, per_step, noise::key(seed, Stream::Evaluation));
 
-    let mut pass = Pass::with_steps(gpu, count, steps.len())?;
+    let mut pass = Pass::with_steps(gpu, count, total.min(STEPS))?;
     let log_weights = Tensor::zeros(gpu, 1, batch * per_step)?;
     let estimates = Tensor::zeros(gpu, count, 4)?;
     let mut program = Program::default();
@@ -99,14 +103,17 @@ pub fn estimate(
     program.push(network.finish(&pass)?);
 
     let mut sums = Sums::default();
-    let done = pass.run(gpu, &program, &sequential(count), &steps, 0, |row, step_sums| {
-        for (step, step_sums) in steps[row..].iter().zip(step_sums) {
-            sums.add(step, step_sums);
+    for first in (0..total).step_by(STEPS) {
+        let table: Vec<Step> = steps.by_ref().take(STEPS).zip(0..).map(|(step, row)| Step { row, ..step }).collect();
+        let done = pass.run(gpu, &program, &sequential(count), &table, 0, |row, step_sums| {
+            for (step, step_sums) in table[row..].iter().zip(step_sums) {
+                sums.add(step, step_sums);
+            }
+            Ok(on_update((first + row + step_sums.len()) as f64 / total as f64))
+        })?;
+        if done < table.len() {
+            return Ok(None);
         }
-        Ok(on_update((row + step_sums.len()) as f64 / steps.len() as f64))
-    })?;
-    if done < steps.len() {
-        return Ok(None);
     }
     let estimates = estimates.read::<f32>(gpu)?;
     let of_each = |value: fn([f64; 3], f64) -> f64| -> Vec<f64> {
@@ -123,14 +130,11 @@ pub fn estimate(
     Ok(Some(ImportanceEstimate { samples, log_prob, elbo, averages: sums.averages() }))
 }
 
-/// The table of steps: for each batch, `samples` of each example, `per_step` at a time.
-fn steps(count: usize, batch: usize, samples: usize, per_step: usize, key: [u32; 4]) -> Vec<Step> {
-    let chunks = (0..samples).step_by(per_step).map(|first| (first as u32, per_step.min(samples - first) as u32));
-    batches(count, batch)
-        .flat_map(|batch| chunks.clone().map(move |chunk| (batch, chunk)))
-        .zip(0..)
-        .map(|(((first, rows), (sample, samples)), row)| Step {
-            row,
+/// The steps, whose rows are still to be numbered: for each batch, `samples` of each example, `per_step` at a time.
+fn steps(count: usize, batch: usize, samples: usize, per_step: usize, key: [u32; 4]) -> impl Iterator<Item = Step> {
+    let chunks = (0..samples).step_by(per_step).map(move |first| (first as u32, per_step.min(samples - first) as u32));
+    batches(count, batch).flat_map(move |batch| chunks.clone().map(move |chunk| (batch, chunk))).map(
+        move |((first, rows), (sample, samples))| Step {
             first,
             rows,
             kl_weight: 1.0,
@@ -138,8 +142,8 @@ fn steps(count: usize, batch: usize, samples: usize, per_step: usize, key: [u32;
             sample,
             samples,
             ..Step::default()
-        })
-        .collect()
+        },
+    )
 }
 
 /// Records the addition of a step's importance weights to what is known of each example.

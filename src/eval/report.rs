@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use super::{Evaluation, ImportanceEstimate, estimate};
+use super::{Evaluation, ImportanceEstimate, LossWeights, estimate};
 use crate::Error;
 use crate::config::require;
 use crate::data::Images;
@@ -13,8 +13,8 @@ use crate::metrics::Averages;
 use crate::objective::ObjectiveConfig;
 use crate::vae::{Network, Vae};
 
-/// The most importance samples of an example: the generator counts them in 32 bits, and f32 adds them up.
-const MOST_SAMPLES: usize = 1 << 24;
+/// The most importance samples of an example: more than anybody takes, and f32 still adds up their weights.
+const MOST_SAMPLES: usize = 1 << 20;
 
 /// What to find out.
 #[derive(Clone, Copy, Debug)]
@@ -86,11 +86,12 @@ pub fn report(
 ) -> Result<Option<Report>, Error> {
     let ReportRequest { batch_size, importance_samples, seed } = request;
     let samples = importance_samples.unwrap_or(1);
-    require("--importance-samples", (1..=MOST_SAMPLES).contains(&samples), "a number from 1 to 16777216", samples)?;
+    require("--importance-samples", (1..=MOST_SAMPLES).contains(&samples), "a number from 1 to 1048576", samples)?;
+    require("--batch-size", batch_size > 0, "at least 1", batch_size)?;
     let model = &vae.model().config;
     let batch_size = batch_size.min(images.count()).min(Network::most_examples(vae, 1));
     let network = Network::new(vae, batch_size, &ObjectiveConfig::default())?;
-    let mut evaluation = Evaluation::new(vae, &network, images, 1.0, seed)?;
+    let mut evaluation = Evaluation::new(vae, &network, images, LossWeights::default(), seed)?;
     let mut averages = evaluation.run()?;
     let statistics = evaluation.latents()?;
     let estimate = match importance_samples {

@@ -12,7 +12,7 @@ use crate::noise::{self, Stream};
 use crate::objective::ObjectiveConfig;
 use crate::steps::{Step, batches};
 
-/// Rows that are worked on at a time.
+/// The most rows that are worked on at a time.
 const BATCH: usize = 256;
 
 /// The posterior of each of `N` images, row-major.
@@ -34,7 +34,7 @@ impl Vae {
     pub fn encode(&self, images: &Images) -> Result<PosteriorParameters, Error> {
         self.check_size("encoding images", images)?;
         let latents = self.model.config.latents;
-        let network = Network::new(self, BATCH.min(images.count()), &ObjectiveConfig::default())?;
+        let network = Network::new(self, self.batch(images.count()), &ObjectiveConfig::default())?;
         let device_images = self.upload(images, Stream::BinariseEvaluation)?;
         let order = Tensor::from_values(&self.gpu, 1, images.count(), &sequential(images.count()))?;
         let step = Step::tensor(&self.gpu)?;
@@ -71,14 +71,15 @@ impl Vae {
         }
         check_finite("decoding latents", "latents", latents, width)?;
         let mut images = Vec::new();
-        for (number, chunk) in latents.chunks(BATCH * width).enumerate() {
+        let batch = self.batch(latents.len() / width);
+        for (number, chunk) in latents.chunks(batch * width).enumerate() {
             let network = Network::new(self, chunk.len() / width, &ObjectiveConfig::default())?;
             network.z.write(&self.gpu, chunk)?;
             let (step, mean) = self.decoding_tensors(&network)?;
             let mut program = Program::default();
             program.extend(network.decode(&step, &mean)?);
             // Pixels are drawn by the row's number among all.
-            let first = number * BATCH;
+            let first = number * batch;
             let range = first..first + mean.rows();
             self.in_batches(range, [0; 4], &step, &program, &mean, |rows| images.extend_from_slice(rows))?;
         }
@@ -96,7 +97,7 @@ impl Vae {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let network = Network::new(self, BATCH.min(count), &ObjectiveConfig::default())?;
+        let network = Network::new(self, self.batch(count), &ObjectiveConfig::default())?;
         network.prepare_now()?;
         let (step, mean) = self.decoding_tensors(&network)?;
         let mut program = Program::default();
@@ -117,6 +118,11 @@ impl Vae {
     /// As [`Vae::encode`] and [`Vae::decode`].
     pub fn reconstruct(&self, images: &Images) -> Result<Vec<f32>, Error> {
         self.decode(&self.encode(images)?.mean)
+    }
+
+    /// Rows to work on at a time, of `count`.
+    fn batch(&self, count: usize) -> usize {
+        BATCH.min(count).min(Network::most_examples(self, 1)).max(1)
     }
 
     /// The step that the kernels read, and the tensor that decoded images go to.

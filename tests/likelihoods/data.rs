@@ -1,7 +1,7 @@
 //! Data that a likelihood cannot describe are refused: in one line that says where they are and what helps.
 
 use elbo::data::{Binarize, Dataset, Images};
-use elbo::eval::Evaluation;
+use elbo::eval::{Evaluation, LossWeights};
 use elbo::likelihood::Likelihood;
 use elbo::objective::ObjectiveConfig;
 use elbo::train::Trainer;
@@ -88,7 +88,7 @@ fn training_and_evaluation_refuse_such_data_and_name_the_part() {
     assert!(message(&validation).contains("of the validation images"));
     let trainer = Trainer::new(gpu(), &fine, &config).unwrap();
     let network = Network::new(trainer.vae(), 8, &ObjectiveConfig::default()).unwrap();
-    let evaluation = Evaluation::new(trainer.vae(), &network, &test.test.images, 1.0, 0);
+    let evaluation = Evaluation::new(trainer.vae(), &network, &test.test.images, LossWeights::default(), 0);
     refused(evaluation.map(|_| ()), &["--likelihood: ", "of the given images"]);
 }
 

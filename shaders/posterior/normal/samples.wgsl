@@ -3,7 +3,8 @@
 //   g = dz + w * dkl / dz,  dmean = sum_k (g + w * dkl / dmean),  dlogvar = sum_k (g * (z - mean) / 2 + w * dkl / dlogvar)
 //
 // where w is the row's KL weight and the derivatives by mean and logvar are those at a given z. Doubly reparameterised
-// (Tucker et al. 2019, equation 8), log q(z|x) is differentiated through z alone, and the row's weight v counts twice:
+// (Tucker et al. 2019, equation 8), log q(z|x) is differentiated through z alone, and each row counts v times, which is its
+// share of the importance weights where the KL weight is 1 (in general 1 - kl_weight * (1 - share)):
 //
 //   g = v * (dz + w * (dkl / dz - (z - mean) * exp(-logvar))),  dmean = sum_k g,  dlogvar = sum_k g * (z - mean) / 2
 //

@@ -212,7 +212,7 @@ pub fn samples(bench: &mut Bench<'_>) -> Result<(), Error> {
                     (g + w * (mean + variance + 1.0)) * far.max(1.0)
                 };
                 let magnitude: f64 = (b * SAMPLES..(b + 1) * SAMPLES).map(of_row).sum();
-                magnitude * (tolerance::sum(2 * SAMPLES + 8, 1.0) + tolerance::exp(logvar) + 2.0 * DIVISION)
+                magnitude * (tolerance::sum(2 * SAMPLES + 10, 1.0) + tolerance::exp(logvar) + 2.0 * DIVISION)
             });
             let variant = format!("{}, {estimate:?}", objective.name);
             bench.check_variant(&variant, dispatch, [Output::matrix("dposterior", &dposterior, &values, &errors)])?;

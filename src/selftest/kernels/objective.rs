@@ -70,7 +70,7 @@ pub fn objectives(bench: &mut Bench<'_>, samples: usize) -> Result<[Given; 4], E
         doubly,
         row_weights: row_weights.clone(),
         latent_weights: vec![kl_weight; latents],
-        draw_weights: draw_weights.clone(),
+        draw_weights: draw_weights.iter().map(|weight| 1.0 - kl_weight * (1.0 - weight)).collect(),
         loss: Loss::Stored(loss_sum),
     };
     Ok([

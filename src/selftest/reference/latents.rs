@@ -84,7 +84,7 @@ pub struct Samples<'a> {
     /// `(B * K, L)`: the gradient by z of the KL divergence's sample estimate; it is that from the standard normal prior in
     /// closed form if there is none.
     pub kl_dz: Option<&'a Matrix>,
-    /// Each row's importance weight, for the doubly reparameterised gradient.
+    /// What each row counts once more in the doubly reparameterised gradient: `1 - kl_weight * (1 - importance weight)`.
     pub doubly: Option<&'a [f64]>,
 }
 
