@@ -25,15 +25,16 @@ use super::{GpuArgs, INTERRUPTED, first, say, stop_on_interrupt};
 
 /// Train a model
 ///
-/// Writes a run directory: config.json, metrics.jsonl (a line an epoch), model.safetensors, checkpoint.safetensors (what
-/// `elbo resume` needs), curves.png, and a picture of samples and of reconstructions for each epoch. Ctrl-C stops between
+/// Writes a run directory: config.json, metrics.jsonl (a line an epoch), model.safetensors, best.safetensors where there are
+/// images to validate with, checkpoint.safetensors (what `elbo resume` needs), curves.png, and a picture of samples and of reconstructions for each epoch. Ctrl-C stops between
 /// two steps and keeps everything.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   elbo train
   elbo train --hidden 512,256 --latents 32 --activation gelu --epochs 50 --out runs/wide
-  elbo train --data /usr/share/datasets/fashion-mnist --likelihood gaussian --out runs/fashion
+  elbo train --data /usr/share/datasets/fashion-mnist --likelihood discretised-logistic --out runs/fashion
+  elbo train --binarize dynamic --objective iwae --samples 5 --validation 10000 --patience 10 --epochs 100
   elbo train --latents 10 --kl-weight 4 --kl-warmup 5 --out runs/beta")]
 pub struct Train {
     #[command(flatten)]
