@@ -132,7 +132,7 @@ impl GpuArgs {
 /// A trained model, named by its run.
 #[derive(Args)]
 struct ModelArgs {
-    /// A run directory, or a model's .safetensors file
+    /// A run directory, which stands for its best model where there is one, or else its last; or a .safetensors file
     #[arg(value_name = "RUN")]
     run: PathBuf,
 }
@@ -246,7 +246,7 @@ fn check_range(range: f32) -> Result<(), Error> {
     require("--range", range.is_finite() && range > 0.0, "a finite number above 0", range)
 }
 
-/// The pixels as the model sees them, 0 to 1.
+/// The pixels as the files have them: bytes as 0 to 1, floats as they are.
 fn pixels(images: &Images) -> Vec<f32> {
     images.pixels().collect()
 }

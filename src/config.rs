@@ -1,7 +1,9 @@
 //! The configuration of a run: one struct is the flags, their defaults, their help and the saved JSON.
 
+mod model;
 mod widths;
 
+pub use model::ModelConfig;
 pub use widths::Widths;
 
 use std::fmt;
@@ -10,14 +12,10 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::data::{Binarize, Dataset};
-use crate::likelihood::Likelihood;
-use crate::nn::{Activation, Normalise};
+use crate::data::Dataset;
 use crate::objective::ObjectiveConfig;
 use crate::optim::Adam;
 use crate::optim::schedule::LearningRateSchedule;
-use crate::posterior::LogvarRange;
-use crate::prior::{Prior, mixture};
 
 /// The widest layer that is accepted: beyond it the number of weights of two layers overflows what files can state.
 pub(crate) const WIDEST: usize = 1 << 20;
@@ -33,7 +31,7 @@ pub struct Config {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Data and model")]
     #[serde(default)]
     pub validation: usize,
-    /// Take a random choice of images to validate with, by this seed, not the last ones
+    /// With --validation: take a random choice of images, by this seed, not the last ones
     #[arg(long, value_name = "SEED", help_heading = "Data and model")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_seed: Option<u64>,
@@ -43,58 +41,6 @@ pub struct Config {
     /// How it is trained.
     #[command(flatten)]
     pub training: TrainingConfig,
-}
-
-/// The shape of the model.
-#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
-pub struct ModelConfig {
-    /// Widths of the encoder's hidden layers, first to last, as 400 or 512,256; `none` for a linear model. The decoder
-    /// mirrors them
-    #[arg(long, value_name = "WIDTHS", default_value = "400", help_heading = "Data and model")]
-    pub hidden: Widths,
-    /// Number of latents
-    #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Data and model")]
-    pub latents: usize,
-    /// How data become what the model sees
-    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
-    #[serde(default)]
-    pub binarize: Binarize,
-    /// The nonlinearity after each hidden layer
-    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
-    pub activation: Activation,
-    /// Normalisation of each hidden layer before its nonlinearity
-    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
-    #[serde(default)]
-    pub normalise: Normalise,
-    /// What the decoder describes
-    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
-    pub likelihood: Likelihood,
-    /// The Gaussian likelihoods' variance: fixed, or where learning starts
-    #[arg(
-        long,
-        value_name = "X",
-        default_value_t = 0.1,
-        allow_negative_numbers = true,
-        help_heading = "Data and model"
-    )]
-    pub variance: f32,
-    /// Levels of a pixel with --likelihood categorical: 2 for black and white, 256 for bytes
-    #[arg(long, value_name = "N", default_value_t = 2, help_heading = "Data and model")]
-    #[serde(default = "default_categories")]
-    pub categories: usize,
-    /// What latents look like before any data are seen
-    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
-    #[serde(default)]
-    pub prior: Prior,
-    /// Components of the priors that are mixtures
-    #[arg(long, value_name = "M", default_value_t = 500, help_heading = "Data and model")]
-    #[serde(default = "default_components")]
-    pub components: usize,
-    /// Hold the log variances of the posterior and of a mixture's components to a range, as -6,2; what lies
-    /// outside has no gradient [default: none]
-    #[arg(long, value_name = "MIN,MAX", allow_hyphen_values = true, help_heading = "Data and model")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub logvar_range: Option<LogvarRange>,
 }
 
 /// How a model is trained.
@@ -134,11 +80,11 @@ pub struct TrainingConfig {
     )]
     #[serde(default = "default_factor")]
     pub learning_rate_factor: f64,
-    /// The epochs after which the schedule `steps` does so, as 200,350
+    /// Epochs after which --lr-schedule steps multiplies the learning rate by --lr-factor, as 200,350
     #[arg(long = "lr-milestones", value_name = "EPOCHS", default_value = "none", help_heading = "Training")]
     #[serde(default)]
     pub learning_rate_milestones: Widths,
-    /// Epochs without a lower held-out loss after which the schedule `plateau` does so
+    /// Epochs without a lower held-out loss after which --lr-schedule plateau multiplies the learning rate by --lr-factor
     #[arg(long = "lr-patience", value_name = "N", default_value_t = 10, help_heading = "Training")]
     #[serde(default = "default_patience")]
     pub learning_rate_patience: u32,
@@ -147,7 +93,7 @@ pub struct TrainingConfig {
     #[serde(flatten)]
     pub adam: Adam,
     /// Stop after so many epochs without a new best loss on the images to validate with; 0 for never. Epochs of the KL warm-up
-    /// do not count
+    /// do not count; needs --validation or data with a validation part
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     #[serde(default)]
     pub patience: u32,
@@ -157,7 +103,7 @@ pub struct TrainingConfig {
     /// Epochs over which the KL weight grows linearly from 0 to --kl-weight; 0 for none
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     pub kl_warmup: u32,
-    /// The same in steps
+    /// Batches over which the KL weight grows linearly from 0 to --kl-weight, in place of --kl-warmup; 0 for none
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "kl_warmup", help_heading = "Training")]
     #[serde(default)]
     pub kl_warmup_steps: u32,
@@ -182,24 +128,6 @@ impl Default for Config {
     }
 }
 
-impl Default for ModelConfig {
-    fn default() -> ModelConfig {
-        ModelConfig {
-            hidden: Widths(vec![400]),
-            latents: 20,
-            binarize: Binarize::default(),
-            activation: Activation::default(),
-            normalise: Normalise::default(),
-            likelihood: Likelihood::default(),
-            variance: 0.1,
-            categories: default_categories(),
-            prior: Prior::default(),
-            components: default_components(),
-            logvar_range: None,
-        }
-    }
-}
-
 impl Default for TrainingConfig {
     fn default() -> TrainingConfig {
         TrainingConfig {
@@ -220,14 +148,6 @@ impl Default for TrainingConfig {
             objective: ObjectiveConfig::default(),
         }
     }
-}
-
-fn default_categories() -> usize {
-    2
-}
-
-fn default_components() -> usize {
-    500
 }
 
 fn default_factor() -> f64 {
@@ -262,42 +182,6 @@ impl Config {
     }
 }
 
-impl ModelConfig {
-    /// Checks that such a model can exist.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] for the first value that cannot work.
-    pub fn validate(&self) -> Result<(), Error> {
-        for &width in &self.hidden.0 {
-            require("--hidden", (1..=WIDEST).contains(&width), "widths from 1 to 1048576", width)?;
-        }
-        require("--latents", (1..=WIDEST).contains(&self.latents), "a number from 1 to 1048576", self.latents)?;
-        self.likelihood.validate(self.variance, self.categories)?;
-        let most = mixture::MOST_COMPONENTS;
-        let components_fit = (1..=most).contains(&self.components);
-        require("--components", components_fit, &format!("a number from 1 to {most}"), self.components)?;
-        // Pseudo-inputs would have statistics, and gradients, of their own.
-        let fits = self.prior != Prior::VampPrior || self.normalise == Normalise::None;
-        require("--normalise", fits, "none with --prior vamp-prior", format!("{:?}", self.normalise).to_lowercase())
-    }
-
-    /// Whether the KL divergence is a sample estimate for want of a closed form, whatever the objective asks for.
-    pub fn kl_is_estimate(&self) -> bool {
-        !self.prior.has_closed_form()
-    }
-
-    /// Checks that the model can be trained in batches of that size.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] if a single example would be normalised over the batch.
-    pub fn validate_batch(&self, batch_size: usize) -> Result<(), Error> {
-        let fits = self.normalise != Normalise::Batch || batch_size > 1;
-        require("--batch-size", fits, "at least 2, and --micro-batch-size too, with --normalise batch", batch_size)
-    }
-}
-
 impl TrainingConfig {
     /// Checks that such a training can run.
     ///
@@ -318,8 +202,8 @@ impl TrainingConfig {
         let steps = self.learning_rate_schedule == LearningRateSchedule::Steps;
         require(
             "--lr-milestones",
-            steps != milestones.0.is_empty(),
-            "epochs, with --lr-schedule steps alone",
+            steps != milestones.0.is_empty() && !milestones.0.contains(&0),
+            "epochs from 1 on, with --lr-schedule steps alone",
             milestones,
         )?;
         self.adam.validate()?;

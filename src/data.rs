@@ -1,6 +1,6 @@
 //! Data sets: images and labels, from files or from the binary itself, as checked bytes.
 //!
-//! A [`Dataset`] that was loaded is sound: every image is there in full, each has a label, and the training and the test
+//! A [`Dataset`] that was loaded is sound: every image is there in full, each has a label where there are any, and the training and the test
 //! images are of one size. What is not is refused with one line that names the file, what was expected and what was
 //! found, and before anything else is opened or made.
 
@@ -42,7 +42,7 @@ impl Split {
 /// A data set: what to train on, and what to test on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// What loads it again: `mnist`, or the directory as it was given.
+    /// What loads it again: `mnist`, or the path as it was given.
     pub name: String,
     /// The images to train on.
     pub train: Split,
@@ -56,7 +56,8 @@ impl Dataset {
     /// The name of the data set that is compiled into the binary.
     pub const BUILT_IN: &str = "mnist";
 
-    /// Loads the data set that `--data` names: `mnist`, which is built in, or else a directory.
+    /// Loads the data set that `--data` names: `mnist`, which is built in, or else a directory of IDX
+    /// files or a .npz file.
     ///
     /// A directory that happens to be called `mnist` is `./mnist`.
     ///

@@ -1,4 +1,5 @@
-//! Evaluation: the ELBO over a set of images, with one fixed posterior sample per example.
+//! Evaluation: the ELBO over a set of images with samples that stay the same, the estimate of log p(x), and what is known of
+//! each latent.
 
 mod importance;
 mod latents;

@@ -49,7 +49,7 @@
 //! path, or at that of its folder, and that twin is the only code that names its bindings. Dependencies point one way:
 //!
 //! ```text
-//! command line -> run, checkpoint, train, eval -> vae -> nn, posterior, prior, likelihood, optim, data -> gpu
+//! command line -> run, checkpoint, train, eval -> vae -> nn, posterior, prior, likelihood, objective, optim, data -> gpu
 //! ```
 //!
 //! What stays true everywhere:
@@ -102,8 +102,8 @@
 //! in the backward pass. The VampPrior runs the encoder twice, and what the second run adds to the encoder's gradients is
 //! added by the kernels that make them.
 //!
-//! Adding a likelihood, a prior, a posterior or a layer touches one WGSL file, its twin, one variant of the enum that
-//! lists them, and one row of the self-test.
+//! Adding a likelihood, a prior, a posterior, an objective or a layer touches its WGSL files, their twin, one variant of the
+//! enum that lists them, and the self-test.
 #![deny(missing_docs, unsafe_code)]
 
 pub mod checkpoint;

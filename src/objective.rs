@@ -24,13 +24,14 @@ pub enum Objective {
     /// nll + kl_weight * kl, the negative ELBO where --kl-weight is 1; the mean over --samples.
     #[default]
     Elbo,
-    /// The same, where each latent's mean KL over the batch counts as --free-bits at least (Kingma et al. 2016).
+    /// nll + kl_weight * sum_l max(kl_l, --free-bits), where kl_l is a latent's mean over the batch (Kingma et al. 2016); with the
+    /// standard normal prior only.
     FreeBits,
     /// nll + kl_weight * |kl - capacity|, whose capacity grows to --capacity (Burgess et al. 2018).
     Capacity,
     /// The importance-weighted bound of --samples (Burda et al. 2016).
     Iwae,
-    /// The same bound, with the doubly reparameterised gradient for the encoder (Tucker et al. 2019).
+    /// The importance-weighted bound with the doubly reparameterised gradient for the encoder (Tucker et al. 2019).
     Dreg,
 }
 
@@ -41,7 +42,8 @@ pub struct ObjectiveConfig {
     /// What training minimises
     #[arg(long, value_enum, default_value_t, help_heading = "Objective")]
     pub objective: Objective,
-    /// Importance samples of each example, K: the decoder works on K times the batch, the encoder on the batch
+    /// Posterior samples of each example, K: averaged over, or importance-weighted by iwae and dreg; the decoder works on K times
+    /// the batch, the encoder on the batch
     #[arg(long, value_name = "K", default_value_t = 1, help_heading = "Objective")]
     pub samples: usize,
     /// The KL that each latent has for nothing with --objective free-bits, in nats, as a mean over the batch

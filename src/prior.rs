@@ -44,7 +44,8 @@ pub enum Prior {
     StandardNormal,
     /// A mixture of --components normals with equal weights, whose means and variances are learned.
     Mixture,
-    /// A mixture of the posteriors of --components learned inputs, which start as training images (Tomczak & Welling 2018).
+    /// A mixture of the posteriors of --components learned inputs, which start as training images (Tomczak & Welling
+    /// 2018); not with --normalise.
     VampPrior,
 }
 

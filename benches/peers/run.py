@@ -21,7 +21,7 @@ def arguments():
         description="Runs our program and its peers in turn and prints the median of the ratios"
     )
     parser.add_argument("--ours", required=True, help="our command, with {batch}, {hidden}, {latents}, {seconds}")
-    parser.add_argument("--ours-key", default="images_per_second", help="where in our JSON the speed is: a.0.b")
+    parser.add_argument("--ours-key", default="rows.0.images_per_second", help="where in our JSON the speed is: a.0.b")
     parser.add_argument("--peer", action="append", required=True, help="a peer's command; may be given again")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=128)

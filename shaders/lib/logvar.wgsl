@@ -1,4 +1,4 @@
-// The range that a posterior's log variance is held to, if it is held to one.
+// The range that log variances, of a posterior or of a mixture's components, are held to, if they are held to one.
 
 override LOGVAR_MIN: f32 = -3.0e38;
 override LOGVAR_MAX: f32 = 3.0e38;

@@ -1,5 +1,4 @@
-// Counter-based noise: the same key and counter give the same draw on every thread, so that the backward pass makes the
-// forward pass's noise again instead of storing it.
+// Counter-based noise: the same key and counter give the same draw on every thread, whatever the batch or the order.
 //
 // Threefry-4x32 with 20 rounds: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 
@@ -40,10 +39,15 @@ fn threefry(key: vec4u, counter: vec4u) -> vec4u {
     return threefry_even(x) + vec4u(key.x, key.y, key.z, key.w + 5u);
 }
 
+// From 0 to just below 1, of 24 bits.
+fn unit(word: u32) -> f32 {
+    return f32(word >> 8u) * 0x1p-24;
+}
+
 // Two standard normals from two words (Box-Muller). The uniform under the logarithm is in (0, 1], never 0.
 fn box_muller(words: vec2u) -> vec2f {
     let uniform_radius = (f32(words.x >> 8u) + 1.0) * 0x1p-24;
-    let turn = f32(words.y >> 8u) * 0x1p-24;
+    let turn = unit(words.y);
     // A driver's log(1) may be a hair above 0, and its square root is then NaN.
     let radius = sqrt(max(-2.0 * log(uniform_radius), 0.0));
     // From -pi to pi, where drivers' sine and cosine are at their best.

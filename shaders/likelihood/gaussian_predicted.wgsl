@@ -9,6 +9,7 @@
 
 #import lib/activation.wgsl
 #import lib/matrix.wgsl
+#import lib/normal.wgsl
 
 override D: u32;
 override QUADS: u32 = (2u * D + 3u) / 4u;
@@ -22,7 +23,6 @@ override SHIFT: f32;
 @group(0) @binding(12) var<storage, read_write> log_prob: array<f32>;       // (B * SAMPLES, blocks of 2D)
 
 const ROW_SUMS = true;
-const LOG_TWO_PI = 1.8378770664093453;
 
 fn finish(row: u32, quad: u32, value: vec4f) -> f32 {
     let shifted = value + SHIFT;

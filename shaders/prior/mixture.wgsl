@@ -4,9 +4,9 @@
 //   kl = log q(z|x) = -1/2 * (log(2 pi) + logvar + noise^2), latent by latent; `mixture/combine.wgsl` takes log p(z) from it
 //   dkl / dz = -dlog p(z) / dz, from `mixture/backward_z.wgsl`
 
-@group(0) @binding(30) var<storage, read> prior_dz: array<vec4f>;   // (B * SAMPLES, L)
+#import lib/normal.wgsl
 
-const LOG_TWO_PI = 1.8378770664093453;
+@group(0) @binding(30) var<storage, read> prior_dz: array<vec4f>;   // (B * SAMPLES, L)
 
 fn kl_term(mean: vec4f, logvar: vec4f, z: vec4f, noise: vec4f) -> vec4f {
     return -0.5 * (LOG_TWO_PI + logvar + noise * noise);

@@ -34,7 +34,7 @@ pub struct Bench {
     /// Widths of the hidden layers [default: two models, 400 with 20 latents and 1024,1024 with 64]
     #[arg(long, value_name = "WIDTHS")]
     hidden: Option<Widths>,
-    /// Number of latents [default: 20]
+    /// Number of latents, with --hidden [default: 20]
     #[arg(long, value_name = "N", requires = "hidden")]
     latents: Option<usize>,
     /// Batch sizes, each measured by itself [default: 32,128,512,4096, and 128,512 for the larger of two models]

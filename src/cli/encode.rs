@@ -30,8 +30,8 @@ pub struct Encode {
 impl Encode {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let data = self.data.load(&self.model)?;
-        let vae = self.model.load(gpu)?;
         let split = self.split.of(&data)?;
+        let vae = self.model.load(gpu)?;
         let posterior = vae.encode(&split.images)?;
         let directory = self.model.output(self.out.as_ref(), "encoded");
         fs::create_dir_all(&directory).map_err(Error::io("create the directory", &directory))?;

@@ -18,8 +18,7 @@ use super::{DataArgs, GpuArgs, INTERRUPTED, ModelArgs, Part, say, say_json, stop
 /// Evaluate a model as papers report it: elbo, nll, kl, log p(x), in nats per example
 ///
 /// Without --importance-samples there is one posterior sample per example, with noise that depends on the seed alone. With
-/// it, log p(x) is estimated by importance sampling from the posterior; a run with a validation part is evaluated with its
-/// best model, any other with its last.
+/// it, log p(x) is estimated by importance sampling: the importance-weighted bound of K samples, on average below log p(x).
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

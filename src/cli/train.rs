@@ -25,9 +25,9 @@ use super::{GpuArgs, INTERRUPTED, first, say, stop_on_interrupt};
 
 /// Train a model
 ///
-/// Writes a run directory: config.json, metrics.jsonl (a line an epoch), model.safetensors, best.safetensors where there are
-/// images to validate with, checkpoint.safetensors (what `elbo resume` needs), curves.png, and a picture of samples and of reconstructions for each epoch. Ctrl-C stops between
-/// two steps and keeps everything.
+/// Writes a run directory: config.json, metrics.jsonl (a line an epoch), model.safetensors, best.safetensors where there
+/// are images to validate with, checkpoint.safetensors (what `elbo resume` needs), curves.png, and a picture of samples
+/// and of reconstructions for each epoch. Ctrl-C stops between two batches and keeps everything.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -94,7 +94,7 @@ impl Train {
             kernels: gpu.kernel_table(),
         };
         let run = RunDirectory::create(&out, self.overwrite, &config)?;
-        Session { run, trainer, history: Vec::new(), writer: Writer::default(), quiet: self.quiet }.run(&gpu, &data)
+        Training { run, trainer, history: Vec::new(), writer: Writer::default(), quiet: self.quiet }.run(&gpu, &data)
     }
 }
 
@@ -136,12 +136,12 @@ impl Resume {
             say(format_args!("note: begun on {adapter}{kernels}; rounding may differ from here on"))?;
         }
         run.write_config(&config)?;
-        Session { run, trainer, history, writer: Writer::default(), quiet: self.quiet }.run(&gpu, &data)
+        Training { run, trainer, history, writer: Writer::default(), quiet: self.quiet }.run(&gpu, &data)
     }
 }
 
 /// A training under way and the directory that it goes to.
-struct Session {
+struct Training {
     run: RunDirectory,
     trainer: Trainer,
     history: Vec<EpochMetrics>,
@@ -149,7 +149,7 @@ struct Session {
     quiet: bool,
 }
 
-impl Session {
+impl Training {
     fn run(mut self, gpu: &Gpu, data: &Dataset) -> Result<ExitCode, Error> {
         let epochs = self.trainer.epochs();
         let stop = stop_on_interrupt("the steps under way");

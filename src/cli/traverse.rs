@@ -18,7 +18,8 @@ pub struct Traverse {
     show: ShowArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Hold the others at the posterior mean of this test image, counted from 0 [default: at 0, the prior's mean]
+    /// Hold the others at the posterior mean of this test image, counted from 0 [default: at 0, the mean of a standard
+    /// normal prior; give an image with --prior mixture or vamp-prior]
     #[arg(long, value_name = "INDEX")]
     image: Option<usize>,
     /// Sweep from -X to X

@@ -240,7 +240,7 @@ fn installation_advice() -> &'static str {
         "install your card's current driver, which brings DX12 and Vulkan; DX12's software adapter, WARP, is part of \
          Windows 10 and newer"
     } else if cfg!(target_os = "macos") {
-        "Elbo needs Metal, which every Mac since 2012 has; check that this session may use the GPU"
+        "Elbo needs Metal, which every Mac since 2012 has; check that this process may use the GPU"
     } else {
         "install a Vulkan driver"
     }

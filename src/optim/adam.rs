@@ -17,7 +17,7 @@ pub struct Adam {
     /// Adam's decay of the mean of the gradients
     #[arg(long, value_name = "X", default_value_t = 0.9, allow_negative_numbers = true, help_heading = "Training")]
     pub beta1: f64,
-    /// Adam's decay of the mean of their squares
+    /// Adam's decay of the mean of the squared gradients
     #[arg(long, value_name = "X", default_value_t = 0.999, allow_negative_numbers = true, help_heading = "Training")]
     pub beta2: f64,
     /// What Adam adds to the root of the second moment

@@ -18,7 +18,8 @@ pub enum LearningRateSchedule {
     Exponential,
     /// From --lr down to 0 at the end of --epochs, along half a cosine.
     Cosine,
-    /// Times --lr-factor after --lr-patience epochs without a lower held-out loss.
+    /// Times --lr-factor after --lr-patience epochs without a lower loss on the images to validate with, or on the test set where
+    /// there are none.
     Plateau,
     /// 3^i epochs at --lr times 10^(-i/7), for i = 0 to 7 (Burda et al. 2016): 3,280 epochs in all.
     Staircase,

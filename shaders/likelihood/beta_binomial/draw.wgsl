@@ -11,7 +11,7 @@ fn pixel(row: u32, d: u32) -> f32 {
         if ball % 4u == 0u {
             words = random_words(row, d, ball / 4u);
         }
-        let u = f32(words.x >> 8u) * 0x1p-24;
+        let u = unit(words.x);
         words = words.yzwx;
         level += select(0.0, 1.0, u * (counts.x + counts.y + f32(ball)) < counts.x + level);
     }

@@ -12,7 +12,7 @@ fn pixel(row: u32, d: u32) -> f32 {
     for (var c = 0u; c < CATEGORIES; c++) {
         whole += exp(output(row, first + c) - largest);
     }
-    let share = f32(random_words(row, d, 0u).x >> 8u) * 0x1p-24 * whole;
+    let share = unit(random_words(row, d, 0u).x) * whole;
     var sum = 0.0;
     var category = 0.0;
     // The last one takes what rounding leaves.

@@ -5,6 +5,7 @@
 //
 // where w is the weight that the objective gives to the row. One workgroup in all.
 
+#import lib/normal.wgsl
 #import lib/reduce.wgsl
 #import lib/step.wgsl
 #import objective
@@ -16,8 +17,6 @@ override LOG_PROB_QUADS: u32;
 @group(0) @binding(1) var<storage, read> logvar: array<f32>;            // (1)
 @group(0) @binding(2) var<storage, read> log_prob: array<vec4f>;        // (B * SAMPLES, blocks of D)
 @group(0) @binding(3) var<storage, read_write> dlogvar: array<f32>;     // (1)
-
-const LOG_TWO_PI = 1.8378770664093453;
 
 @compute @workgroup_size(REDUCE_SIZE)
 fn backward(@builtin(local_invocation_index) lane: u32) {

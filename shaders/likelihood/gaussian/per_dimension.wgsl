@@ -5,6 +5,7 @@
 //   dmean = (mean - x) * exp(-logvar_d) / rows, the gradient of the mean of -log_prob
 
 #import lib/matrix.wgsl
+#import lib/normal.wgsl
 
 override D: u32;
 override QUADS: u32 = (D + 3u) / 4u;
@@ -16,7 +17,6 @@ override LOG_PROB_STRIDE: u32;
 @group(0) @binding(13) var<storage, read_write> log_prob: array<f32>;   // (B * SAMPLES, blocks of D)
 
 const ROW_SUMS = true;
-const LOG_TWO_PI = 1.8378770664093453;
 
 fn finish(row: u32, quad: u32, mean: vec4f) -> f32 {
     let error = keep(mean - x[row / SAMPLES * QUADS + quad], 4u * quad, D);

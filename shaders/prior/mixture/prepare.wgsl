@@ -6,6 +6,7 @@
 
 #import lib/logvar.wgsl
 #import lib/matrix.wgsl
+#import lib/normal.wgsl
 
 override L: u32;
 override COMPONENTS: u32;
@@ -16,8 +17,6 @@ override STRIDE: u32 = (2u * L + 3u) / 4u * 4u;
 @group(0) @binding(1) var<storage, read_write> means: array<vec4f>;         // (M, L)
 @group(0) @binding(2) var<storage, read_write> precisions: array<vec4f>;    // (M, L)
 @group(0) @binding(3) var<storage, read_write> log_scales: array<f32>;      // (M)
-
-const LOG_TWO_PI = 1.8378770664093453;
 
 @compute @workgroup_size(64)
 fn prepare(@builtin(global_invocation_id) id: vec3u) {
