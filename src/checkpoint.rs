@@ -81,11 +81,6 @@ impl Checkpoint {
         write(path, &header, self.parameters.iter().chain(&self.moments))
     }
 
-    /// How far the training had come.
-    pub fn progress(&self) -> Progress {
-        self.progress
-    }
-
     /// Writes the model alone, as [`Vae::save`] does.
     ///
     /// # Errors
@@ -106,14 +101,13 @@ impl Trainer {
     pub fn snapshot(&self) -> Result<Checkpoint, Error> {
         let Vae { gpu, specs, parameters, model, .. } = self.vae();
         let parameters = download(gpu, specs, parameters, "")?;
-        if let Some(value) = parameters.iter().flat_map(|tensor| &tensor.values).find(|value| !value.is_finite()) {
-            return Err(self.not_finite("a parameter", *value));
-        }
         let (moment1, moment2) = self.moments();
         let mut moments = download(gpu, specs, moment1, MOMENT1)?;
         moments.extend(download(gpu, specs, moment2, MOMENT2)?);
-        if let Some(value) = moments.iter().flat_map(|tensor| &tensor.values).find(|value| !value.is_finite()) {
-            return Err(self.not_finite("a moment of Adam", *value));
+        for (what, tensors) in [("a parameter", &parameters), ("a moment of Adam", &moments)] {
+            if let Some(value) = tensors.iter().flat_map(|tensor| &tensor.values).find(|value| !value.is_finite()) {
+                return Err(self.not_finite(what, *value));
+            }
         }
         Ok(Checkpoint { model: model.clone(), progress: self.progress(), parameters, moments })
     }

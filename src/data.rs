@@ -1,8 +1,8 @@
 //! Data sets: images and labels, from files or from the binary itself, as checked bytes.
 //!
-//! A [`Dataset`] that was loaded is sound: every image is there in full, each has a label where there are any, and the training and the test
-//! images are of one size. What is not is refused with one line that names the file, what was expected and what was
-//! found, and before anything else is opened or made.
+//! A [`Dataset`] that was loaded is sound: every image is there in full, each has a label where there are any, and the
+//! training and the test images are of one size. What is not is refused with one line that names the file, what was
+//! expected and what was found, and before anything else is opened or made.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -56,8 +56,8 @@ impl Dataset {
     /// The name of the data set that is compiled into the binary.
     pub const BUILT_IN: &str = "mnist";
 
-    /// Loads the data set that `--data` names: `mnist`, which is built in, or else a directory of IDX
-    /// files or a .npz file.
+    /// Loads the data set that `--data` names: `mnist`, which is built in, or else a directory of IDX files or
+    /// a .npz file.
     ///
     /// A directory that happens to be called `mnist` is `./mnist`.
     ///

@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The range that the log variances of the posterior and of a mixture's components are held to: what lies outside is moved to the nearer end, and has no gradient.
+/// The range that the log variances of the posterior and of a mixture's components are held to: what lies
+/// outside is moved to the nearer end, and has no gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogvarRange {
     /// The smallest log variance.

@@ -152,8 +152,7 @@ impl Pass {
     ///
     /// `on_sums` is called with each run of steps as they become known, in order: the first one's row and their sums.
     /// When it breaks, the steps already submitted are finished and reported, with the rest of their batch, and no more are
-    /// submitted. Returns the
-    /// row after the last step done.
+    /// submitted. Returns the row after the last step done.
     ///
     /// # Errors
     ///

@@ -4,7 +4,8 @@
 //   v += (1 - beta2) * (g^2 - v)
 //   p -= learning_rate * (m / correction1) / (sqrt(v / correction2) + epsilon)
 //
-// A batch that comes in several steps has its update in the last of them. One thread updates four parameters. The complements 1 - beta come from the host: in f32, 1 - 0.999 is 5e-5 off.
+// A batch that comes in several steps has its update in the last of them. One thread updates four parameters. The
+// complements 1 - beta come from the host: in f32, 1 - 0.999 is 5e-5 off.
 
 #import lib/step.wgsl
 

@@ -47,7 +47,8 @@ impl Images {
         Ok(Images { pixels: Pixels::Floats(floats), count, height, width })
     }
 
-    /// All pixels, before any are made black and white, `(count, height, width)`, row-major: grey levels from 0 to 1, floats as they are.
+    /// All pixels, before any are made black and white, `(count, height, width)`, row-major: grey levels from 0
+    /// to 1, floats as they are.
     pub fn pixels(&self) -> impl Iterator<Item = f32> + '_ {
         let (bytes, floats) = match &self.pixels {
             Pixels::Bytes(bytes) => (bytes.as_slice(), [].as_slice()),

@@ -72,7 +72,9 @@ pub fn dataset(path: &Path) -> Result<Dataset, Error> {
 fn array(path: &Path, archive: &mut ZipArchive<File>, name: &str) -> Result<Option<(Values, Vec<usize>)>, Error> {
     let mut entry = match archive.by_name(&format!("{name}.npy")) {
         Err(ZipError::FileNotFound) => return Ok(None),
-        entry => entry.map_err(|error| fault(path, &format!("the array `{name}`, plain or deflated"), error))?,
+        entry => {
+            entry.map_err(|error| unlike(path, format!("the array `{name}`, plain or deflated"), error.to_string()))?
+        }
     };
     let size = entry.size();
     if size > MAX_BYTES {
@@ -84,7 +86,7 @@ fn array(path: &Path, archive: &mut ZipArchive<File>, name: &str) -> Result<Opti
         .by_ref()
         .take(size)
         .read_to_end(&mut bytes)
-        .map_err(|error| fault(path, &format!("`{name}` whole"), error))?;
+        .map_err(|error| unlike(path, format!("`{name}` whole"), error.to_string()))?;
     let found = npy::parse(&path.join(format!("{name}.npy")), &bytes, true)?;
     Ok(Some(found))
 }
@@ -112,10 +114,6 @@ fn images(path: &Path, name: &str, values: Values, shape: &[usize], scale: u8) -
         }
         Values::Floats(floats) => Images::from_floats(floats, count, height, width),
     }
-}
-
-fn fault(path: &Path, expected: &str, found: impl std::fmt::Display) -> Error {
-    unlike(path, expected, found.to_string())
 }
 
 #[cfg(test)]
