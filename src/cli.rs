@@ -13,11 +13,12 @@ mod selftest;
 mod train;
 mod traverse;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::TypedValueParser;
@@ -121,6 +122,7 @@ impl GpuArgs {
                 None if self.no_tune => KernelRequest::Fixed,
                 None => KernelRequest::Measured,
             },
+            notify: Some(notify),
         }
     }
 
@@ -284,6 +286,14 @@ fn stop_on_interrupt(what: &'static str) -> Arc<AtomicBool> {
         eprintln!("note: Ctrl-C will end the program at once: {error}");
     }
     stop
+}
+
+/// Prints a note to standard error, each note once.
+fn notify(note: &str) {
+    static NOTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if NOTED.lock().is_ok_and(|mut noted| noted.insert(note.to_owned())) {
+        eprintln!("note: {note}");
+    }
 }
 
 const STANDARD_OUTPUT: &str = "standard output";

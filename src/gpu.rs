@@ -17,13 +17,14 @@ mod tensor;
 mod texture;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 pub use adapter::{AdapterRequest, AdapterSummary, Backend, adapters};
 pub use arena::Arena;
-pub(crate) use choice::ProductShape;
 pub use choice::{KernelFamily, KernelRequest, KernelTable};
+pub(crate) use choice::Product;
 pub use dispatch::{Dispatch, Program, folded};
 pub use kernel::Kernel;
 pub use part::Part;
@@ -52,6 +53,11 @@ struct Inner {
     known: KernelTable,
     /// The choices for the products met so far.
     table: Mutex<KernelTable>,
+    /// Whether the choices could be kept so far.
+    kept: AtomicBool,
+    /// What the adapter can do at all, once it was asked: the time of an empty dispatch, and operations a second.
+    peak: Mutex<Option<(Duration, f64)>>,
+    notify: Option<fn(&str)>,
     /// The driver's cache of compiled pipelines, where it has one to keep.
     pipelines: Option<wgpu::PipelineCache>,
     shaders: Mutex<HashMap<String, Arc<Shader>>>,
@@ -86,11 +92,7 @@ impl Gpu {
         if families.contains(&KernelFamily::Lanes) {
             required_features |= adapter::LANES_FEATURES;
         }
-        let known = match &request.kernels {
-            KernelRequest::Measured if families.len() > 1 => cache::table(&summary),
-            KernelRequest::As(table) => table.clone(),
-            _ => KernelTable::default(),
-        };
+        let (requested, known) = choice::known(request, &summary, &families);
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("elbo"),
             required_features,
@@ -127,10 +129,13 @@ impl Gpu {
                 pipelines,
                 adapter: summary,
                 checks: request.shader_checks,
-                request: request.kernels.clone(),
+                request: requested,
                 families,
                 known,
                 table: Mutex::default(),
+                kept: AtomicBool::new(true),
+                peak: Mutex::default(),
+                notify: request.notify,
                 shaders: Mutex::default(),
                 kernels: Mutex::default(),
                 allocated: Arc::default(),
@@ -180,9 +185,21 @@ impl Gpu {
 
     /// Replays a program `times` times in one submission, without waiting for it.
     pub fn run(&self, program: &Program, times: u32) {
+        self.submit(|encoder| program.record(encoder, times));
+    }
+
+    /// Submits what `record` records.
+    fn submit(&self, record: impl FnOnce(&mut wgpu::CommandEncoder)) {
         let mut encoder = self.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        program.record(&mut encoder, times);
+        record(&mut encoder);
         self.inner.queue.submit([encoder.finish()]);
+    }
+
+    /// Tells the user something that the work does not depend on.
+    fn note(&self, note: &str) {
+        if let Some(notify) = self.inner.notify {
+            notify(note);
+        }
     }
 }
 

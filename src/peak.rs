@@ -32,6 +32,24 @@ pub fn flops_per_second(gpu: &Gpu) -> Result<f64, Error> {
     }
 }
 
+/// How long a dispatch takes that does next to nothing, and an estimate of [`flops_per_second`] that takes milliseconds.
+///
+/// # Errors
+///
+/// [`Error::Gpu`] if the device was lost.
+pub(crate) fn estimate(gpu: &Gpu) -> Result<(Duration, f64), Error> {
+    const ROUNDS: u32 = 16;
+    let flops = f64::from(gpu.shader(&SOURCE)?.constant("FLOPS_PER_ROUND")? * ROUNDS) * THREADS as f64;
+    let tensors = [1, THREADS].map(|threads| Tensor::zeros(gpu, threads, 4));
+    let mut program = Program::default();
+    for tensor in tensors {
+        program.push(multiply_adds(gpu, ROUNDS, &tensor?)?);
+    }
+    let times = program.profile(gpu, 1)?;
+    let [empty, full] = [0, 1].map(|index| times[index].1);
+    Ok((empty, flops / full.as_secs_f64()))
+}
+
 /// Records `rounds` rounds of four multiply-adds in each chain of each thread, one thread a row of `result`, `(threads, 4)`.
 ///
 /// # Errors

@@ -27,11 +27,12 @@ fn source(path: &Path, text: &str) -> Source {
 }
 
 /// The slots that kernels leave for others to fill, and what those define that do.
-const SLOTS: [(&str, &str); 5] = [
+const SLOTS: [(&str, &str); 6] = [
     ("epilogue", "fn finish("),
     ("objective", "fn loss_part("),
     ("pixel", "fn pixel("),
     ("prior", "fn kl_term("),
+    ("sums", "alias Sums"),
     ("tile", "const TILE_ROWS"),
 ];
 

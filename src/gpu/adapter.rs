@@ -22,6 +22,9 @@ pub struct AdapterRequest {
     pub shader_checks: bool,
     /// How the kernels for products are chosen.
     pub kernels: KernelRequest,
+    /// What is called with a line for the user about something that the work does not depend on, such as a cache that cannot
+    /// be written.
+    pub notify: Option<fn(&str)>,
 }
 
 /// A graphics API.
@@ -103,28 +106,31 @@ pub fn adapters(request: &AdapterRequest) -> Result<(Vec<AdapterSummary>, Option
 pub(super) const LANES_FEATURES: wgpu::Features =
     wgpu::Features::SUBGROUP.union(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES);
 
-/// The families to choose from on an adapter: the one asked for, or those that suit it.
+/// The families to choose from on an adapter: the one asked for, or all that suit it, lanes first.
 pub(super) fn kernel_families(adapter: &wgpu::Adapter, request: &KernelRequest) -> Result<Vec<KernelFamily>, Error> {
     const LANES: u32 = 8;
     let info = adapter.get_info();
     let able = adapter.features().contains(LANES_FEATURES)
         && (info.subgroup_min_size, info.subgroup_max_size) == (LANES, LANES);
-    let asked = match request {
-        KernelRequest::Only(family) => Some(*family),
-        KernelRequest::As(table) => table.uses(KernelFamily::Lanes).then_some(KernelFamily::Lanes),
-        KernelRequest::Measured | KernelRequest::Fixed => None,
+    let software = info.device_type == wgpu::DeviceType::Cpu;
+    let lanes = match request {
+        KernelRequest::Only(family) => *family == KernelFamily::Lanes,
+        KernelRequest::As(table) => table.uses(KernelFamily::Lanes),
+        KernelRequest::Measured | KernelRequest::Fixed => able && software,
     };
-    match asked {
-        Some(KernelFamily::Lanes) if !able => Err(Error::Adapter {
+    if lanes && !able {
+        return Err(Error::Adapter {
             reason: format!(
                 "the lanes kernels need subgroups of {LANES}, which {} does not have; take other kernels or another adapter",
                 info.name
             ),
-        }),
-        Some(family) => Ok(vec![family]),
-        None if able && info.device_type == wgpu::DeviceType::Cpu => Ok(vec![KernelFamily::Lanes]),
-        None => Ok(vec![KernelFamily::Tiles, KernelFamily::Slices]),
+        });
     }
+    let all = [KernelFamily::Lanes, KernelFamily::Tiles, KernelFamily::Slices];
+    Ok(match request {
+        KernelRequest::Only(family) => vec![*family],
+        _ => all.into_iter().filter(|family| lanes || *family != KernelFamily::Lanes).collect(),
+    })
 }
 
 pub(super) fn choose(request: &AdapterRequest) -> Result<(wgpu::Adapter, AdapterSummary), Error> {

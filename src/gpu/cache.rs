@@ -1,11 +1,12 @@
 //! What is kept from one program to the next, in the user's cache directory: the kernels chosen by measuring, and compiled
 //! pipelines.
 //!
-//! Nothing depends on it: what cannot be read, or is of another version or driver, is made anew, and what cannot be written
-//! is not kept.
+//! Nothing depends on it: what cannot be read, or is of another version or driver, is made again, and where nothing can be
+//! written, nothing is kept. What cannot be used is named in a note of one line.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,41 +22,93 @@ struct Choices {
 }
 
 /// A file of an adapter and its driver.
-fn path(adapter: &AdapterSummary, extension: &str) -> Option<PathBuf> {
+fn path(adapter: &AdapterSummary, extension: &str) -> io::Result<PathBuf> {
     let name: String = adapter.to_string().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    Some(dirs::cache_dir()?.join("elbo").join(format!("{name}.{extension}")))
+    let home = dirs::cache_dir().ok_or_else(|| io::Error::other("this user has no cache directory"))?;
+    Ok(home.join("elbo").join(format!("{name}.{extension}")))
 }
 
 /// The choices kept for this adapter, driver and version.
-pub(super) fn table(adapter: &AdapterSummary) -> KernelTable {
-    let text = path(adapter, "json").and_then(|path| fs::read(path).ok()).unwrap_or_default();
-    let kept = serde_json::from_slice(&text).ok();
-    let fits = |kept: &Choices| (kept.version.as_str(), &kept.adapter) == (VERSION, &adapter.to_string());
-    kept.filter(fits).map(|kept| kept.products).unwrap_or_default()
+///
+/// # Errors
+///
+/// A note about a file that is there and cannot be used.
+pub(super) fn table(adapter: &AdapterSummary) -> Result<KernelTable, String> {
+    let Ok(path) = path(adapter, "json") else { return Ok(KernelTable::default()) };
+    let unusable = |found: &str| format!("{}: {found}; kernels are measured again", path.display());
+    match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KernelTable::default()),
+        Err(error) => Err(unusable(&error.to_string())),
+        Ok(text) => {
+            let kept: Choices = serde_json::from_slice(&text).map_err(|_| unusable("a damaged file"))?;
+            if kept.version != VERSION {
+                return Err(unusable(&format!("of version {}, not {VERSION}", kept.version)));
+            }
+            Ok(if kept.adapter == adapter.to_string() { kept.products } else { KernelTable::default() })
+        }
+    }
 }
 
-pub(super) fn keep_table(adapter: &AdapterSummary, products: &KernelTable) {
+/// Keeps the choices.
+///
+/// # Errors
+///
+/// A note that says why they cannot be kept.
+pub(super) fn keep_table(adapter: &AdapterSummary, products: &KernelTable) -> Result<(), String> {
     let choices = Choices { version: VERSION.to_owned(), adapter: adapter.to_string(), products: products.clone() };
-    keep(path(adapter, "json"), &serde_json::to_vec_pretty(&choices).unwrap_or_default());
+    let text = serde_json::to_vec_pretty(&choices).unwrap_or_default();
+    keep(path(adapter, "json"), &text).map_err(|reason| {
+        format!("the measured choice of kernels cannot be kept ({reason}): each program measures it again")
+    })
 }
 
 /// The pipelines kept for this adapter and driver; wgpu checks that they fit.
 pub(super) fn pipelines(adapter: &AdapterSummary) -> Option<Vec<u8>> {
-    fs::read(path(adapter, "pipelines")?).ok()
+    fs::read(path(adapter, "pipelines").ok()?).ok()
 }
 
+/// Keeps compiled pipelines, where that is possible: without them a program only starts later.
 pub(super) fn keep_pipelines(adapter: &AdapterSummary, data: &[u8]) {
-    keep(path(adapter, "pipelines"), data);
+    let _ = keep(path(adapter, "pipelines"), data);
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-fn keep(path: Option<PathBuf>, data: &[u8]) {
-    let Some(path) = path else { return };
-    if let Some(directory) = path.parent()
-        && fs::create_dir_all(directory).is_ok()
-    {
-        // Without a cache everything works, only later.
-        let _ = write_atomically(&path, |file| file.write_all(data));
+fn keep(path: io::Result<PathBuf>, data: &[u8]) -> Result<(), String> {
+    let path = path.map_err(|error| error.to_string())?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    write_atomically(&path, |file| file.write_all(data)).map_err(|error| error.to_string())
+}
+
+/// A file that is there while kernels are measured. One that is there later tells of a program that ended meanwhile.
+pub(super) struct Measuring {
+    path: PathBuf,
+    /// Locked as long as this program runs.
+    _file: File,
+}
+
+impl Measuring {
+    /// Marks the beginning. Where no file can be written, nothing is marked.
+    pub fn begin(adapter: &AdapterSummary) -> Option<Measuring> {
+        let path = path(adapter, "measuring").ok()?;
+        fs::create_dir_all(path.parent()?).ok()?;
+        let file = File::create(&path).ok()?;
+        // Another program may measure at the same time: then that one holds the lock.
+        let _ = file.try_lock();
+        Some(Measuring { path, _file: file })
+    }
+
+    /// Marks the end. Without this the file stays, also where the driver reported an error.
+    pub fn end(self) {
+        let _ = fs::remove_file(&self.path);
+    }
+
+    /// The file of a program that ended while it measured.
+    pub fn left_over(adapter: &AdapterSummary) -> Option<PathBuf> {
+        let path = path(adapter, "measuring").ok()?;
+        let file = File::open(&path).ok()?;
+        // Whoever measures right now holds the lock.
+        file.try_lock().ok().map(|()| path)
     }
 }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{Dispatch, Gpu, cache, lock};
+use super::cache::Measuring;
+use super::{AdapterRequest, AdapterSummary, Dispatch, Gpu, cache, dispatch, lock};
 use crate::Error;
+use crate::peak;
 
 /// The shape of the kernels that multiply matrices. All compute the same, up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -66,31 +70,60 @@ impl KernelTable {
     }
 }
 
-/// A product of matrices, as far as the choice goes.
+/// A product of matrices, as far as the choice is concerned.
 #[derive(Clone, Copy, Debug)]
-pub struct ProductShape<'a> {
+pub(crate) struct Product<'a> {
     /// What it is called in the table.
     pub name: &'a str,
-    /// Rows of all that it makes.
+    /// Rows of all results.
     pub rows: usize,
-    /// Columns of what it makes.
+    /// Columns of the results.
     pub columns: usize,
+    /// Floating-point operations.
+    pub flops: f64,
+}
+
+/// What is asked for, and the choices that are there already: from a run, or from the cache.
+pub(super) fn known(
+    request: &AdapterRequest,
+    adapter: &AdapterSummary,
+    families: &[KernelFamily],
+) -> (KernelRequest, KernelTable) {
+    let note = |note: String| request.notify.iter().for_each(|notify| notify(&note));
+    match &request.kernels {
+        KernelRequest::Measured if families.len() > 1 => {
+            if let Some(path) = Measuring::left_over(adapter) {
+                note(format!(
+                    "an earlier program ended while it measured kernels on {adapter}: the choice goes by a fixed rule \
+                     (delete {} to measure again)",
+                    path.display()
+                ));
+                return (KernelRequest::Fixed, KernelTable::default());
+            }
+            let kept = cache::table(adapter).unwrap_or_else(|reason| {
+                note(reason);
+                KernelTable::default()
+            });
+            (KernelRequest::Measured, kept)
+        }
+        KernelRequest::As(table) => (request.kernels.clone(), table.clone()),
+        _ => (request.kernels.clone(), KernelTable::default()),
+    }
 }
 
 /// Below this many threads of [`KernelFamily::Tiles`], a GPU has nothing to hide its latencies with. An estimate: it is what
 /// `--no-tune` goes by, and otherwise every adapter measures.
 const FEW_THREADS: usize = 4_096;
 
-/// The choice without measuring.
-fn by_rule(families: &[KernelFamily], software: bool, product: ProductShape<'_>) -> KernelFamily {
+/// The choice without measuring: the first of the families on a CPU.
+fn by_rule(families: &[KernelFamily], software: bool, product: Product<'_>) -> KernelFamily {
     let threads = product.rows.div_ceil(8) * product.columns.div_ceil(8);
-    let few = !software && threads < FEW_THREADS;
-    let wanted = if few { KernelFamily::Slices } else { KernelFamily::Tiles };
-    if families.contains(&wanted) { wanted } else { families[0] }
+    let wanted = if threads < FEW_THREADS { KernelFamily::Slices } else { KernelFamily::Tiles };
+    if !software && families.contains(&wanted) { wanted } else { families[0] }
 }
 
 impl Gpu {
-    /// The families that this device chooses from.
+    /// The families that this device chooses from, on a CPU those first that are likely to be the fastest.
     pub fn kernel_families(&self) -> &[KernelFamily] {
         &self.inner.families
     }
@@ -100,37 +133,81 @@ impl Gpu {
         lock(&self.inner.table).clone()
     }
 
-    /// The family that makes a product; `record` makes the dispatch to measure, with one family's kernel.
+    /// The one of `families` that makes a product; `record` makes the dispatch to measure, with one family's kernel.
     ///
     /// # Errors
     ///
-    /// Those of `record`; [`Error::Gpu`] if the device was lost.
+    /// [`Error::Gpu`] if the device was lost.
     pub(crate) fn choose_family(
         &self,
-        product: ProductShape<'_>,
+        product: Product<'_>,
+        families: &[KernelFamily],
         record: impl Fn(KernelFamily) -> Result<Dispatch, Error>,
     ) -> Result<KernelFamily, Error> {
-        if let Some(family) = lock(&self.inner.table).0.get(product.name) {
-            return Ok(*family);
+        let of = |table: &KernelTable| table.0.get(product.name).copied().filter(|family| families.contains(family));
+        let met = of(&lock(&self.inner.table));
+        if let Some(family) = met.or_else(|| of(&self.inner.known)) {
+            lock(&self.inner.table).0.insert(product.name.to_owned(), family);
+            return Ok(family);
         }
-        let families = self.kernel_families();
-        let known = self.inner.known.0.get(product.name);
-        let measure = known.is_none() && matches!(self.inner.request, KernelRequest::Measured) && families.len() > 1;
-        let family = match known {
-            Some(family) => *family,
-            None if measure => {
-                let dispatches: Vec<_> = families.iter().map(|family| record(*family)).collect::<Result<_, _>>()?;
-                families[super::dispatch::fastest(self, &dispatches)?]
+        let measured = matches!(self.inner.request, KernelRequest::Measured) && families.len() > 1;
+        let family = match measured.then(|| self.measure(product, families, record)) {
+            Some(Ok(family)) => family,
+            Some(Err(error)) => {
+                self.note(&format!("the kernels for a product cannot be measured, and go by a fixed rule: {error}"));
+                by_rule(families, self.adapter().is_software(), product)
             }
             None => by_rule(families, self.adapter().is_software(), product),
         };
         lock(&self.inner.table).0.insert(product.name.to_owned(), family);
-        if measure {
+        if measured {
             let mut all = self.inner.known.clone();
             all.0.extend(self.kernel_table().0);
-            cache::keep_table(&self.inner.adapter, &all);
+            if let Err(note) = cache::keep_table(self.adapter(), &all)
+                && self.inner.kept.swap(false, Ordering::Relaxed)
+            {
+                self.note(&note);
+            }
         }
         Ok(family)
+    }
+
+    /// The family that takes the least time.
+    ///
+    /// A software adapter compiles a kernel for up to seconds, and its families differ by several times: where the first one
+    /// is near what the adapter can do at all, the others are not compiled.
+    fn measure(
+        &self,
+        product: Product<'_>,
+        families: &[KernelFamily],
+        record: impl Fn(KernelFamily) -> Result<Dispatch, Error>,
+    ) -> Result<KernelFamily, Error> {
+        /// How many times the least possible time is near.
+        const NEAR: u32 = 4;
+        let measuring = Measuring::begin(self.adapter());
+        let mut dispatches = vec![record(families[0])?];
+        let near = self.adapter().is_software() && {
+            let least = self.least_time(product)?;
+            dispatch::shortest_times(self, &dispatches)?[0] <= NEAR * least
+        };
+        let mut fastest = 0;
+        if !near {
+            dispatches.extend(families[1..].iter().map(|family| record(*family)).collect::<Result<Vec<_>, _>>()?);
+            let times = dispatch::shortest_times(self, &dispatches)?;
+            fastest = (0..times.len()).min_by_key(|index| times[*index]).unwrap_or_default();
+        }
+        measuring.map(Measuring::end);
+        Ok(families[fastest])
+    }
+
+    /// The time that a product takes at the adapter's peak, with an empty dispatch.
+    fn least_time(&self, product: Product<'_>) -> Result<Duration, Error> {
+        let mut peak = lock(&self.inner.peak);
+        let (empty, rate) = match *peak {
+            Some(peak) => peak,
+            None => *peak.insert(peak::estimate(self)?),
+        };
+        Ok(empty + Duration::from_secs_f64(product.flops / rate))
     }
 }
 
@@ -141,10 +218,11 @@ mod tests {
     #[test]
     fn the_rule_is_tiles_for_large_products_and_slices_for_small_ones() {
         let families = [KernelFamily::Tiles, KernelFamily::Slices];
-        let product = |rows, columns| ProductShape { name: "", rows, columns };
+        let product = |rows, columns| Product { name: "", rows, columns, flops: 0.0 };
         assert_eq!(by_rule(&families, false, product(128, 400)), KernelFamily::Slices);
         assert_eq!(by_rule(&families, false, product(4096, 400)), KernelFamily::Tiles);
         assert_eq!(by_rule(&families, true, product(128, 400)), KernelFamily::Tiles);
-        assert_eq!(by_rule(&[KernelFamily::Lanes], true, product(128, 400)), KernelFamily::Lanes);
+        let families = [KernelFamily::Lanes, KernelFamily::Tiles, KernelFamily::Slices];
+        assert_eq!(by_rule(&families, true, product(128, 400)), KernelFamily::Lanes);
     }
 }

@@ -163,6 +163,23 @@ impl Kernel {
         self.pipeline.get()
     }
 
+    /// Workgroups along x, y and z for a grid of at least `threads`, of which an axis takes `allowed`.
+    pub(super) fn workgroups(&self, threads: [usize; 3], allowed: u32) -> Result<[u32; 3], Error> {
+        let mut workgroups = [0; 3];
+        for axis in 0..3 {
+            let groups = threads[axis].div_ceil(self.workgroup_size[axis] as usize);
+            workgroups[axis] =
+                u32::try_from(groups).ok().filter(|groups| *groups <= allowed).ok_or_else(|| Error::Limit {
+                    what: format!("the grid of {}", self.label),
+                    needed: groups as u64,
+                    unit: "workgroups along one axis",
+                    allowed: u64::from(allowed),
+                    hint: "use a smaller batch or model",
+                })?;
+        }
+        Ok(workgroups)
+    }
+
     /// Threads of a workgroup along x, y and z, as the WGSL states them.
     pub fn workgroup_size(&self) -> [usize; 3] {
         self.workgroup_size.map(|size| size as usize)

@@ -1,12 +1,12 @@
 //! Tensors: regions of GPU buffers, seen as matrices of 32-bit words.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, Weak};
 
 use bytemuck::Pod;
 
-use super::Gpu;
 use super::texture::Texture;
+use super::{Gpu, lock};
 use crate::Error;
 
 /// Words in a `vec4`; rows are padded to a multiple of it.
@@ -26,8 +26,8 @@ pub struct Tensor {
 /// A buffer that counts its bytes as long as it lives.
 struct Buffer {
     raw: wgpu::Buffer,
-    /// Made when a kernel first reads the buffer as a texture.
-    texture: OnceLock<Texture>,
+    /// The texture through which dispatches read the buffer, as long as there are any.
+    texture: Mutex<Weak<Texture>>,
     allocated: Arc<AtomicU64>,
 }
 
@@ -60,7 +60,7 @@ impl Tensor {
         gpu.check("allocating memory")?;
         let allocated = Arc::clone(&gpu.inner.allocated);
         allocated.fetch_add(size, Ordering::Relaxed);
-        Ok(Tensor { buffer: Arc::new(Buffer { raw, texture: OnceLock::new(), allocated }), offset: 0, rows, columns })
+        Ok(Tensor { buffer: Arc::new(Buffer { raw, texture: Mutex::default(), allocated }), offset: 0, rows, columns })
     }
 
     /// Makes a matrix from row-major values.
@@ -168,17 +168,19 @@ impl Tensor {
         }
     }
 
-    /// The texture that mirrors the whole buffer which this tensor is a region of, made if there is none yet.
-    pub(super) fn texture(&self, gpu: &Gpu) -> Result<&Texture, Error> {
-        if let Some(texture) = self.existing_texture() {
+    /// The texture that mirrors the whole buffer which this tensor is a region of, made if there is none.
+    pub(super) fn texture(&self, gpu: &Gpu) -> Result<Arc<Texture>, Error> {
+        let mut existing = lock(&self.buffer.texture);
+        if let Some(texture) = existing.upgrade() {
             return Ok(texture);
         }
-        let texture = Texture::mirroring(gpu, &self.buffer.raw)?;
-        Ok(self.buffer.texture.get_or_init(|| texture))
+        let texture = Arc::new(Texture::mirroring(gpu, &self.buffer.raw)?);
+        *existing = Arc::downgrade(&texture);
+        Ok(texture)
     }
 
-    pub(super) fn existing_texture(&self) -> Option<&Texture> {
-        self.buffer.texture.get()
+    pub(super) fn existing_texture(&self) -> Option<Arc<Texture>> {
+        lock(&self.buffer.texture).upgrade()
     }
 
     /// Whether the whole buffer fits a texture of this adapter.
@@ -189,6 +191,17 @@ impl Tensor {
     /// The region's first quad in that texture.
     pub fn texture_start(&self) -> usize {
         (self.offset / super::texture::TEXEL_BYTES) as usize
+    }
+
+    /// Whether this is the same region of the same buffer.
+    pub(super) fn is_same(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.buffer, &other.buffer) && self.offset == other.offset
+    }
+
+    /// Records a copy of every word into a tensor of the same shape.
+    pub(super) fn record_copy_to(&self, copy: &Tensor, encoder: &mut wgpu::CommandEncoder) {
+        let (from, to) = (&self.buffer.raw, &copy.buffer.raw);
+        encoder.copy_buffer_to_buffer(from, self.offset, to, copy.offset, self.bytes());
     }
 
     pub(super) fn bytes(&self) -> u64 {

@@ -1,8 +1,8 @@
 //! Textures that mirror buffers: on a CPU adapter, texels are loaded for all SIMD lanes at once, storage buffers lane by
 //! lane.
 //!
-//! A texture is made when a kernel first reads a tensor through one. From then on every write to the tensor, by a dispatch
-//! or from the host, is followed by a copy, so that the two never differ.
+//! A texture is made with the first dispatch that reads a tensor through one, and lives as long as there is such a dispatch.
+//! Every write to the tensor meanwhile, by a dispatch or from the host, is followed by a copy, so that the two never differ.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,9 +77,7 @@ impl Texture {
 
     /// Submits a copy of the buffer as it is now.
     pub fn update(&self, gpu: &Gpu) {
-        let mut encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.record_copy(&mut encoder);
-        gpu.inner.queue.submit([encoder.finish()]);
+        gpu.submit(|encoder| self.record_copy(encoder));
     }
 
     /// Records a copy of the buffer: the rows that it fills, then the rest of the last one.

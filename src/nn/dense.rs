@@ -2,13 +2,14 @@
 
 use super::{Epilogue, Init, ParameterSpec, Recording};
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, KernelFamily, ProductShape, Source, TEXTURE_WIDTH, Tensor, source};
+use crate::gpu::{self, Arena, Dispatch, KernelFamily, Source, TEXTURE_WIDTH, Tensor, source};
 use crate::steps::Step;
 
 /// A layer with a side of at most this many columns gets low tiles from [`KernelFamily::Lanes`].
 const NARROW: usize = 64;
 const LOW_TILE: Source = source!("nn/dense/lanes/low.wgsl");
 const HIGH_TILE: Source = source!("nn/dense/lanes/high.wgsl");
+const SUMS: Source = source!("nn/dense/lanes/sums.wgsl");
 
 /// A dense layer's name and sizes; its parameters live in an arena under `name.weight` and `name.bias`.
 #[derive(Clone, Debug)]
@@ -126,24 +127,24 @@ impl Dense {
         epilogue: Option<&Epilogue>,
     ) -> Result<Dispatch, Error> {
         let gpu = recording.gpu;
-        let Product { entry, batch, row_ranges, columns, tensors, .. } = *product;
+        let Product { entry, batch, row_ranges, columns, tensors } = *product;
         let name = format!("{entry} {} to {}, {batch} rows", self.inputs, self.outputs);
-        let shape = ProductShape { name: &name, rows: row_ranges.iter().sum(), columns };
-        let mut family = gpu.choose_family(shape, |family| {
+        // Each result has a product of two sides by the third one as its sum.
+        let flops = 2.0 * row_ranges.len() as f64 * batch as f64 * self.inputs as f64 * self.outputs as f64;
+        let shape = gpu::Product { name: &name, rows: row_ranges.iter().sum(), columns, flops };
+        let textures = tensors.iter().all(|(_, tensor)| tensor.fits_texture(gpu));
+        let mut families = gpu.kernel_families().to_vec();
+        families.retain(|family| textures || *family != KernelFamily::Lanes);
+        if families.is_empty() {
+            families.push(KernelFamily::Tiles);
+        }
+        let family = gpu.choose_family(shape, &families, |family| {
             // Nothing is under way yet: what is measured is a step with a whole batch.
             let step = Step::tensor(gpu)?;
-            step.write(
-                gpu,
-                bytemuck::cast_slice::<Step, u32>(&[Step {
-                    rows: (batch / recording.samples) as u32,
-                    ..Step::default()
-                }]),
-            )?;
+            let rows = (batch / recording.samples) as u32;
+            step.write(gpu, bytemuck::cast_slice::<Step, u32>(&[Step { rows, ..Step::default() }]))?;
             self.record(Recording { step: &step, ..recording }, product, epilogue, family)
         })?;
-        if family == KernelFamily::Lanes && !tensors.iter().all(|(_, tensor)| tensor.fits_texture(gpu)) {
-            family = KernelFamily::Tiles;
-        }
         self.record(recording, product, epilogue, family)
     }
 
@@ -167,7 +168,8 @@ impl Dense {
             overrides.push(("ACCUMULATE", 1.0));
         }
         if family == KernelFamily::Lanes {
-            source = source.with("tile", if self.inputs.min(self.outputs) <= NARROW { LOW_TILE } else { HIGH_TILE });
+            let tile = if self.inputs.min(self.outputs) <= NARROW { LOW_TILE } else { HIGH_TILE };
+            source = source.with("sums", SUMS.with("tile", tile));
             overrides.push(("TEXTURE_WIDTH", f64::from(TEXTURE_WIDTH)));
             overrides.push(("WEIGHT_START", weight.texture_start() as f64));
             let input = product.tensors.iter().find(|(name, _)| *name == "input");

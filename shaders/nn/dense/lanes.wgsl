@@ -3,13 +3,13 @@
 // What `finish` does is up to the epilogue. One workgroup is one subgroup of 8 lanes, the SIMD lanes of one CPU thread,
 // and makes a tile of the result, 32 columns wide, a quad of columns a lane. Both operands are textures: such an adapter
 // loads texels for all lanes at once, and storage buffers lane by lane. Each value of the left operand is loaded by one
-// lane and spread by shuffles. Loops over arrays have those arrays' lengths: the driver unrolls just these, and keeps the
-// arrays in registers. Within one turn of the outer loop, eight products are added to a sum before it is masked and stored.
+// lane and spread by shuffles. Within one turn of the outer loop, eight products are added to a sum before it is masked
+// and stored.
 
 #import lib/matrix.wgsl
 #import lib/step.wgsl
 #import lib/texture.wgsl
-#import tile
+#import sums
 #import epilogue
 
 override INPUTS: u32;
@@ -24,10 +24,6 @@ override INPUT_START: u32;      // the input's first quad in its texture: it may
 @group(0) @binding(2) var weight: texture_storage_2d<rgba32float, read>;    // (OUTPUTS, INPUTS), among all parameters
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;                // (OUTPUTS)
 
-const LANES = 8u;
-const TILE_COLUMNS = 32u;
-const TILE_QUADS = TILE_ROWS / 4u;
-
 fn load_input(index: u32) -> vec4f {
     return textureLoad(input, texel(INPUT_START + index));
 }
@@ -40,15 +36,17 @@ fn load_weight(index: u32) -> vec4f {
 fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
     // Rows vary fastest, so that workgroups that run one after the other share the weight's rows.
     let first = tile.x * TILE_ROWS;
+    let end = min(first + TILE_ROWS, step.rows * SAMPLES);
     let quad = tile.y * LANES + lane;
-    if first < step.rows * SAMPLES {
+    if first < end {
         var rows: array<u32, TILE_QUADS>;
         for (var j = 0u; j < TILE_QUADS; j++) {
-            rows[j] = min(first + 4u * j + lane / 2u, step.rows * SAMPLES - 1u) * INPUT_QUADS;
+            rows[j] = min(first + 4u * j + lane / 2u, end - 1u) * INPUT_QUADS;
         }
         let columns = min(vec4u(4u * quad) + vec4u(0u, 1u, 2u, 3u), vec4u(OUTPUTS - 1u)) * INPUT_QUADS;
-        var sums: array<vec4f, TILE_ROWS>;
-        for (var i = 0u; i < INPUT_QUADS; i += 2u) {
+        var sums: Sums;
+        // From 0, but the driver cannot know: it would turn the loop around, and then every sum is masked and stored twice.
+        for (var i = tile.z; i < INPUT_QUADS; i += 2u) {
             // Even lanes load one quad of four rows, odd lanes the next one.
             let own = i + lane % 2u;
             var x: array<vec4f, TILE_QUADS>;
@@ -61,25 +59,19 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) 
                 w[half] = transpose(
                     mat4x4f(load_weight(at.x), load_weight(at.y), load_weight(at.z), load_weight(at.w)));
             }
-            for (var r = 0u; r < TILE_ROWS; r++) {
-                for (var half = 0u; half < 2u; half++) {
-                    sums[r] += w[half] * subgroupShuffle(x[r / 4u], r % 4u * 2u + half);
-                }
-            }
+            add_product(&sums, &x, &w);
         }
         let shift = bias[min(quad, OUTPUT_QUADS - 1u)];
-        for (var r = 0u; r < TILE_ROWS; r++) {
-            if first + r < step.rows * SAMPLES {
-                var sum = 0.0;
-                if quad < OUTPUT_QUADS {
-                    sum = finish(first + r, quad, sums[r] + shift);
-                }
-                if ROW_SUMS {
-                    // A tile is as wide as a block.
-                    sum = subgroupAdd(sum);
-                    if lane == 0u {
-                        finish_block(first + r, tile.y, sum);
-                    }
+        for (var row = first; row < end; row++) {
+            var sum = 0.0;
+            if quad < OUTPUT_QUADS {
+                sum = finish(row, quad, pick(&sums, row - first) + shift);
+            }
+            if ROW_SUMS {
+                // A tile is as wide as a block.
+                sum = subgroupAdd(sum);
+                if lane == 0u {
+                    finish_block(row, tile.y, sum);
                 }
             }
         }

@@ -4,12 +4,12 @@
 //   backward:         both those and finish(b, i, sum_o doutput[b, o] * weight[o, i]), the gradient of the input
 //
 // What `finish` does is up to the epilogue. One workgroup is one subgroup of 8 lanes and makes a tile of a result, 32
-// columns wide, a quad of columns a lane. Loops over arrays have those arrays' lengths: the driver unrolls them.
+// columns wide, a quad of columns a lane.
 
 #import lib/matrix.wgsl
 #import lib/step.wgsl
 #import lib/texture.wgsl
-#import tile
+#import sums
 #import epilogue
 
 override INPUTS: u32;
@@ -26,10 +26,6 @@ override ACCUMULATE: bool = false;  // whether the gradients of weight and bias 
 @group(0) @binding(3) var doutput: texture_storage_2d<rgba32float, read>;   // (B, OUTPUTS), a quad a texel
 @group(0) @binding(4) var<storage, read_write> dweight: array<vec4f>;       // (OUTPUTS, INPUTS)
 @group(0) @binding(5) var<storage, read_write> dbias: array<vec4f>;         // (OUTPUTS)
-
-const LANES = 8u;
-const TILE_COLUMNS = 32u;
-const TILE_QUADS = TILE_ROWS / 4u;
 
 override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
 
@@ -54,67 +50,69 @@ fn load_weight(index: u32) -> vec4f {
 fn make_dweight(first: u32, column_tile: u32, lane: u32) {
     let first_quad = first / 4u;
     let quad = column_tile * LANES + lane;
-    var sums: array<vec4f, TILE_ROWS>;
-    var bias_sums: array<vec4f, TILE_QUADS>;
-    for (var b = 0u; b < step.rows * SAMPLES; b += LANES) {
+    let batch = step.rows * SAMPLES;
+    var sums: Sums;
+    for (var b = 0u; b < batch; b += LANES) {
         // Each lane loads the tile's rows from one example.
         let own = b + lane;
         var d: array<vec4f, TILE_QUADS>;
         for (var j = 0u; j < TILE_QUADS; j++) {
-            d[j] = select(vec4f(), load_doutput(own * OUTPUT_QUADS + first_quad + j), own < step.rows * SAMPLES);
-            bias_sums[j] += d[j];
+            d[j] = select(vec4f(), load_doutput(own * OUTPUT_QUADS + first_quad + j), own < batch);
         }
         var x: array<vec4f, LANES>;
         for (var k = 0u; k < LANES; k++) {
-            x[k] = load_input(min(b + k, step.rows * SAMPLES - 1u) * INPUT_QUADS + quad);
+            x[k] = load_input(min(b + k, batch - 1u) * INPUT_QUADS + quad);
         }
-        for (var j = 0u; j < TILE_QUADS; j++) {
-            for (var k = 0u; k < LANES; k++) {
-                let column = subgroupShuffle(d[j], k);
-                sums[4u * j] += column.x * x[k];
-                sums[4u * j + 1u] += column.y * x[k];
-                sums[4u * j + 2u] += column.z * x[k];
-                sums[4u * j + 3u] += column.w * x[k];
-            }
-        }
+        add_outer_products(&sums, &d, &x);
     }
-    for (var r = 0u; r < TILE_ROWS; r++) {
-        if first + r < OUTPUTS && quad < INPUT_QUADS {
-            let i = (first + r) * INPUT_QUADS + quad;
+    if quad < INPUT_QUADS {
+        for (var row = first; row < min(first + TILE_ROWS, OUTPUTS); row++) {
+            let sum = pick(&sums, row - first);
+            let i = row * INPUT_QUADS + quad;
             if ACCUMULATE {
-                dweight[i] += sums[r];
+                dweight[i] += sum;
             } else {
-                dweight[i] = sums[r];
+                dweight[i] = sum;
             }
         }
     }
     if column_tile == 0u {
-        for (var j = 0u; j < TILE_QUADS; j++) {
-            // Lane by lane, in order: the same inputs give the same bits.
-            var total = subgroupShuffle(bias_sums[j], 0u);
-            for (var l = 1u; l < LANES; l++) {
-                total += subgroupShuffle(bias_sums[j], l);
+        make_dbias(first_quad, lane);
+    }
+}
+
+// The bias's gradient for a tile's rows: each lane adds up every eighth example.
+fn make_dbias(first: u32, lane: u32) {
+    for (var quad = first; quad < min(first + TILE_QUADS, OUTPUT_QUADS); quad++) {
+        var sum = vec4f();
+        for (var b = lane; b < step.rows * SAMPLES; b += LANES) {
+            sum += load_doutput(b * OUTPUT_QUADS + quad);
+        }
+        // Lane by lane, in order: the same inputs give the same bits.
+        var total = subgroupShuffle(sum, 0u);
+        for (var l = 1u; l < LANES; l++) {
+            total += subgroupShuffle(sum, l);
+        }
+        if lane == 0u {
+            if ACCUMULATE {
+                total += dbias[quad];
             }
-            if lane == j && first_quad + j < OUTPUT_QUADS {
-                if ACCUMULATE {
-                    total += dbias[first_quad + j];
-                }
-                dbias[first_quad + j] = keep(total, 4u * (first_quad + j), OUTPUTS);
-            }
+            dbias[quad] = keep(total, 4u * quad, OUTPUTS);
         }
     }
 }
 
-// A tile of the input's gradient from row `first`.
-fn make_dinput(first: u32, column_tile: u32, lane: u32) {
+// A tile of the input's gradient from row `first`; `start` is 0, see lanes.wgsl.
+fn make_dinput(first: u32, column_tile: u32, start: u32, lane: u32) {
+    let end = min(first + TILE_ROWS, step.rows * SAMPLES);
     let quad = column_tile * LANES + lane;
-    if first < step.rows * SAMPLES {
+    if first < end {
         var rows: array<u32, TILE_QUADS>;
         for (var j = 0u; j < TILE_QUADS; j++) {
-            rows[j] = min(first + 4u * j + lane / 2u, step.rows * SAMPLES - 1u) * OUTPUT_QUADS;
+            rows[j] = min(first + 4u * j + lane / 2u, end - 1u) * OUTPUT_QUADS;
         }
-        var sums: array<vec4f, TILE_ROWS>;
-        for (var o = 0u; o < OUTPUT_QUADS; o += 2u) {
+        var sums: Sums;
+        for (var o = start; o < OUTPUT_QUADS; o += 2u) {
             let own = o + lane % 2u;
             var d: array<vec4f, TILE_QUADS>;
             for (var j = 0u; j < TILE_QUADS; j++) {
@@ -126,15 +124,11 @@ fn make_dinput(first: u32, column_tile: u32, lane: u32) {
                 let at = min(vec4u(4u * (o + half)) + vec4u(0u, 1u, 2u, 3u), vec4u(OUTPUTS - 1u)) * INPUT_QUADS + quad;
                 w[half] = mat4x4f(load_weight(at.x), load_weight(at.y), load_weight(at.z), load_weight(at.w));
             }
-            for (var r = 0u; r < TILE_ROWS; r++) {
-                for (var half = 0u; half < 2u; half++) {
-                    sums[r] += w[half] * subgroupShuffle(d[r / 4u], r % 4u * 2u + half);
-                }
-            }
+            add_product(&sums, &d, &w);
         }
-        for (var r = 0u; r < TILE_ROWS; r++) {
-            if first + r < step.rows * SAMPLES && quad < INPUT_QUADS {
-                finish(first + r, quad, sums[r]);
+        if quad < INPUT_QUADS {
+            for (var row = first; row < end; row++) {
+                finish(row, quad, pick(&sums, row - first));
             }
         }
     }
@@ -151,6 +145,6 @@ fn backward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index)
     if tile.x < WEIGHT_TILES {
         make_dweight(tile.x * TILE_ROWS, tile.y, lane);
     } else {
-        make_dinput((tile.x - WEIGHT_TILES) * TILE_ROWS, tile.y, lane);
+        make_dinput((tile.x - WEIGHT_TILES) * TILE_ROWS, tile.y, tile.z, lane);
     }
 }

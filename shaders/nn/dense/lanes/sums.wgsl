@@ -1,0 +1,84 @@
+// The sums of a tile of a product, over the 8 lanes of a subgroup, which are the SIMD lanes of one CPU thread: TILE_ROWS
+// rows by 32 columns, a quad of columns a lane.
+//
+// An array stays in registers only if every index is a constant once the driver has unrolled its loops. Mesa unrolls a loop
+// of at most 32 turns whose turns together have at most 832 scalar operations. So a tile is summed eight rows at a time, by
+// loops that are written one after the other: a loop around them would not be unrolled, and the sums would lie in memory.
+
+#import tile
+
+const LANES = 8u;
+const TILE_COLUMNS = 32u;
+const TILE_QUADS = TILE_ROWS / 4u;
+
+alias Sums = array<vec4f, TILE_ROWS>;
+
+// Adds the product of two quads of each row of the left operand, and the eight rows of the right operand that belong to
+// them. Each lane holds every fourth row's share of the left operand: x[j] of lane 2 r + half is quad `half` of row 4 j + r.
+fn add_product(
+    sums: ptr<function, Sums>,
+    x: ptr<function, array<vec4f, TILE_QUADS>>,
+    w: ptr<function, array<mat4x4f, 2>>,
+) {
+    add_rows(sums, x, w, 0u);
+    if TILE_ROWS > 8u {
+        add_rows(sums, x, w, 8u);
+        add_rows(sums, x, w, 16u);
+        add_rows(sums, x, w, 24u);
+    }
+}
+
+fn add_rows(
+    sums: ptr<function, Sums>,
+    x: ptr<function, array<vec4f, TILE_QUADS>>,
+    w: ptr<function, array<mat4x4f, 2>>,
+    first: u32,
+) {
+    for (var r = first; r < first + 8u; r++) {
+        for (var half = 0u; half < 2u; half++) {
+            sums[r] += w[half] * subgroupShuffle(x[r / 4u], r % 4u * 2u + half);
+        }
+    }
+}
+
+// Adds the outer products of eight examples: lane k holds the left operand's columns of example k, a quad in each d[j], and
+// x[k] is the lane's quad of the right operand.
+fn add_outer_products(
+    sums: ptr<function, Sums>,
+    d: ptr<function, array<vec4f, TILE_QUADS>>,
+    x: ptr<function, array<vec4f, LANES>>,
+) {
+    add_columns(sums, d, x, 0u);
+    if TILE_ROWS > 8u {
+        add_columns(sums, d, x, 2u);
+        add_columns(sums, d, x, 4u);
+        add_columns(sums, d, x, 6u);
+    }
+}
+
+fn add_columns(
+    sums: ptr<function, Sums>,
+    d: ptr<function, array<vec4f, TILE_QUADS>>,
+    x: ptr<function, array<vec4f, LANES>>,
+    first: u32,
+) {
+    for (var j = first; j < first + 2u; j++) {
+        for (var k = 0u; k < LANES; k++) {
+            let column = subgroupShuffle(d[j], k);
+            sums[4u * j] += column.x * x[k];
+            sums[4u * j + 1u] += column.y * x[k];
+            sums[4u * j + 2u] += column.z * x[k];
+            sums[4u * j + 3u] += column.w * x[k];
+        }
+    }
+}
+
+// One row of a tile, selected by comparison, so that a loop over the tile's rows need not be unrolled: a copy of the
+// epilogue for each row takes long to compile.
+fn pick(sums: ptr<function, Sums>, row: u32) -> vec4f {
+    var value = sums[0];
+    for (var r = 1u; r < TILE_ROWS; r++) {
+        value = select(value, sums[r], r == row);
+    }
+    return value;
+}
