@@ -23,3 +23,11 @@ fn row_starts(first: u32, rows: u32, quads: u32) -> vec4u {
 fn outer_product(column: vec4f, row: vec4f) -> mat4x4f {
     return mat4x4f(column.x * row, column.y * row, column.z * row, column.w * row);
 }
+
+// One of eight rows, which are two matrices of four, selected by comparison: in a loop over the rows, what is done with each
+// is compiled once, and an index that is not constant would move the matrices to memory.
+fn row_of(top: mat4x4f, bottom: mat4x4f, row: u32) -> vec4f {
+    let even = select(select(top[0], top[2], row >= 2u), select(bottom[0], bottom[2], row >= 6u), row >= 4u);
+    let odd = select(select(top[1], top[3], row >= 2u), select(bottom[1], bottom[3], row >= 6u), row >= 4u);
+    return select(even, odd, row % 2u == 1u);
+}

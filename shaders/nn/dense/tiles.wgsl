@@ -31,27 +31,6 @@ fn load_weight(rows: vec4u, quad: u32) -> mat4x4f {
     return mat4x4f(weight[rows.x + quad], weight[rows.y + quad], weight[rows.z + quad], weight[rows.w + quad]);
 }
 
-// Finishes two quads of a row and keeps their sum at `slot`.
-fn finish_pair(row: u32, quad: u32, left: vec4f, right: vec4f, slot: u32) {
-    var sum = 0.0;
-    if row < step.rows * SAMPLES {
-        sum = finish(row, quad, left);
-        if quad + 1u < OUTPUT_QUADS {
-            sum += finish(row, quad + 1u, right);
-        }
-    }
-    if ROW_SUMS {
-        row_sums[slot] = sum;
-    }
-}
-
-fn finish_rows(row: u32, quad: u32, left: mat4x4f, right: mat4x4f, slot: u32) {
-    finish_pair(row, quad, left[0], right[0], slot);
-    finish_pair(row + 1u, quad, left[1], right[1], slot + 1u);
-    finish_pair(row + 2u, quad, left[2], right[2], slot + 2u);
-    finish_pair(row + 3u, quad, left[3], right[3], slot + 3u);
-}
-
 // Adds up each row of a block over the threads that made it: one thread a row.
 fn finish_block_of_rows(row: u32, block: u32, slot: u32) {
     if row < step.rows * SAMPLES && block * BLOCK < OUTPUTS {
@@ -94,9 +73,18 @@ fn forward(
             bottom_left += w_left * x_bottom;
             bottom_right += w_right * x_bottom;
         }
-        let slot = thread.x * TILE_ROWS + 8u * thread.y;
-        finish_rows(b, quad, top_left, top_right, slot);
-        finish_rows(b + 4u, quad, bottom_left, bottom_right, slot + 4u);
+        let quads = min(2u, OUTPUT_QUADS - quad);
+        for (var row = b; row < min(b + 8u, step.rows * SAMPLES); row++) {
+            var sum = 0.0;
+            for (var side = 0u; side < quads; side++) {
+                let value_left = row_of(top_left, bottom_left, row - b);
+                let value_right = row_of(top_right, bottom_right, row - b);
+                sum += finish(row, quad + side, select(value_left, value_right, side == 1u));
+            }
+            if ROW_SUMS {
+                row_sums[thread.x * TILE_ROWS + row % TILE_ROWS] = sum;
+            }
+        }
     }
     if ROW_SUMS {
         workgroupBarrier();

@@ -94,19 +94,6 @@ fn make_dweight(o: u32, quad: u32) {
     }
 }
 
-fn finish_quad(b: u32, quad: u32, sum: vec4f) {
-    if b < step.rows * SAMPLES && quad < INPUT_QUADS {
-        finish(b, quad, sum);
-    }
-}
-
-fn finish_rows(b: u32, quad: u32, sums: mat4x4f) {
-    finish_quad(b, quad, sums[0]);
-    finish_quad(b + 1u, quad, sums[1]);
-    finish_quad(b + 2u, quad, sums[2]);
-    finish_quad(b + 3u, quad, sums[3]);
-}
-
 // Eight rows of the input's gradient from `b`, two quads from `quad`.
 fn make_dinput(b: u32, quad: u32) {
     let quad_right = min(quad + 1u, INPUT_QUADS - 1u);
@@ -126,10 +113,14 @@ fn make_dinput(b: u32, quad: u32) {
         bottom_left += w_left * d_bottom;
         bottom_right += w_right * d_bottom;
     }
-    finish_rows(b, quad, top_left);
-    finish_rows(b, quad + 1u, top_right);
-    finish_rows(b + 4u, quad, bottom_left);
-    finish_rows(b + 4u, quad + 1u, bottom_right);
+    let quads = min(2u, INPUT_QUADS - quad);
+    for (var row = b; row < min(b + 8u, step.rows * SAMPLES); row++) {
+        for (var side = 0u; side < quads; side++) {
+            let value_left = row_of(top_left, bottom_left, row - b);
+            let value_right = row_of(top_right, bottom_right, row - b);
+            finish(row, quad + side, select(value_left, value_right, side == 1u));
+        }
+    }
 }
 
 @compute @workgroup_size(8, 8)
