@@ -3,11 +3,11 @@
 .PHONY: help setup demo test check published
 
 help:
-	@echo 'make demo   set up, train on MNIST, and name the pictures that this gives (in runs/demo)'
-	@echo 'make test   set up, and run the whole test suite'
-	@echo 'make setup  build, and install a software Vulkan driver if there is no adapter at all'
-	@echo 'make check  formatting, lints and documentation'
-	@echo 'make published  repeat the published run on MNIST, over three seeds'
+	@echo 'make demo       set up, train on MNIST, and name the pictures that this gives (in runs/demo)'
+	@echo 'make test       set up, and run the whole test suite'
+	@echo 'make setup      build, and install a software Vulkan driver if there is no adapter at all'
+	@echo 'make check      formatting, lints and documentation'
+	@echo 'make published  set up, and repeat the published run on MNIST, over three seeds'
 
 setup:
 	@scripts/setup.sh

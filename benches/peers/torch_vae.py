@@ -12,7 +12,6 @@ The order of a run, the flags and the line of JSON are those of `protocol/src/li
 """
 
 import argparse
-import gzip
 import json
 import math
 import os
@@ -20,6 +19,7 @@ import platform
 import time
 from pathlib import Path
 
+import brotli
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -87,9 +87,8 @@ class Training:
 
     def __init__(self, flags):
         device = flags.device
-        with gzip.open(flags.mnist / "train-images-idx3-ubyte.gz") as file:
-            file.read(16)
-            pixels = torch.frombuffer(bytearray(file.read(flags.images * PIXELS)), dtype=torch.uint8)
+        unpacked = brotli.decompress((flags.mnist / "train-images-idx3-ubyte.br").read_bytes())
+        pixels = torch.frombuffer(bytearray(unpacked[16 : 16 + flags.images * PIXELS]), dtype=torch.uint8)
         self.images = (pixels.reshape(-1, PIXELS).float() / 255).to(device)
         rows = torch.randperm(flags.images)[: flags.images // flags.batch * flags.batch]
         self.batches = rows.reshape(-1, flags.batch).to(device)

@@ -39,7 +39,7 @@ pub struct Flags {
     /// Images to train on; 40,000 of them in f32 fit the 128 MiB that some adapters can bind
     #[arg(long, default_value_t = 40_000)]
     pub images: usize,
-    /// Folder with train-images-idx3-ubyte.gz
+    /// Folder with train-images-idx3-ubyte.br
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../assets/mnist"))]
     pub mnist: PathBuf,
 }
@@ -161,7 +161,7 @@ pub fn processor() -> String {
 /// Reads the images and draws the batches.
 fn read(flags: &Flags) -> Result<Data, Box<dyn Error>> {
     const HEADER: usize = 16;
-    let path = flags.mnist.join("train-images-idx3-ubyte.gz");
+    let path = flags.mnist.join("train-images-idx3-ubyte.br");
     let bytes = unpack(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let there = bytes.len().saturating_sub(HEADER) / PIXELS;
     if flags.batch == 0 || flags.batch > flags.images || flags.images > there {
@@ -178,10 +178,10 @@ fn read(flags: &Flags) -> Result<Data, Box<dyn Error>> {
     })
 }
 
-/// The content of a gzip file.
+/// The content of a Brotli file.
 fn unpack(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    flate2::read::GzDecoder::new(File::open(path)?).read_to_end(&mut bytes)?;
+    brotli_decompressor::Decompressor::new(File::open(path)?, 1 << 16).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
