@@ -2,7 +2,8 @@
 //!
 //! It goes through the same functions as training does, so what is tested is what is used. Inputs are pseudo-random and
 //! always the same. A kernel is right if each word of each output is: values within what Vulkan and WGSL allow a driver
-//! to be off, padding exactly zero, and rows past the end of a short batch exactly as they were.
+//! to be off, padding exactly zero, and rows past the end of a short batch exactly as they were. Drivers differ in what they
+//! do with NaN: that a broken model's NaN is not lost is checked by itself.
 
 mod bench;
 mod compare;
@@ -86,13 +87,17 @@ impl fmt::Display for Outcome {
 /// The kernels whose name contains a text, which may be empty, at certain sizes.
 pub type Case<'a> = (&'a str, Sizes);
 
+/// In place of a kernel's name in a [`Case`]: what kernels do with NaN.
+pub const NAN: &str = "NaN";
+
 /// What [`run`] checks. Each number of columns or outputs is a set of kernels to compile, which is what takes the time;
 /// other batches are nearly free.
-pub const CASES: [Case<'static>; 4] = [
+pub const CASES: [Case<'static>; 5] = [
     ("", Sizes::new(37, 61, 43)),
     ("", Sizes::new(37, 61, 43).short(29, 74)),
     ("", Sizes::new(1, 61, 43)),
     ("nn/dense:forward", Sizes::new(128, 784, 400)),
+    (NAN, Sizes::new(3, 61, 43)),
 ];
 
 /// What may spoil an output, padding included, before it is compared: for tests of the tests.
@@ -120,7 +125,8 @@ pub fn run_cases(
 ) -> Result<bool, Error> {
     let mut passed = true;
     for (text, sizes) in cases {
-        for (_, check) in kernels::KERNELS.iter().filter(|(name, _)| name.contains(text)) {
+        let checks = if *text == NAN { kernels::nan::CHECKS } else { kernels::KERNELS };
+        for (_, check) in checks.iter().filter(|(name, _)| *text == NAN || name.contains(text)) {
             let mut bench = Bench::new(gpu, *sizes, tamper, &mut on_outcome)?;
             check(&mut bench)?;
             passed &= bench.passed();

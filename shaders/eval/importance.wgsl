@@ -5,6 +5,7 @@
 // of all samples so far, so that log p(x) is about m + log(sum / K) however many samples there are: they come in several
 // steps, the first of which starts from nothing. One thread takes one example.
 
+#import lib/nan.wgsl
 #import lib/step.wgsl
 
 @group(0) @binding(0) var<storage, read> step: Step;
@@ -33,7 +34,7 @@ fn accumulate(@builtin(global_invocation_id) id: vec3u) {
         }
         var total = 0.0;
         for (var row = first; row < end; row++) {
-            sum += exp(log_weights[row] - largest);
+            sum += exp_or_nan(log_weights[row] - largest);
             total += log_weights[row];
         }
         estimates[example] = vec4f(largest, sum, known_total + total, 0.0);

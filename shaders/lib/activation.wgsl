@@ -1,4 +1,6 @@
-// Activations and their derivatives, all as functions of the value before the activation, `x`.
+// Activations and their derivatives, all as functions of the value before the activation, `x`. NaN stays NaN.
+
+#import lib/nan.wgsl
 
 const RELU = 0u;
 const LEAKY_RELU = 1u;
@@ -14,12 +16,12 @@ const LEAKY_SLOPE = 0.01;
 // exp is taken of a negative number only: it cannot overflow.
 fn sigmoid(x: vec4f) -> vec4f {
     let e = exp(-abs(x));
-    return select(e, vec4f(1.0), x >= vec4f()) / (1.0 + e);
+    return or_nan(select(e, vec4f(1.0), x >= vec4f()) / (1.0 + e), x);
 }
 
 // log(1 + exp(x)), without overflow.
 fn softplus(x: vec4f) -> vec4f {
-    return max(x, vec4f()) + log(1.0 + exp(-abs(x)));
+    return or_nan(max(x, vec4f()) + log(1.0 + exp(-abs(x))), x);
 }
 
 // The standard normal's cumulative distribution, by Abramowitz & Stegun 7.1.26: absolute error below 1e-7.
@@ -35,15 +37,16 @@ fn normal_density(x: vec4f) -> vec4f {
     return 0.3989422804014327 * exp(-0.5 * x * x);
 }
 
-// Some drivers compute tanh as a quotient of exponentials that overflow; at 15 it is 1 to the last bit. Others clamp, which
-// turns NaN into a number, and a broken model would train on in silence: here no comparison is true of NaN, and it stays.
+// Some drivers compute tanh as a quotient of exponentials that overflow; at 15 it is 1 to the last bit.
 fn stable_tanh(x: vec4f) -> vec4f {
-    let size = abs(x);
-    return select(select(x, tanh(x), size <= vec4f(15.0)), sign(x), size > vec4f(15.0));
+    return select(tanh(x), sign(x), abs(x) > vec4f(15.0));
 }
 
-// Where the sign decides, NaN takes the side of x itself, so that it is not lost.
 fn activate(kind: u32, x: vec4f) -> vec4f {
+    return or_nan(activate_number(kind, x), x);
+}
+
+fn activate_number(kind: u32, x: vec4f) -> vec4f {
     let negative = x < vec4f();
     switch kind {
         case RELU: { return select(x, vec4f(), negative); }

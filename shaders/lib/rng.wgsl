@@ -44,15 +44,31 @@ fn unit(word: u32) -> f32 {
     return f32(word >> 8u) * 0x1p-24;
 }
 
+// -log(u), u from 2^-24 to 1, by the series of the inverse hyperbolic tangent where u is near 1: there a driver's logarithm
+// may be off by 2^-21, which is more than its value.
+fn minus_log(u: f32) -> f32 {
+    let t = (1.0 - u) / (1.0 + u);
+    let s = t * t;
+    let series = s * (1.0 / 3.0 + s * (1.0 / 5.0 + s * (1.0 / 7.0 + s * (1.0 / 9.0 + s * (1.0 / 11.0 + s / 13.0)))));
+    return select(-log(u), 2.0 * t * (1.0 + series), u > 0.5);
+}
+
+// Cosine and sine of an angle from -pi to pi, given as the upper 24 bits of a word. Of a whole number of quarters the turn is
+// known, and the rest, at most an eighth, goes into Taylor's series: a driver's own functions may be off by 2^-11.
+fn cos_sin(word: u32) -> vec2f {
+    let eighths = (word >> 8u) + (1u << 21u);
+    let quarters = (eighths >> 22u) + 2u;
+    let x = 1.5707963267948966 * (f32(eighths & 0x3FFFFFu) * 0x1p-22 - 0.5);
+    let s = x * x;
+    let cosine = 1.0 - s * (1.0 / 2.0 - s * (1.0 / 24.0 - s * (1.0 / 720.0 - s * (1.0 / 40320.0 - s / 3628800.0))));
+    let sine = x - x * s * (1.0 / 6.0 - s * (1.0 / 120.0 - s * (1.0 / 5040.0 - s / 362880.0)));
+    let turned = select(vec2f(cosine, sine), vec2f(-sine, cosine), quarters % 2u == 1u);
+    return select(turned, -turned, (quarters & 2u) != 0u);
+}
+
 // Two standard normals from two words (Box-Muller). The uniform under the logarithm is in (0, 1], never 0.
 fn box_muller(words: vec2u) -> vec2f {
-    let uniform_radius = (f32(words.x >> 8u) + 1.0) * 0x1p-24;
-    let turn = unit(words.y);
-    // A driver's log(1) may be a hair above 0, and its square root is then NaN.
-    let radius = sqrt(max(-2.0 * log(uniform_radius), 0.0));
-    // From -pi to pi, where drivers' sine and cosine are at their best.
-    let angle = 6.283185307179586 * turn - 3.141592653589793;
-    return radius * vec2f(cos(angle), sin(angle));
+    return sqrt(2.0 * minus_log((f32(words.x >> 8u) + 1.0) * 0x1p-24)) * cos_sin(words.y);
 }
 
 // Four standard normals: those of latents 4 * block .. 4 * block + 3, for a sample of the example at `position` in step `t`.

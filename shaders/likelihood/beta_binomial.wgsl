@@ -86,7 +86,8 @@ fn evaluate(@builtin(global_invocation_id) id: vec3u) {
         let own = k * log((z + SHIFT + k) / (both + SHIFT + n)) + rest(z, k);
         let chosen = vec2f(log_choose[u32(level.x)], log_choose[u32(level.y)]);
         let log_p = chosen + own.xz + own.yw - rest(both, n).xz;
-        log_prob[row * LOG_PROB_STRIDE + quad] = dot(keep_pair(log_p, 2u * quad, D), vec2f(1.0));
+        let shares = keep(or_nan(vec4f(log_p.x, 0.0, log_p.y, 0.0), raw), 4u * quad, 2u * D);
+        log_prob[row * LOG_PROB_STRIDE + quad] = dot(shares, vec4f(1.0));
         let slope = z * (digamma_difference(both, n) - digamma_difference(z, k));
         let gradient = select(slope, vec4f(), abs(raw) > vec4f(LOG_COUNT_MAX)) / f32(step.rows * SAMPLES);
         output[at] = keep(gradient, 4u * quad, 2u * D);

@@ -6,6 +6,7 @@
 //
 // One thread takes one dimension: x is the dimension, y the row.
 
+#import lib/nan.wgsl
 #import lib/step.wgsl
 
 override D: u32;
@@ -31,13 +32,13 @@ fn evaluate(@builtin(global_invocation_id) id: vec3u) {
         }
         var sum = 0.0;
         for (var c = 0u; c < CATEGORIES; c++) {
-            sum += exp(output[first + c] - largest);
+            sum += exp_or_nan(output[first + c] - largest);
         }
         let k = u32(round(f32(CATEGORIES - 1u) * x[row / SAMPLES * X_STRIDE + d]));
         // The sum is of 1 at least, since the largest is among them.
         log_prob[row * LOG_PROB_STRIDE + d] = output[first + k] - largest - log(sum);
         for (var c = 0u; c < CATEGORIES; c++) {
-            let prob = exp(output[first + c] - largest) / sum;
+            let prob = exp_or_nan(output[first + c] - largest) / sum;
             output[first + c] = (prob - select(0.0, 1.0, c == k)) / f32(step.rows * SAMPLES);
         }
     }

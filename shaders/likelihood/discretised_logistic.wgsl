@@ -62,7 +62,7 @@ fn finish(row: u32, quad: u32, value: vec4f) -> f32 {
     let draw = select(dlog_s, vec2f(), held);
     let gradient = vec4f(dmean.x, draw.x, dmean.y, draw.y) / f32(step.rows * SAMPLES);
     doutput[row * QUADS + quad] = keep(gradient, 4u * quad, 2u * D);
-    return dot(keep_pair(log_p, 2u * quad, D), vec2f(1.0));
+    return dot(keep(or_nan(vec4f(log_p.x, 0.0, log_p.y, 0.0), value), 4u * quad, 2u * D), vec4f(1.0));
 }
 
 fn finish_block(row: u32, block: u32, sum: f32) {

@@ -79,6 +79,7 @@ static HEADERS: &[Source] = &[
     source!("lib/levels.wgsl"),
     source!("lib/logvar.wgsl"),
     source!("lib/matrix.wgsl"),
+    source!("lib/nan.wgsl"),
     source!("lib/normal.wgsl"),
     source!("lib/normalise.wgsl"),
     source!("lib/reduce.wgsl"),

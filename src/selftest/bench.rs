@@ -56,6 +56,12 @@ impl Output {
         Output { name, tensor: tensor.clone(), wants, integers: true }
     }
 
+    /// Every word, padding included, to the bit; NaN stands for any NaN.
+    pub fn exactly(name: &'static str, tensor: &Tensor, words: &[f32]) -> Output {
+        let wants = words.iter().map(|word| Want::exactly(f64::from(*word))).collect();
+        Output { name, tensor: tensor.clone(), wants, integers: false }
+    }
+
     fn new(
         name: &'static str,
         tensor: &Tensor,
@@ -181,10 +187,20 @@ impl<'a> Bench<'a> {
         dispatch: Dispatch,
         outputs: [Output; N],
     ) -> Result<(), Error> {
-        let kernel = dispatch.label().to_owned();
         let mut program = Program::default();
         program.push(dispatch);
-        self.gpu.run(&program, 1);
+        self.check_program(variant, &program, outputs)
+    }
+
+    /// The same for the last of several dispatches.
+    pub fn check_program<const N: usize>(
+        &mut self,
+        variant: &str,
+        program: &Program,
+        outputs: [Output; N],
+    ) -> Result<(), Error> {
+        let kernel = program.dispatches().last().map(|dispatch| dispatch.label().to_owned()).unwrap_or_default();
+        self.gpu.run(program, 1);
         for output in outputs {
             let mut found = output.read(self.gpu)?;
             (self.tamper)(&mut found);

@@ -59,8 +59,13 @@ impl Worst {
 /// The word that fits worst; rows are `stride` words apart.
 pub(super) fn worst(wants: &[Want], found: &[f64], stride: usize) -> Worst {
     assert_eq!(wants.len(), found.len(), "a want for each word");
+    let error = |found: f64, want: f64| match (found.is_nan(), want.is_nan()) {
+        (true, true) => 0.0,
+        (false, true) => f64::INFINITY,
+        _ => (found - want).abs(),
+    };
     let compared = wants.iter().zip(found).enumerate().map(|(i, (want, found))| Worst {
-        error: (found - want.value).abs(),
+        error: error(*found, want.value),
         tolerance: want.tolerance,
         index: [i / stride, i % stride],
         found: *found,
@@ -83,6 +88,16 @@ mod tests {
         let worst = worst(&wants(), &[1.05, -2.0, 1.009e-3, 0.0], 2);
         assert_eq!((worst.index, worst.found, worst.expected), ([1, 0], 1.009e-3, 1e-3));
         assert!(worst.passed() && worst.share() > 0.8 && worst.share() < 1.0);
+    }
+
+    #[test]
+    fn a_nan_that_is_wanted_is_right_and_a_number_in_its_place_is_wrong() {
+        let wants = [Want::exactly(1.0), Want::exactly(f64::NAN)];
+        assert!(worst(&wants, &[1.0, f64::NAN], 2).passed());
+        for wrong in [0.0, 1.5e38, f64::INFINITY] {
+            let worst = worst(&wants, &[1.0, wrong], 2);
+            assert!(!worst.passed() && worst.index == [0, 1], "{worst:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod latents;
 mod levels;
 mod likelihood;
 mod mixture;
+pub(super) mod nan;
 mod normalise;
 mod objective;
 mod pixels;

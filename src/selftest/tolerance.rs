@@ -21,9 +21,6 @@ pub const SQRT: f64 = INVERSE_SQRT + DIVISION;
 /// Of an inverse square root, relative.
 pub const INVERSE_SQRT: f64 = 2.0 * ULP;
 
-/// Of a sine or cosine from -pi to pi, absolute: Direct3D's; the others have 2^-11.
-const SINE: f64 = 0.0008;
-
 /// Of a logarithm of a number from 0.5 to 2, absolute.
 pub const LOG: f64 = 1.0 / (1 << 21) as f64;
 
@@ -35,13 +32,9 @@ pub fn log(result: f64) -> f64 {
 /// Of a hyperbolic tangent, absolute.
 const TANH: f64 = 1e-5;
 
-/// Of a standard normal from Box-Muller, absolute: the largest radius, `sqrt(-2 log 2^-24)`, times the error of a sine
-/// and the roundings of its angle, 19 units, and of the radius, 7. Lavapipe stays near 1e-6; a wrong word of the
-/// generator is off by about 1.
-///
-/// The logarithm's error adds nothing to it: it may be [`LOG`] only where the radius is below 1.2, and is divided by
-/// the radius, down to the point where both vanish at `sqrt(2 LOG)`, 0.001.
-pub const NOISE: f64 = 5.768 * (SINE + 27.0 * ULP);
+/// Of a standard normal from Box-Muller, absolute: the largest radius, `sqrt(-2 log 2^-24)`, times the error of a sine or
+/// cosine, 4 units for its angle and its series, and that of the radius, 7. A wrong word of the generator is off by about 1.
+pub const NOISE: f64 = 5.768 * 11.0 * ULP;
 
 /// Of an exponential of `x`, relative: WGSL has `3 + 2 |x|` units, Direct3D 2^-21 of a power of two whose exponent,
 /// `x / log(2)`, is rounded twice.

@@ -4,7 +4,8 @@
 #import lib/levels.wgsl
 
 fn pixel(row: u32, d: u32) -> f32 {
-    let counts = exp(log_count(vec4f(output(row, 2u * d), output(row, 2u * d + 1u), 0.0, 0.0)));
+    let log_counts = log_count(vec4f(output(row, 2u * d), output(row, 2u * d + 1u), 0.0, 0.0));
+    let counts = exp(log_counts);
     var level = 0.0;
     var words = vec4u();
     for (var ball = 0u; ball < 255u; ball++) {
@@ -15,7 +16,5 @@ fn pixel(row: u32, d: u32) -> f32 {
         words = words.yzwx;
         level += select(0.0, 1.0, u * (counts.x + counts.y + f32(ball)) < counts.x + level);
     }
-    // No comparison is true of NaN, and it stays: a model that gives it must not pass for one that gives black.
-    let all = counts.x + counts.y;
-    return select(all, level / LEVELS, all > 0.0);
+    return or_nan_scalar(level / LEVELS, log_counts.x + log_counts.y);
 }

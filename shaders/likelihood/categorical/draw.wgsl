@@ -1,5 +1,7 @@
 // A draw from the categorical likelihood: the first category at which the sum of exp(logits) exceeds its share u of the whole.
 
+#import lib/nan.wgsl
+
 override CATEGORIES: u32;
 
 fn pixel(row: u32, d: u32) -> f32 {
@@ -10,16 +12,15 @@ fn pixel(row: u32, d: u32) -> f32 {
     }
     var whole = 0.0;
     for (var c = 0u; c < CATEGORIES; c++) {
-        whole += exp(output(row, first + c) - largest);
+        whole += exp_or_nan(output(row, first + c) - largest);
     }
     let share = unit(random_words(row, d, 0u).x) * whole;
     var sum = 0.0;
     var category = 0.0;
     // The last one takes what rounding leaves.
     for (var c = 0u; c < CATEGORIES - 1u; c++) {
-        sum += exp(output(row, first + c) - largest);
+        sum += exp_or_nan(output(row, first + c) - largest);
         category += select(0.0, 1.0, share >= sum);
     }
-    // No comparison is true of NaN, and it stays: a model that gives it must not pass for one that gives black.
-    return select(whole, category / f32(CATEGORIES - 1u), whole > 0.0);
+    return or_nan_scalar(category / f32(CATEGORIES - 1u), whole);
 }

@@ -6,7 +6,7 @@
 
 fn pixel(row: u32, d: u32) -> f32 {
     let mean = output(row, 2u * d);
-    let inverse_s = exp(-log_scale(vec2f(output(row, 2u * d + 1u))).x);
+    let inverse_s = exp_or_nan(-log_scale(vec2f(output(row, 2u * d + 1u))).x);
     var sum = vec4f();
     for (var k = 0u; k < 256u; k += 4u) {
         let edges = (vec4f(vec4u(k) + vec4u(0u, 1u, 2u, 3u)) - 0.5) / LEVELS;

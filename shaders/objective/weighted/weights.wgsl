@@ -5,6 +5,7 @@
 //
 // One thread takes one example.
 
+#import lib/nan.wgsl
 #import lib/step.wgsl
 
 @group(0) @binding(0) var<storage, read> step: Step;
@@ -23,10 +24,10 @@ fn normalise(@builtin(global_invocation_id) id: vec3u) {
         }
         var sum = 0.0;
         for (var k = 0u; k < SAMPLES; k++) {
-            sum += exp(log_weights[first + k] - largest);
+            sum += exp_or_nan(log_weights[first + k] - largest);
         }
         for (var k = 0u; k < SAMPLES; k++) {
-            weights[first + k] = exp(log_weights[first + k] - largest) / sum;
+            weights[first + k] = exp_or_nan(log_weights[first + k] - largest) / sum;
         }
         // The sum is of 1 at least, since the largest is among them.
         loss[b] = log(f32(SAMPLES)) - log(sum) - largest;

@@ -7,6 +7,7 @@
 // One workgroup takes one row, a lane every LANES-th component. Sums are kept relative to the largest score so far.
 
 #import lib/matrix.wgsl
+#import lib/nan.wgsl
 #import lib/step.wgsl
 
 override L: u32;
@@ -38,7 +39,7 @@ fn combine(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
             own.x = max(own.x, scores[row * STRIDE + c]);
         }
         for (var c = lane; c < COMPONENTS; c += LANES) {
-            own.y += exp(scores[row * STRIDE + c] - own.x);
+            own.y += exp_or_nan(scores[row * STRIDE + c] - own.x);
         }
     }
     partial_sums[lane] = own;
@@ -54,7 +55,7 @@ fn combine(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
         let all = partial_sums[0];
         for (var c = lane; c < COMPONENTS; c += LANES) {
             let at = row * STRIDE + c;
-            scores[at] = exp(scores[at] - all.x) / all.y;
+            scores[at] = exp_or_nan(scores[at] - all.x) / all.y;
         }
         let log_prob = all.x + (log(all.y) - log(f32(COMPONENTS)));
         for (var quad = lane; quad < QUADS; quad += LANES) {
