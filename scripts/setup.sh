@@ -1,9 +1,10 @@
 #!/bin/sh
 # Makes this machine ready to train: a tool chain, the build, and an adapter for wgpu to run on.
 #
-# Where wgpu finds any adapter, nothing is installed. Where it finds none, Mesa's software Vulkan driver (lavapipe) is
-# installed with the system's package manager. It may be run at any time, and again. It exits with 0 if there is an
-# adapter in the end, and otherwise with 1 after saying what to install.
+# Where wgpu finds a hardware adapter, or a software Vulkan driver, nothing is installed. Where it finds a software GL adapter
+# alone, or nothing, Mesa's software Vulkan driver (lavapipe) is installed with the system's package manager. Where that fails and
+# there is GL, it says so and goes on with GL, which is slower. It may be run at any time, and again. It exits with 0 if there is
+# an adapter in the end, and otherwise with 1 after saying what to install.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,18 +15,23 @@ fail() {
 }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# The question is whether there is any adapter, not whether one fits what the user asked for: if none does, the program
-# says so itself, and another driver would not help.
-adapter_found() {
+# The best kind of adapter there is: hardware, vulkan, gl (the last two on the CPU) or none. Whether it fits what the user asked
+# for is another question: if it does not, the program says so itself, and another driver would not help.
+adapter_kind() {
     status=0
-    (
+    found=$(
         unset WGPU_BACKEND WGPU_ADAPTER_NAME
-        cargo run --release --quiet -- adapters
-    ) >/dev/null 2>&1 || status=$?
+        cargo run --release --quiet -- adapters 2>/dev/null
+    ) || status=$?
     case $status in
-    0) return 0 ;;
-    2) return 1 ;;
+    0 | 2) ;;
     *) fail "\`cargo run --release -- adapters\` failed with status $status: run it to see why." ;;
+    esac
+    case $(printf '%s\n' "$found" | grep '^\*') in
+    "") echo none ;;
+    *"(gl, software"*) echo gl ;;
+    *", software"*) echo vulkan ;;
+    *) echo hardware ;;
     esac
 }
 
@@ -89,19 +95,37 @@ have cc || fail "there is no C linker (cc), which Rust needs: install the packag
 say "building Elbo, which takes some minutes the first time"
 cargo build --release || fail "the build failed; Elbo needs Rust 1.88 or later, and this is $(cargo --version)."
 
-if adapter_found; then
-    say "there is an adapter: nothing to install."
+kind=$(adapter_kind)
+case $kind in
+hardware)
+    say "there is a hardware adapter: nothing to install."
     exit 0
-fi
-say "there is no adapter: neither Vulkan nor GL has a driver here that wgpu could run on."
-have "$manager" || fail "No package manager known here can install one. Please install by hand:" "    $driver"
+    ;;
+vulkan)
+    say "there is a software Vulkan adapter: nothing to install."
+    exit 0
+    ;;
+gl) say "there is no adapter but GL on the CPU: Mesa's software Vulkan driver is two to three times as fast." ;;
+none) say "there is no adapter: neither Vulkan nor GL has a driver here that wgpu could run on." ;;
+*) exit 1 ;;
+esac
+
+# Ends without the driver: with GL where there is one, or else with what to do.
+without() {
+    if [ "$kind" = gl ]; then
+        say "$@" "going on with GL, which is slower."
+        exit 0
+    fi
+    fail "$@"
+}
+have "$manager" || without "no package manager known here can install it. Please install by hand:" "    $driver"
 
 # People type `sudo`; where nobody can type a password, `sudo -n` fails instead of waiting for one.
 as_root="sudo "
 if [ "$(id -u)" -eq 0 ]; then as_root=""; fi
 command="${refresh:+$as_root$refresh && }$as_root$install $driver"
 if [ -n "$as_root" ]; then
-    have sudo || fail "To install one takes root, and there is no sudo here. Please run as root:" \
+    have sudo || without "to install it takes root, and there is no sudo here. Please run as root:" \
         "    ${refresh:+$refresh && }$install $driver"
     [ -t 0 ] || as_root="sudo -n "
 fi
@@ -116,10 +140,13 @@ installed=yes
 # shellcheck disable=SC2086
 $as_root$install $driver || installed=no
 
-if adapter_found; then
-    say "done: there is an adapter now."
-elif [ $installed = yes ]; then
-    fail "The driver is installed, but there is still no adapter: \`cargo run --release -- adapters\` may say why."
-else
-    fail "The driver could not be installed. Please run this, and then try again:" "    $command"
-fi
+case $(adapter_kind) in
+hardware | vulkan) say "done: there is a Vulkan adapter now." ;;
+*)
+    if [ $installed = yes ]; then
+        without "the driver is installed, but no Vulkan adapter is found: \`cargo run --release -- adapters\` may say why."
+    else
+        without "the driver could not be installed. To install it, run:" "    $command"
+    fi
+    ;;
+esac

@@ -27,6 +27,11 @@ impl Adapters {
             for adapter in &found {
                 say(row(adapter, chosen))?;
             }
+            // Where one API is asked for, the others are not looked at.
+            let all = gpu.request().backend.is_none() && std::env::var_os("WGPU_BACKEND").is_none();
+            if let Some(advice) = chosen.filter(|_| all).and_then(|index| found[index].advice()) {
+                say(advice)?;
+            }
         }
         // Opening fails with what to do about it.
         if chosen.is_none() {
