@@ -23,8 +23,8 @@ use std::time::Duration;
 
 pub use adapter::{AdapterRequest, AdapterSummary, Backend, adapters};
 pub use arena::Arena;
-pub use choice::{KernelFamily, KernelRequest, KernelTable};
 pub(crate) use choice::Product;
+pub use choice::{KernelFamily, KernelRequest, KernelTable};
 pub use dispatch::{Dispatch, Program, folded};
 pub use kernel::Kernel;
 pub use part::Part;

@@ -1,41 +1,13 @@
 //! The program from outside: its commands, its files, and one clear line for each thing that can be wrong.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::process::Stdio;
 
-use tempfile::TempDir;
-
-use crate::support::program::{assert_refused, command, elbo, idx, refuses, succeeds, write_data};
+use crate::support::finished::{copy_of_the_run, finished, home};
+use crate::support::program::{command, idx, refuses, succeeds, write_data};
 
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
-
-/// A finished run on a small data set, made once, for the tests that only read.
-struct Finished {
-    directory: TempDir,
-    printed: String,
-}
-
-const SMALL: [&str; 10] = ["--data", "data", "--hidden", "12", "--latents", "3", "--batch-size", "16", "--out", "run"];
-
-fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    [&["train"], SMALL.as_slice(), more].concat()
-}
-
-fn finished() -> &'static Finished {
-    static FINISHED: OnceLock<Finished> = OnceLock::new();
-    FINISHED.get_or_init(|| {
-        let directory = tempfile::tempdir().expect("a directory");
-        write_data(&directory.path().join("data"), 8, 100);
-        let printed = succeeds(directory.path(), &train(&["--epochs", "2"]));
-        Finished { directory, printed }
-    })
-}
-
-fn home() -> &'static Path {
-    finished().directory.path()
-}
 
 #[test]
 fn train_writes_the_run_and_prints_plain_lines() {
@@ -231,170 +203,10 @@ fn values_that_cannot_work_are_refused_before_anything_is_made() {
 }
 
 #[test]
-fn an_existing_directory_is_only_replaced_when_asked() {
-    let directory = copy_of_the_run();
-    let run = directory.path().join("run");
-    fs::write(run.join("notes.txt"), "mine").expect("written");
-    let before = fs::read(run.join("model.safetensors")).expect("a model");
-    refuses(directory.path(), &train(&[]), &["run already exists", "--out", "--overwrite"]);
-    assert_eq!(fs::read(run.join("model.safetensors")).expect("a model"), before);
-    // What cannot work must not cost the old run either.
-    refuses(directory.path(), &train(&["--overwrite", "--lr", "0"]), &["--lr"]);
-    assert_eq!(fs::read(run.join("model.safetensors")).expect("a model"), before);
-    succeeds(directory.path(), &train(&["--overwrite", "--epochs", "1"]));
-    assert_ne!(fs::read(run.join("model.safetensors")).expect("a model"), before);
-    assert!(!run.join("samples/0002.png").exists(), "a picture of the old run is left");
-    assert_eq!(fs::read_to_string(run.join("notes.txt")).expect("kept"), "mine");
-}
-
-#[test]
-fn an_output_that_cannot_be_written_is_named() {
-    let inside_a_file = "data/train-images-idx3-ubyte/run";
-    let arguments = ["train", "--data", "data", "--hidden", "12", "--batch-size", "16", "--out", inside_a_file];
-    refuses(home(), &arguments, &[inside_a_file]);
-    refuses(home(), &["sample", "run", "--out", "nowhere/x.png"], &["nowhere/x.png", "cannot write"]);
-}
-
-/// A limit on file sizes stands in for a full disk: both fail in the middle of a write.
-#[cfg(unix)]
-#[test]
-fn a_full_disk_costs_nothing_that_was_there() {
-    let directory = copy_of_the_run();
-    let run = directory.path().join("run");
-    let before = fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint");
-    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" resume run --epochs 3";
-    let output = Command::new("sh")
-        .args(["-c", script, env!("CARGO_BIN_EXE_elbo")])
-        .current_dir(directory.path())
-        .env("NODEVICE_SELECT", "1")
-        // The driver writes its cache to files as well, and is not what is tested.
-        .env("MESA_SHADER_CACHE_DISABLE", "true")
-        .output()
-        .expect("sh starts");
-    assert_refused(&output, &["cannot write", "run/"]);
-    assert_eq!(fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint"), before);
-    let names = fs::read_dir(&run).expect("the run").map(|entry| entry.expect("an entry").file_name());
-    assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "a temporary file is left");
-}
-
-/// The files of epoch 3 are written while epoch 4 trains, and epoch 5 must not begin when that fails.
-#[test]
-fn a_picture_that_cannot_be_written_ends_the_run_an_epoch_later() {
-    let directory = copy_of_the_run();
-    let run = directory.path().join("run");
-    fs::rename(run.join("samples"), run.join("samples-of-before")).expect("renamed");
-    fs::write(run.join("samples"), "in the way").expect("written");
-    let output = elbo(directory.path(), &["resume", "run", "--epochs", "9"]);
-    assert_refused(&output, &["cannot write", "0003.png"]);
-    let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(printed.contains("epoch 4/9: ") && !printed.contains("epoch 5/9: "), "{printed}");
-    // What was written before the picture holds, and the run goes on from there.
-    let epochs = || fs::read_to_string(run.join("metrics.jsonl")).expect("metrics").lines().count();
-    assert_eq!(epochs(), 3);
-    fs::remove_file(run.join("samples")).expect("removed");
-    fs::rename(run.join("samples-of-before"), run.join("samples")).expect("renamed");
-    let printed = succeeds(directory.path(), &["resume", "run", "--epochs", "4"]);
-    assert!(printed.contains("epoch 4/4: ") && !printed.contains("epoch 3/4: "), "{printed}");
-    assert_eq!(epochs(), 4);
-}
-
-#[test]
-fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint() {
-    let directory = copy_of_the_run();
-    let run = directory.path().join("run");
-    let before = fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint");
-    let config = fs::read_to_string(run.join("config.json")).expect("config");
-    let config = config.replace("\"learning_rate\": 0.001", "\"learning_rate\": 1e30");
-    fs::write(run.join("config.json"), config).expect("written");
-    let output = elbo(directory.path(), &["resume", "run", "--epochs", "4"]);
-    assert_refused(&output, &["epoch 3, step ", "learning rate"]);
-    assert!(String::from_utf8_lossy(&output.stdout).contains("as of epoch 2"));
-    assert_eq!(fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint"), before);
-}
-
-#[test]
-fn a_finished_run_is_trained_for_longer_to_the_same_bits() {
-    let directory = copy_of_the_run();
-    succeeds(directory.path(), &["resume", "run", "--epochs", "4"]);
-    let lines = fs::read_to_string(directory.path().join("run/metrics.jsonl")).expect("metrics");
-    assert_eq!(lines.lines().count(), 4);
-    let mut arguments = train(&["--epochs", "4", "--quiet"]);
-    let at = arguments.iter().position(|argument| *argument == "run").expect("--out run");
-    arguments[at] = "straight";
-    assert_eq!(succeeds(directory.path(), &arguments), "");
-    assert_same_model(&directory.path().join("run"), &directory.path().join("straight"));
-}
-
-/// Ctrl-C in the middle of an epoch, then `resume`: the same bits as a run that was never stopped.
-#[cfg(unix)]
-#[test]
-fn an_interrupted_run_resumes_to_the_same_bits() {
-    let directory = tempfile::tempdir().expect("a directory");
-    write_data(&directory.path().join("data"), 8, 10_000);
-    // More epochs than any adapter gets done before the signal arrives.
-    let child = command(directory.path(), &train(&["--epochs", "100000"]))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("elbo starts");
-    let run = directory.path().join("run");
-    while !run.join("config.json").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts");
-    assert!(sent.success());
-    let output = child.wait_with_output().expect("elbo ends");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{errors}");
-    assert!(errors.contains("elbo resume run"), "{errors}");
-    let done = errors.split("stopped after ").nth(1).and_then(|rest| rest.split(' ').next());
-    let done = done.and_then(|done| done.parse::<u32>().ok()).expect("how far it came");
-    // All that was handed to the writer is there.
-    assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |lines| lines.lines().count()), done as usize);
-    for epoch in 1..=done {
-        image::open(run.join(format!("reconstructions/{epoch:04}.png"))).expect("the last file of each epoch");
-    }
-    let epochs = (done + 1).to_string();
-    succeeds(directory.path(), &["resume", "run", "--epochs", &epochs]);
-
-    let mut straight = train(&["--epochs", &epochs]);
-    let at = straight.iter().position(|argument| *argument == "run").expect("--out run");
-    straight[at] = "straight";
-    succeeds(directory.path(), &straight);
-    assert_same_model(&run, &directory.path().join("straight"));
-}
-
-#[test]
 fn a_closed_pipe_is_no_error() {
     let mut child =
         command(home(), &["eval", "run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("elbo");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("elbo ends");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-#[track_caller]
-fn assert_same_model(left: &Path, right: &Path) {
-    let read = |run: &Path| fs::read(run.join("model.safetensors")).expect("a model");
-    assert!(read(left) == read(right), "the models differ");
-}
-
-/// The finished run and its data, to be changed at will.
-fn copy_of_the_run() -> TempDir {
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut folders = vec![PathBuf::from("run"), PathBuf::from("data")];
-    while let Some(folder) = folders.pop() {
-        fs::create_dir(directory.path().join(&folder)).expect("created");
-        for entry in fs::read_dir(home().join(&folder)).expect("a folder") {
-            let entry = entry.expect("an entry");
-            let path = folder.join(entry.file_name());
-            if entry.path().is_dir() {
-                folders.push(path);
-            } else {
-                fs::copy(entry.path(), directory.path().join(&path)).expect("copied");
-            }
-        }
-    }
-    directory
 }

@@ -231,7 +231,8 @@ fn headers_can_be_imported_and_hold_no_bindings_and_no_entry_points() -> Result<
         let name = path.to_str().unwrap().replace('\\', "/");
         let importing = source(Path::new("importing.wgsl"), &format!("#import {name}"));
         let shader = Shader::parse(&importing).map_err(|error| error.to_string())?;
-        assert!(shader.text().contains(&text), "{name}");
+        let mut own = text.lines().filter(|line| !line.starts_with("#import "));
+        assert!(own.all(|line| shader.text().contains(line)), "{name}");
         let (module, _) = module(&importing)?;
         assert!(module.entry_points.is_empty(), "{name} has an entry point");
         assert!(module.global_variables.iter().all(|(_, variable)| variable.binding.is_none()), "{name} has a binding");

@@ -1,5 +1,6 @@
 //! What the tests share: one device for the whole binary. No adapter is a failure, not a skip.
 
+pub mod finished;
 pub mod program;
 pub mod sources;
 pub mod synthetic;

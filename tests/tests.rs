@@ -36,6 +36,9 @@ mod priors;
 /// The program from outside: its commands, files and error messages.
 mod cli;
 
+/// Runs that stop, go on, are in the way of others or meet a full disk.
+mod runs;
+
 /// Data with a validation part, the best model, early stopping, and what `elbo eval` reports.
 mod evaluation;
 

@@ -76,7 +76,10 @@ impl AdapterSummary {
     pub fn advice(&self) -> Option<String> {
         let slow = self.is_software() && self.backend == "gl";
         slow.then(|| {
-            format!("only GL on the CPU was found; a Vulkan driver is two to three times as fast: {}", installation_advice())
+            format!(
+                "only GL on the CPU was found; a Vulkan driver is two to three times as fast: {}",
+                installation_advice()
+            )
         })
     }
 }

@@ -73,7 +73,8 @@ fn draws(bench: &mut Bench<'_>) -> Result<(), Error> {
             let (z, kl) = (bench.output(latents)?, bench.output(latents)?);
             let (gpu, step) = (bench.gpu, &bench.step_tensor);
             let (prior, posterior_tensor) = (standard_normal::kl(estimate), &posterior.tensor);
-            let draws = Draws { gpu, step, samples: 1, logvar_range, prior: &prior, posterior: posterior_tensor, z: &z };
+            let draws =
+                Draws { gpu, step, samples: 1, logvar_range, prior: &prior, posterior: posterior_tensor, z: &z };
             let dispatch = draws.draw(&kl)?;
             let variant = format!("NaN, {estimate:?}, {}", if column < latents { "mean" } else { "logvar" });
             let reaches = |l| l == latents / 2;

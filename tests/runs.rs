@@ -1,0 +1,151 @@
+//! Runs that stop, go on, are in the way of others or meet a full disk: nothing that was there is lost.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::finished::{copy_of_the_run, home, train};
+use crate::support::program::{assert_refused, command, elbo, refuses, succeeds, write_data};
+use crate::support::report_ignored;
+
+#[test]
+fn an_existing_directory_is_only_replaced_when_asked() {
+    let directory = copy_of_the_run();
+    let run = directory.path().join("run");
+    fs::write(run.join("notes.txt"), "mine").expect("written");
+    let before = fs::read(run.join("model.safetensors")).expect("a model");
+    refuses(directory.path(), &train(&[]), &["run already exists", "--out", "--overwrite"]);
+    assert_eq!(fs::read(run.join("model.safetensors")).expect("a model"), before);
+    // What cannot work must not cost the old run either.
+    refuses(directory.path(), &train(&["--overwrite", "--lr", "0"]), &["--lr"]);
+    assert_eq!(fs::read(run.join("model.safetensors")).expect("a model"), before);
+    succeeds(directory.path(), &train(&["--overwrite", "--epochs", "1"]));
+    assert_ne!(fs::read(run.join("model.safetensors")).expect("a model"), before);
+    assert!(!run.join("samples/0002.png").exists(), "a picture of the old run is left");
+    assert_eq!(fs::read_to_string(run.join("notes.txt")).expect("kept"), "mine");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named() {
+    let inside_a_file = "data/train-images-idx3-ubyte/run";
+    let arguments = ["train", "--data", "data", "--hidden", "12", "--batch-size", "16", "--out", inside_a_file];
+    refuses(home(), &arguments, &[inside_a_file]);
+    refuses(home(), &["sample", "run", "--out", "nowhere/x.png"], &["nowhere/x.png", "cannot write"]);
+}
+
+/// The disk is a small file system in memory, which takes the right to mount one in a namespace of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_costs_nothing_that_was_there() {
+    let directory = copy_of_the_run();
+    let before = fs::read(directory.path().join("run/checkpoint.safetensors")).expect("a checkpoint");
+    // What the disk holds in the end is copied out of the namespace, which ends with the shell.
+    let script = "mkdir disk after && mount -t tmpfs -o size=1m none disk || exit 77; cp -r run disk
+        cat /dev/zero >disk/ballast 2>/dev/null; \"$0\" resume disk/run --epochs 3; code=$?
+        cp -r disk/run/. after; exit $code";
+    let mut shell = Command::new("unshare");
+    shell.args(["--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_elbo")]);
+    let output = shell.current_dir(directory.path()).env("NODEVICE_SELECT", "1").output();
+    let Some(output) = output.ok().filter(|output| matches!(output.status.code(), Some(0 | 2))) else {
+        return report_ignored("a_full_disk_costs_nothing_that_was_there", "no file system can be mounted");
+    };
+    assert_refused(&output, &["cannot write", "disk/run/", "No space left"]);
+    let after = directory.path().join("after");
+    assert_eq!(fs::read(after.join("checkpoint.safetensors")).expect("a checkpoint"), before);
+    let names = fs::read_dir(&after).expect("the run").map(|entry| entry.expect("an entry").file_name());
+    assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "a temporary file is left");
+}
+
+/// The files of epoch 3 are written while epoch 4 trains, and epoch 5 must not begin when that fails.
+#[test]
+fn a_picture_that_cannot_be_written_ends_the_run_an_epoch_later() {
+    let directory = copy_of_the_run();
+    let run = directory.path().join("run");
+    fs::rename(run.join("samples"), run.join("samples-of-before")).expect("renamed");
+    fs::write(run.join("samples"), "in the way").expect("written");
+    let output = elbo(directory.path(), &["resume", "run", "--epochs", "9"]);
+    assert_refused(&output, &["cannot write", "0003.png"]);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("epoch 4/9: ") && !printed.contains("epoch 5/9: "), "{printed}");
+    // What was written before the picture holds, and the run goes on from there.
+    let epochs = || fs::read_to_string(run.join("metrics.jsonl")).expect("metrics").lines().count();
+    assert_eq!(epochs(), 3);
+    fs::remove_file(run.join("samples")).expect("removed");
+    fs::rename(run.join("samples-of-before"), run.join("samples")).expect("renamed");
+    let printed = succeeds(directory.path(), &["resume", "run", "--epochs", "4"]);
+    assert!(printed.contains("epoch 4/4: ") && !printed.contains("epoch 3/4: "), "{printed}");
+    assert_eq!(epochs(), 4);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint() {
+    let directory = copy_of_the_run();
+    let run = directory.path().join("run");
+    let before = fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint");
+    let config = fs::read_to_string(run.join("config.json")).expect("config");
+    let config = config.replace("\"learning_rate\": 0.001", "\"learning_rate\": 1e30");
+    fs::write(run.join("config.json"), config).expect("written");
+    let output = elbo(directory.path(), &["resume", "run", "--epochs", "4"]);
+    assert_refused(&output, &["epoch 3, step ", "learning rate"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("as of epoch 2"));
+    assert_eq!(fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint"), before);
+}
+
+#[test]
+fn a_finished_run_is_trained_for_longer_to_the_same_bits() {
+    let directory = copy_of_the_run();
+    succeeds(directory.path(), &["resume", "run", "--epochs", "4"]);
+    let lines = fs::read_to_string(directory.path().join("run/metrics.jsonl")).expect("metrics");
+    assert_eq!(lines.lines().count(), 4);
+    let mut arguments = train(&["--epochs", "4", "--quiet"]);
+    let at = arguments.iter().position(|argument| *argument == "run").expect("--out run");
+    arguments[at] = "straight";
+    assert_eq!(succeeds(directory.path(), &arguments), "");
+    assert_same_model(&directory.path().join("run"), &directory.path().join("straight"));
+}
+
+/// Ctrl-C in the middle of an epoch, then `resume`: the same bits as a run that was never stopped.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_resumes_to_the_same_bits() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write_data(&directory.path().join("data"), 8, 10_000);
+    // More epochs than any adapter gets done before the signal arrives.
+    let child = command(directory.path(), &train(&["--epochs", "100000"]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("elbo starts");
+    let run = directory.path().join("run");
+    while !run.join("config.json").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts");
+    assert!(sent.success());
+    let output = child.wait_with_output().expect("elbo ends");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{errors}");
+    assert!(errors.contains("elbo resume run"), "{errors}");
+    let done = errors.split("stopped after ").nth(1).and_then(|rest| rest.split(' ').next());
+    let done = done.and_then(|done| done.parse::<u32>().ok()).expect("how far it came");
+    // All that was handed to the writer is there.
+    assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |lines| lines.lines().count()), done as usize);
+    for epoch in 1..=done {
+        image::open(run.join(format!("reconstructions/{epoch:04}.png"))).expect("the last file of each epoch");
+    }
+    let epochs = (done + 1).to_string();
+    succeeds(directory.path(), &["resume", "run", "--epochs", &epochs]);
+
+    let mut straight = train(&["--epochs", &epochs]);
+    let at = straight.iter().position(|argument| *argument == "run").expect("--out run");
+    straight[at] = "straight";
+    succeeds(directory.path(), &straight);
+    assert_same_model(&run, &directory.path().join("straight"));
+}
+
+#[track_caller]
+fn assert_same_model(left: &Path, right: &Path) {
+    let read = |run: &Path| fs::read(run.join("model.safetensors")).expect("a model");
+    assert!(read(left) == read(right), "the models differ");
+}
