@@ -111,6 +111,18 @@ impl Dispatch {
     pub fn label(&self) -> &str {
         &self.kernel.label
     }
+
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        let [x, y, z] = self.workgroups;
+        pass.set_pipeline(self.kernel.pipeline());
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// Whether copies to textures follow it.
+    pub(super) fn has_copies(&self) -> bool {
+        self.written.iter().any(|tensor| tensor.existing_texture().is_some())
+    }
 }
 
 /// Folds a long row of threads into two axes that both stay within the smallest limit there is.
@@ -137,26 +149,14 @@ impl Program {
         self.dispatches.push(dispatch);
     }
 
-    /// Times each dispatch by itself, with the copies that follow it: the shortest of several runs of `times` replays.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Gpu`] if the device was lost.
-    pub fn profile(&self, gpu: &Gpu, times: u32) -> Result<Vec<(String, Duration)>, Error> {
-        const RUNS: usize = 5;
-        let shortest =
-            |dispatch| (0..RUNS).try_fold(Duration::MAX, |shortest, _| Ok(shortest.min(time(gpu, dispatch, times)?)));
-        self.dispatches.iter().map(|dispatch| Ok((dispatch.label().to_owned(), shortest(dispatch)?))).collect()
-    }
-
     /// Records the program `times` times, in one compute pass where no tensor has a texture to keep up to date.
     pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, times: u32) {
         record(&self.dispatches, encoder, times);
     }
 }
 
-/// How long one replay of a dispatch takes, of `times` in one submission.
-fn time(gpu: &Gpu, dispatch: &Dispatch, times: u32) -> Result<Duration, Error> {
+/// How long one replay of a dispatch takes by the wall clock, of `times` in one submission.
+pub(super) fn time(gpu: &Gpu, dispatch: &Dispatch, times: u32) -> Result<Duration, Error> {
     let mut encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     record([dispatch], &mut encoder, times);
     let start = Instant::now();
@@ -196,10 +196,7 @@ fn record<'a>(
         for dispatch in dispatches.clone() {
             let descriptor = wgpu::ComputePassDescriptor::default();
             let pass = open.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
-            let [x, y, z] = dispatch.workgroups;
-            pass.set_pipeline(dispatch.kernel.pipeline());
-            pass.set_bind_group(0, &dispatch.bind_group, &[]);
-            pass.dispatch_workgroups(x, y, z);
+            dispatch.record(pass);
             for texture in dispatch.written.iter().filter_map(Tensor::existing_texture) {
                 open = None;
                 texture.record_copy(encoder);

@@ -71,4 +71,5 @@ pub(super) const KERNELS: &[(&str, Check)] = &[
     ("optim/accumulate.wgsl:accumulate", adam::accumulate),
     ("metrics.wgsl:finish", step::metrics),
     ("peak.wgsl:multiply_add", step::peak),
+    ("peak/copy.wgsl:copy", step::copy),
 ];
