@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use crate::support::program::{assert_refused, command, elbo, idx, refuses, succeeds, write_data};
+use crate::support::program::{assert_refused, command, elbo, idx, program, refuses, succeeds, write_data};
 
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
 
@@ -264,7 +264,7 @@ fn a_full_disk_costs_nothing_that_was_there() {
     let before = fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint");
     let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" resume run --epochs 3";
     let output = Command::new("sh")
-        .args(["-c", script, env!("CARGO_BIN_EXE_elbo")])
+        .args(["-c".into(), script.into(), program()])
         .current_dir(directory.path())
         .env("NODEVICE_SELECT", "1")
         // The driver writes its cache to files as well, and is not what is tested.

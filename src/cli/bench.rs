@@ -1,12 +1,14 @@
 //! `elbo bench`.
 
+mod families;
+
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use elbo::config::{Config, ModelConfig, Widths};
+use elbo::config::{Config, ModelConfig, Widths, require};
 use elbo::data::Dataset;
 use elbo::files::write_atomically;
 use elbo::gpu::{AdapterSummary, Clock, DispatchTime, Gpu, KernelTable};
@@ -15,6 +17,7 @@ use elbo::{Error, Trainer, peak};
 use serde::Serialize;
 
 use super::{GpuArgs, say, say_json};
+use families::Comparison;
 
 /// Images that each model trains on: enough for many steps, few enough to be there at once.
 const EXAMPLES: usize = 16_384;
@@ -33,6 +36,7 @@ Examples:
   elbo bench
   elbo bench --batch-size 128 --json
   elbo bench --profile --save bench.json
+  elbo bench --batch-size 128 --families
   elbo bench --hidden 1024,1024 --latents 64 --batch-size 512,4096")]
 pub struct Bench {
     /// Widths of the hidden layers [default: two models, 400 with 20 latents and 1024,1024 with 64]
@@ -53,6 +57,9 @@ pub struct Bench {
     /// Print the time of each dispatch of a step by itself, by the GPU's timestamps where the adapter has them
     #[arg(long)]
     profile: bool,
+    /// Print the time of each product with every family of kernels that the adapter can run, and which one was chosen
+    #[arg(long)]
+    families: bool,
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
@@ -113,6 +120,8 @@ struct Row {
     /// Each dispatch of a step, if asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     profile: Vec<DispatchTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    families: Option<Comparison>,
 }
 
 impl Report {
@@ -133,7 +142,8 @@ impl Bench {
         let mut data = Dataset::mnist()?;
         data.train.images = data.train.images.slice(0..EXAMPLES)?;
         data.test.images = data.test.images.slice(0..1)?;
-        // Before anything is opened: sizes that cannot work are refused here.
+        // Before anything is opened: what cannot work is refused here.
+        require("--families", !self.families || gpu.kernels.is_none(), "no --kernels beside it", "both")?;
         let cases = self.cases();
         for case in &cases {
             let config = case.config();
@@ -202,6 +212,11 @@ impl Bench {
         let (dispatches_per_step, gflops) = (trainer.dispatches_per_step(), images_per_second * flops * 1e-9);
         let gpu_bytes = gpu.allocated_bytes();
         let profile = if self.profile { trainer.profile()? } else { Vec::new() };
+        let families = if self.families {
+            Some(Comparison::measure(&args.request(), data, &case.config(), &trainer)?)
+        } else {
+            None
+        };
         Ok(Row {
             hidden: case.hidden.clone(),
             latents: case.latents,
@@ -217,6 +232,7 @@ impl Bench {
             first_step_seconds,
             gpu_bytes,
             profile,
+            families,
         })
     }
 }
@@ -245,7 +261,8 @@ fn print(row: &Row, title: bool, peak_gflops: f64) -> Result<(), Error> {
         row.first_step_seconds,
         row.gpu_bytes as f64 / f64::from(1 << 20),
     ))?;
-    print_profile(&row.profile)
+    print_profile(&row.profile)?;
+    row.families.as_ref().map_or(Ok(()), Comparison::print)
 }
 
 fn print_profile(profile: &[DispatchTime]) -> Result<(), Error> {
