@@ -9,7 +9,7 @@ use crate::support::program::{refuses, succeeds};
 #[test]
 fn a_profile_and_a_comparison_of_families_are_printed_and_saved() {
     let directory = tempfile::tempdir().expect("a directory");
-    let model = ["--hidden", "8", "--latents", "2", "--batch-size", "4096", "--seconds", "0"];
+    let model = ["--hidden", "8", "--latents", "2", "--batch-size", "256", "--seconds", "0"];
     let printed = succeeds(
         directory.path(),
         &[&["bench", "--profile", "--families", "--save", "bench.json"], &model[..]].concat(),
@@ -44,7 +44,7 @@ fn a_profile_and_a_comparison_of_families_are_printed_and_saved() {
 fn a_bench_that_cannot_be_made_or_saved_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     refuses(directory.path(), &["--kernels", "tiles", "bench", "--families"], &["--families", "--kernels"]);
-    let model = ["--hidden", "8", "--latents", "2", "--batch-size", "8192", "--seconds", "0"];
+    let model = ["--hidden", "8", "--latents", "2", "--batch-size", "256", "--seconds", "0"];
     let save = ["bench", "--json", "--save", "nowhere/bench.json"];
     refuses(directory.path(), &[&save, &model[..]].concat(), &["nowhere/bench.json", "cannot write"]);
 }
