@@ -74,7 +74,9 @@ section() {
     (($# == 0)) || say "$@" ""
 }
 fenced() { say "" '```text' "$(cat "$1")" '```' ""; }
+# Seconds: what is left, and one of so many parts of all, so that no step takes a slow adapter's whole time.
 left() { echo $((60 * minutes - SECONDS)); }
+part() { echo $((60 * minutes / $1)); }
 
 # Runs a command for so many seconds at most: its exit status, or 124 if it had to be ended.
 limited() {
@@ -176,21 +178,21 @@ batches=32,128,512,4096
 models=("400 20" "1024,1024 64")
 for model in "${models[@]}"; do
     read -r hidden latents <<<"$model"
-    shown "bench-${hidden%,*}" 120 "$ELBO" bench --hidden "$hidden" --latents "$latents" --batch-size "$batches" --seconds 1 \
+    shown "bench-${hidden%,*}" "$(part 3)" "$ELBO" bench --hidden "$hidden" --latents "$latents" --batch-size "$batches" --seconds 1 \
         --profile --save "$out/bench-${hidden%,*}.json"
 done
 
 section "Families of kernels" "Each product with every family, and the one that was chosen: 1.00 means that it is the fastest."
 for model in "${models[@]}"; do
     read -r hidden latents <<<"$model"
-    shown "families-${hidden%,*}" 120 "$ELBO" bench --hidden "$hidden" --latents "$latents" --batch-size "$batches" --seconds 0 \
+    shown "families-${hidden%,*}" "$(part 8)" "$ELBO" bench --hidden "$hidden" --latents "$latents" --batch-size "$batches" --seconds 0 \
         --families --save "$out/families-${hidden%,*}.json"
 done
 say "" "Training with one family for every product:" ""
 for family in $families; do
     for model in "${models[@]}"; do
         read -r hidden latents <<<"$model"
-        step "bench-${hidden%,*}-$family" 60 "$ELBO" bench --hidden "$hidden" --latents "$latents" --batch-size "$batches" \
+        step "bench-${hidden%,*}-$family" "$(part 16)" "$ELBO" bench --hidden "$hidden" --latents "$latents" --batch-size "$batches" \
             --seconds 0.2 --profile --kernels "$family" --save "$out/bench-${hidden%,*}-$family.json"
         # The profile's lines are in the log.
         if grep -v ' us ' "$printed" >"$work/lines" 2>/dev/null; then fenced "$work/lines"; fi
@@ -201,7 +203,7 @@ section "The published run" \
     "Loss in nats per example; published are 164.4 on the training set over epoch 1, and 105.6 on the test set after 10" \
     "(benches/published.md). Seconds are those of the ten epochs."
 for seed in 1 2 3; do
-    step "published-$seed" 90 "$ELBO" train --seed "$seed" --epochs 10 --out "$work/published-$seed" || continue
+    step "published-$seed" "$(part 12)" "$ELBO" train --seed "$seed" --epochs 10 --out "$work/published-$seed" || continue
     cp "$work/published-$seed/metrics.jsonl" "$out/published-$seed.jsonl" 2>/dev/null
     awk -v seed="$seed" '
         /^epoch / { seconds += $(NF - 1); for (i = 1; i < NF; i++) if ($i == "elbo") loss[++n] = -$(i + 1) }
