@@ -82,7 +82,7 @@ case $family in
     ;;
 esac
 
-have cargo || fail "there is no cargo: install Rust 1.88 or later, as https://rustup.rs describes."
+have cargo || fail "there is no cargo: install Rust 1.89 or later, as https://rustup.rs describes."
 case $(uname -s) in
 Darwin | MINGW* | MSYS* | CYGWIN*)
     # Metal and DX12 are parts of the system.
@@ -93,7 +93,7 @@ esac
 have cc || fail "there is no C linker (cc), which Rust needs: install the package $compiler."
 
 say "building Elbo, which takes some minutes the first time"
-cargo build --release || fail "the build failed; Elbo needs Rust 1.88 or later, and this is $(cargo --version)."
+cargo build --release || fail "the build failed; Elbo needs Rust 1.89 or later, and this is $(cargo --version)."
 
 kind=$(adapter_kind)
 case $kind in

@@ -11,6 +11,8 @@ mod choice;
 mod dispatch;
 mod kernel;
 mod part;
+pub mod peak;
+mod profile;
 mod readback;
 mod shader;
 mod tensor;
@@ -28,6 +30,7 @@ pub use choice::{KernelFamily, KernelRequest, KernelTable};
 pub use dispatch::{Dispatch, Program, folded};
 pub use kernel::Kernel;
 pub use part::Part;
+pub use profile::{Clock, DispatchTime};
 pub use readback::Readback;
 pub(crate) use shader::source;
 pub use shader::{Shader, Source};
@@ -88,7 +91,8 @@ impl Gpu {
         let (adapter, summary) = adapter::choose(request)?;
         let limits = adapter.limits();
         let families = adapter::kernel_families(&adapter, &request.kernels)?;
-        let mut required_features = adapter.features() & wgpu::Features::PIPELINE_CACHE;
+        let wanted = wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
+        let mut required_features = adapter.features() & wanted;
         if families.contains(&KernelFamily::Lanes) {
             required_features |= adapter::LANES_FEATURES;
         }

@@ -120,7 +120,6 @@ pub mod nn;
 pub mod noise;
 pub mod objective;
 pub mod optim;
-pub mod peak;
 pub mod posterior;
 pub mod prior;
 pub mod run;

@@ -6,7 +6,7 @@ mod table;
 pub use course::Course;
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::Error;
 use crate::config::{Config, TrainingConfig, require};
 use crate::data::{Dataset, order};
 use crate::eval::{Evaluation, LossWeights};
-use crate::gpu::{Arena, Gpu, Program};
+use crate::gpu::{Arena, DispatchTime, Gpu, Program};
 use crate::metrics::{self, EpochMetrics, Sums};
 use crate::nn::{self, Mode};
 use crate::noise::Stream;
@@ -195,9 +195,9 @@ impl Trainer {
     /// # Errors
     ///
     /// [`Error::Gpu`] if the device was lost.
-    pub fn profile(self) -> Result<Vec<(String, Duration)>, Error> {
+    pub fn profile(&self) -> Result<Vec<DispatchTime>, Error> {
         self.pass.step.write(&self.vae.gpu, bytemuck::cast_slice::<Step, u32>(&self.table.steps(1, 0)[..1]))?;
-        self.program.profile(&self.vae.gpu, 4)
+        self.program.profile(&self.vae.gpu)
     }
 
     /// The dispatches of one step.

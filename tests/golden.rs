@@ -20,6 +20,7 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 
 use crate::support::gpu;
+use crate::support::sources::repository;
 
 /// Bernoulli with one hidden layer; a learned variance, two hidden layers and warm-up; no hidden layer; gated units with layer
 /// normalisation; batch normalisation.
@@ -60,8 +61,8 @@ struct Fixture {
 
 impl Fixture {
     fn load(name: &str) -> Fixture {
-        let path = format!("{}/tests/fixtures/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
-        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let path = repository().join("tests/fixtures").join(name).with_extension("safetensors");
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
         let case = serde_json::from_str(&header.metadata().as_ref().unwrap()["elbo"]).unwrap();
         Fixture { bytes, case }

@@ -45,5 +45,8 @@ mod evaluation;
 /// The choice of kernels: measured once, kept, recorded by a run.
 mod tuning;
 
+/// What `elbo bench` prints and saves.
+mod bench;
+
 /// The published run, which takes minutes: `make published`.
 mod published;

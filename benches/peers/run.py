@@ -28,6 +28,7 @@ def arguments():
     parser.add_argument("--hidden", default="400")
     parser.add_argument("--latents", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--save", help="a file for every measurement as JSON")
     flags = parser.parse_args()
     if flags.rounds < 1:
         parser.error("--rounds: wanted at least 1")
@@ -60,11 +61,12 @@ def speed_in(value, key):
 
 
 def compare(ours, key, peer, rounds):
-    """One row of the table: pairs of neighbours, their ratios."""
-    pairs = []
+    """One row of the table: pairs of neighbours, their ratios; and what the programs printed."""
+    pairs, reports = [], []
     for number in range(rounds):
-        our_speed = speed_in(output_of(ours), key)
-        report = output_of(peer)
+        our_report, report = output_of(ours), output_of(peer)
+        reports.append({"ours": our_report, "peer": report})
+        our_speed = speed_in(our_report, key)
         pairs.append((our_speed, report["images_per_second"]))
         ratio = our_speed / report["images_per_second"]
         print(
@@ -74,7 +76,7 @@ def compare(ours, key, peer, rounds):
     ratios = [our_speed / peer_speed for our_speed, peer_speed in pairs]
     our_median, peer_median = (statistics.median(column) for column in zip(*pairs))
     spread = f"{min(ratios):.2f} - {max(ratios):.2f}"
-    return [
+    row = [
         report["peer"],
         report["adapter"],
         f"{our_median:,.0f}",
@@ -82,6 +84,7 @@ def compare(ours, key, peer, rounds):
         f"{statistics.median(ratios):.2f}",
         spread,
     ]
+    return row, reports
 
 
 def main():
@@ -92,13 +95,16 @@ def main():
         ours = ours.replace("{" + name + "}", value)
     added = [part for name, value in sizes.items() for part in (f"--{name}", value)]
 
-    rows = [compare(shlex.split(ours), flags.ours_key, shlex.split(peer) + added, flags.rounds) for peer in flags.peer]
+    compared = [compare(shlex.split(ours), flags.ours_key, shlex.split(peer) + added, flags.rounds) for peer in flags.peer]
     hidden = flags.hidden.replace(",", "-")
     print(f"784-{hidden}-{flags.latents}, batch {flags.batch}, images/s of training, medians of {flags.rounds} rounds\n")
     print("| peer | its adapter | ours | peer | ours / peer | min - max |")
     print("|---|---|---:|---:|---:|---:|")
-    for row in rows:
+    for row, _ in compared:
         print("| " + " | ".join(row) + " |")
+    if flags.save:
+        with open(flags.save, "w") as file:
+            json.dump([reports for _, reports in compared], file, indent=2)
 
 
 if __name__ == "__main__":

@@ -43,13 +43,19 @@ impl Adapters {
 
 fn row(adapter: &AdapterSummary, chosen: Option<usize>) -> String {
     const MIB: u64 = 1 << 20;
+    const KIB: u32 = 1 << 10;
+    let [smallest, largest] = adapter.subgroup_sizes;
     let mark = if chosen == Some(adapter.index) { '*' } else { ' ' };
     let note = if adapter.usable { "" } else { ", not usable: too few storage buffers or no compute shaders" };
     format!(
-        "{mark} [{}] {adapter}\n      buffers up to {} MiB, {} MiB in a binding, {} storage buffers a shader{note}",
+        "{mark} [{}] {adapter}\n      buffers up to {} MiB, {} MiB in a binding, {} storage buffers a shader{note}\n      \
+         workgroups of {} threads with {} KiB, subgroups of {smallest} to {largest}, {}timestamps",
         adapter.index,
         adapter.max_buffer_bytes / MIB,
         adapter.max_binding_bytes / MIB,
         adapter.max_storage_buffers,
+        adapter.max_workgroup_threads,
+        adapter.max_workgroup_bytes / KIB,
+        if adapter.timestamps { "" } else { "no " },
     )
 }

@@ -1,18 +1,23 @@
 //! `elbo bench`.
 
+mod families;
+
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use elbo::config::{Config, ModelConfig, Widths};
+use elbo::config::{Config, ModelConfig, Widths, require};
 use elbo::data::Dataset;
-use elbo::gpu::{AdapterSummary, Gpu, KernelTable};
+use elbo::files::write_atomically;
+use elbo::gpu::{AdapterSummary, Clock, DispatchTime, Gpu, KernelTable, peak};
 use elbo::objective::Objective;
 use elbo::{Error, Trainer};
 use serde::Serialize;
 
 use super::{GpuArgs, say, say_json};
+use families::Comparison;
 
 /// Images that each model trains on: enough for many steps, few enough to be there at once.
 const EXAMPLES: usize = 16_384;
@@ -23,12 +28,15 @@ const SAMPLES: usize = 2_048;
 /// Measure the speed of training and of sampling on this adapter
 ///
 /// Trains on an excerpt of MNIST that is on the GPU, with grey pixels and Adam; the time to compile the kernels is shown by
-/// itself. Figures are medians of several passes. The peak is what the adapter's arithmetic does with nothing to load.
+/// itself. Figures are medians of several passes. The peak is what the adapter's arithmetic does with nothing to load; the
+/// bandwidth of its memory is that of a plain copy, reads and writes counted.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   elbo bench
   elbo bench --batch-size 128 --json
+  elbo bench --profile --save bench.json
+  elbo bench --batch-size 128 --families
   elbo bench --hidden 1024,1024 --latents 64 --batch-size 512,4096")]
 pub struct Bench {
     /// Widths of the hidden layers [default: two models, 400 with 20 latents and 1024,1024 with 64]
@@ -46,12 +54,18 @@ pub struct Bench {
     /// Seconds to measure each for
     #[arg(long, value_name = "S", default_value_t = 3.0)]
     seconds: f64,
-    /// Print the time of each dispatch of a step by itself
+    /// Print the time of each dispatch of a step by itself, by the GPU's timestamps where the adapter has them
     #[arg(long)]
     profile: bool,
+    /// Print the time of each product with every family of kernels that the adapter can run, and which one was chosen
+    #[arg(long)]
+    families: bool,
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
+    /// Write that JSON to a file as well, anew after each model and batch size
+    #[arg(long, value_name = "PATH")]
+    save: Option<PathBuf>,
 }
 
 /// A model and batch size to measure.
@@ -81,6 +95,8 @@ struct Report {
     adapter: AdapterSummary,
     /// Multiply-adds that load nothing.
     peak_gflops: f64,
+    /// Bytes that a plain copy reads and writes.
+    bandwidth_gb_per_second: f64,
     rows: Vec<Row>,
 }
 
@@ -101,9 +117,24 @@ struct Row {
     dispatches_per_step: usize,
     first_step_seconds: f64,
     gpu_bytes: u64,
-    /// Each dispatch of a step and its seconds, if asked for.
+    /// Each dispatch of a step, if asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    profile: Vec<(String, f64)>,
+    profile: Vec<DispatchTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    families: Option<Comparison>,
+}
+
+impl Report {
+    /// The report on an adapter, with its peaks and no rows yet.
+    fn on(gpu: &Gpu) -> Result<Report, Error> {
+        Ok(Report {
+            version: env!("CARGO_PKG_VERSION"),
+            adapter: gpu.adapter().clone(),
+            peak_gflops: 1e-9 * peak::flops_per_second(gpu)?,
+            bandwidth_gb_per_second: 1e-9 * peak::bytes_per_second(gpu)?,
+            rows: Vec::new(),
+        })
+    }
 }
 
 impl Bench {
@@ -111,33 +142,34 @@ impl Bench {
         let mut data = Dataset::mnist()?;
         data.train.images = data.train.images.slice(0..EXAMPLES)?;
         data.test.images = data.test.images.slice(0..1)?;
-        // Before anything is opened: sizes that cannot work are refused here.
+        // Before anything is opened: what cannot work is refused here.
+        require("--families", !self.families || gpu.kernels.is_none(), "no --kernels beside it", "both")?;
         let cases = self.cases();
         for case in &cases {
             let config = case.config();
             config.validate()?;
             config.training.validate_for(EXAMPLES)?;
         }
-        let (adapter, peak_gflops) = {
-            let gpu = gpu.open()?;
-            (gpu.adapter().clone(), 1e-9 * elbo::peak::flops_per_second(&gpu)?)
-        };
+        let mut report = Report::on(&gpu.open()?)?;
         if !self.json {
-            say(format_args!("adapter: {adapter}"))?;
-            say(format_args!("peak: {peak_gflops:.0} GFLOP/s in f32"))?;
+            say(format_args!("adapter: {}", report.adapter))?;
+            let (gflops, gb) = (report.peak_gflops, report.bandwidth_gb_per_second);
+            say(format_args!("peak: {gflops:.0} GFLOP/s in f32; memory: {gb:.1} GB/s, read and written"))?;
         }
-        let mut rows: Vec<Row> = Vec::new();
         for case in &cases {
             let start = Instant::now();
-            let row = self.measure(&gpu.open()?, &data, case, start)?;
+            let row = self.measure(gpu, &data, case, start)?;
             if !self.json {
-                let titled = rows.last().is_some_and(|last| same_model(last, &row));
-                print(&row, !titled, peak_gflops)?;
+                let titled = report.rows.last().is_some_and(|last| same_model(last, &row));
+                print(&row, !titled, report.peak_gflops)?;
             }
-            rows.push(row);
+            report.rows.push(row);
+            if let Some(path) = &self.save {
+                write_atomically(path, |file| Ok(serde_json::to_writer_pretty(file, &report)?))?;
+            }
         }
         if self.json {
-            say_json(&Report { version: env!("CARGO_PKG_VERSION"), adapter, peak_gflops, rows })?;
+            say_json(&report)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -158,8 +190,9 @@ impl Bench {
     }
 
     /// Measures one case on a device of its own, opened at `start`.
-    fn measure(&self, gpu: &Gpu, data: &Dataset, case: &Case, start: Instant) -> Result<Row, Error> {
-        let mut trainer = Trainer::new(gpu, data, &case.config())?;
+    fn measure(&self, args: &GpuArgs, data: &Dataset, case: &Case, start: Instant) -> Result<Row, Error> {
+        let gpu = args.open()?;
+        let mut trainer = Trainer::new(&gpu, data, &case.config())?;
         trainer.epoch(|_| ControlFlow::Break(()))?;
         let first_step_seconds = start.elapsed().as_secs_f64();
         // The rest of this epoch is the warm-up.
@@ -179,6 +212,11 @@ impl Bench {
         let (dispatches_per_step, gflops) = (trainer.dispatches_per_step(), images_per_second * flops * 1e-9);
         let gpu_bytes = gpu.allocated_bytes();
         let profile = if self.profile { trainer.profile()? } else { Vec::new() };
+        let families = if self.families {
+            Some(Comparison::measure(&args.request(), data, &case.config(), &trainer)?)
+        } else {
+            None
+        };
         Ok(Row {
             hidden: case.hidden.clone(),
             latents: case.latents,
@@ -193,7 +231,8 @@ impl Bench {
             dispatches_per_step,
             first_step_seconds,
             gpu_bytes,
-            profile: profile.into_iter().map(|(label, time)| (label, time.as_secs_f64())).collect(),
+            profile,
+            families,
         })
     }
 }
@@ -222,9 +261,19 @@ fn print(row: &Row, title: bool, peak_gflops: f64) -> Result<(), Error> {
         row.first_step_seconds,
         row.gpu_bytes as f64 / f64::from(1 << 20),
     ))?;
-    let total: f64 = row.profile.iter().map(|(_, seconds)| seconds).sum();
-    for (label, seconds) in &row.profile {
-        say(format_args!("        {:>8.3} ms {:>3.0}%  {label}", 1e3 * seconds, 100.0 * seconds / total))?;
+    print_profile(&row.profile)?;
+    row.families.as_ref().map_or(Ok(()), Comparison::print)
+}
+
+fn print_profile(profile: &[DispatchTime]) -> Result<(), Error> {
+    let total: f64 = profile.iter().map(|time| time.seconds).sum();
+    for time in profile {
+        let (us, share) = (1e6 * time.seconds, 100.0 * time.seconds / total);
+        let clock = if time.clock == Clock::Wall { " (wall clock)" } else { "" };
+        say(format_args!("        {us:>10.1} us {share:>3.0}%  {}{clock}", time.label))?;
+    }
+    if !profile.is_empty() {
+        say(format_args!("        {:>10.1} us       in all, each dispatch by itself", 1e6 * total))?;
     }
     Ok(())
 }

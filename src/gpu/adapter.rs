@@ -62,6 +62,18 @@ pub struct AdapterSummary {
     pub max_binding_bytes: u64,
     /// Storage buffers that a shader may use.
     pub max_storage_buffers: u32,
+    /// Threads that a workgroup may have.
+    #[serde(default)]
+    pub max_workgroup_threads: u32,
+    /// Bytes that a workgroup may share.
+    #[serde(default)]
+    pub max_workgroup_bytes: u32,
+    /// The smallest and the largest subgroup, in threads; 0 where the driver does not say.
+    #[serde(default)]
+    pub subgroup_sizes: [u32; 2],
+    /// Whether it can time dispatches by its own clock.
+    #[serde(default)]
+    pub timestamps: bool,
     /// Whether Elbo can run on it.
     pub usable: bool,
 }
@@ -188,6 +200,10 @@ fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
         max_buffer_bytes: limits.max_buffer_size,
         max_binding_bytes: limits.max_storage_buffer_binding_size,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        max_workgroup_threads: limits.max_compute_invocations_per_workgroup,
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        subgroup_sizes: [info.subgroup_min_size, info.subgroup_max_size],
+        timestamps: adapter.features().contains(wgpu::Features::TIMESTAMP_QUERY),
         usable: compute && limits.max_storage_buffers_per_shader_stage >= STORAGE_BUFFERS,
     }
 }
@@ -278,6 +294,10 @@ mod tests {
             max_buffer_bytes: 0,
             max_binding_bytes: 0,
             max_storage_buffers: 8,
+            max_workgroup_threads: 256,
+            max_workgroup_bytes: 16_384,
+            subgroup_sizes: [0, 0],
+            timestamps: false,
             usable: true,
         }
     }

@@ -9,9 +9,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::cache::Measuring;
-use super::{AdapterRequest, AdapterSummary, Dispatch, Gpu, cache, dispatch, lock};
+use super::profile::shortest_times;
+use super::{AdapterRequest, AdapterSummary, Dispatch, Gpu, cache, lock, peak};
 use crate::Error;
-use crate::peak;
 
 /// The shape of the kernels that multiply matrices. All compute the same, up to rounding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -188,15 +188,17 @@ impl Gpu {
         let mut dispatches = vec![record(families[0])?];
         let near = self.adapter().is_software() && {
             let least = self.least_time(product)?;
-            dispatch::shortest_times(self, &dispatches)?[0] <= NEAR * least
+            shortest_times(self, &dispatches)?[0] <= NEAR * least
         };
         let mut fastest = 0;
         if !near {
             dispatches.extend(families[1..].iter().map(|family| record(*family)).collect::<Result<Vec<_>, _>>()?);
-            let times = dispatch::shortest_times(self, &dispatches)?;
+            let times = shortest_times(self, &dispatches)?;
             fastest = (0..times.len()).min_by_key(|index| times[*index]).unwrap_or_default();
         }
-        measuring.map(Measuring::end);
+        if let Some(measuring) = measuring {
+            measuring.end();
+        }
         Ok(families[fastest])
     }
 

@@ -103,9 +103,26 @@ impl Dispatch {
         Dispatch::new(gpu, &kernel, &tensors, threads)
     }
 
+    /// The tensors that it writes.
+    pub(super) fn written(&self) -> &[Tensor] {
+        &self.written
+    }
+
     /// The kernel's file and entry point.
     pub fn label(&self) -> &str {
         &self.kernel.label
+    }
+
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        let [x, y, z] = self.workgroups;
+        pass.set_pipeline(self.kernel.pipeline());
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// Whether copies to textures follow it.
+    pub(super) fn has_copies(&self) -> bool {
+        self.written.iter().any(|tensor| tensor.existing_texture().is_some())
     }
 }
 
@@ -133,80 +150,18 @@ impl Program {
         self.dispatches.push(dispatch);
     }
 
-    /// Times each dispatch by itself, with the copies that follow it: the shortest of several runs of `times` replays.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Gpu`] if the device was lost.
-    pub fn profile(&self, gpu: &Gpu, times: u32) -> Result<Vec<(String, Duration)>, Error> {
-        const RUNS: usize = 5;
-        let shortest =
-            |dispatch| (0..RUNS).try_fold(Duration::MAX, |shortest, _| Ok(shortest.min(time(gpu, dispatch, times)?)));
-        self.dispatches.iter().map(|dispatch| Ok((dispatch.label().to_owned(), shortest(dispatch)?))).collect()
-    }
-
     /// Records the program `times` times, in one compute pass where no tensor has a texture to keep up to date.
     pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, times: u32) {
         record(&self.dispatches, encoder, times);
     }
 }
 
-/// How long one replay of a dispatch takes, of `times` in one submission.
-fn time(gpu: &Gpu, dispatch: &Dispatch, times: u32) -> Result<Duration, Error> {
+/// How long one replay of a dispatch takes by the wall clock, of `times` in one submission.
+pub(super) fn time(gpu: &Gpu, dispatch: &Dispatch, times: u32) -> Result<Duration, Error> {
     let start = Instant::now();
     gpu.submit(|encoder| record([dispatch], encoder, times));
     gpu.wait()?;
     Ok(start.elapsed() / times)
-}
-
-/// How long each of several dispatches takes: the shortest of a few runs, in turn. What they write is put back.
-pub(super) fn shortest_times(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<Duration>, Error> {
-    const RUNS: usize = 4;
-    /// What one run should take: long enough for the submission itself not to count.
-    const RUN: Duration = Duration::from_millis(2);
-    let before = Copies::of(gpu, dispatches)?;
-    let mut shortest = vec![Duration::MAX; dispatches.len()];
-    for dispatch in dispatches {
-        // The first run compiles.
-        time(gpu, dispatch, 1)?;
-    }
-    for _ in 0..RUNS {
-        for (shortest, dispatch) in shortest.iter_mut().zip(dispatches) {
-            let once = (*shortest).min(RUN);
-            let times = (RUN.as_nanos() / once.as_nanos().max(1)).clamp(1, 100) as u32;
-            *shortest = (*shortest).min(time(gpu, dispatch, times)?);
-        }
-    }
-    before.put_back(gpu);
-    Ok(shortest)
-}
-
-/// Copies of the tensors that some dispatches write.
-struct Copies(Vec<[Tensor; 2]>);
-
-impl Copies {
-    /// Makes the copies.
-    fn of(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Copies, Error> {
-        let mut copies: Vec<[Tensor; 2]> = Vec::new();
-        for tensor in dispatches.iter().flat_map(|dispatch| &dispatch.written) {
-            if !copies.iter().any(|[original, _]| original.is_same(tensor)) {
-                copies.push([tensor.clone(), Tensor::zeros(gpu, tensor.rows(), tensor.columns())?]);
-            }
-        }
-        gpu.submit(|encoder| copies.iter().for_each(|[original, copy]| original.record_copy_to(copy, encoder)));
-        Ok(Copies(copies))
-    }
-
-    fn put_back(&self, gpu: &Gpu) {
-        gpu.submit(|encoder| {
-            for [original, copy] in &self.0 {
-                copy.record_copy_to(original, encoder);
-                if let Some(texture) = original.existing_texture() {
-                    texture.record_copy(encoder);
-                }
-            }
-        });
-    }
 }
 
 fn record<'a>(
@@ -219,10 +174,7 @@ fn record<'a>(
         for dispatch in dispatches.clone() {
             let descriptor = wgpu::ComputePassDescriptor::default();
             let pass = open.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
-            let [x, y, z] = dispatch.workgroups;
-            pass.set_pipeline(dispatch.kernel.pipeline());
-            pass.set_bind_group(0, &dispatch.bind_group, &[]);
-            pass.dispatch_workgroups(x, y, z);
+            dispatch.record(pass);
             for texture in dispatch.written.iter().filter_map(Tensor::existing_texture) {
                 open = None;
                 texture.record_copy(encoder);
@@ -234,27 +186,5 @@ fn record<'a>(
 impl Extend<Dispatch> for Program {
     fn extend<I: IntoIterator<Item = Dispatch>>(&mut self, dispatches: I) {
         self.dispatches.extend(dispatches);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::AdapterRequest;
-    use crate::peak;
-
-    #[test]
-    fn the_dispatch_with_less_to_do_is_the_fastest_and_its_result_is_put_back() -> Result<(), Error> {
-        let gpu = Gpu::open(&AdapterRequest::default())?;
-        let result = Tensor::from_values(&gpu, 4096, 4, &[7f32; 4096 * 4])?;
-        let dispatches: Vec<_> = [1 << 10, 1, 1 << 12]
-            .map(|rounds| peak::multiply_adds(&gpu, rounds, &result))
-            .into_iter()
-            .collect::<Result<_, _>>()?;
-        let times = shortest_times(&gpu, &dispatches)?;
-        assert!(times[1] < times[0] && times[0] < times[2], "{times:?}");
-        // It was timed, and nothing of that can be seen.
-        assert!(result.read::<f32>(&gpu)?.iter().all(|value| *value == 7.0));
-        Ok(())
     }
 }

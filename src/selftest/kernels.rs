@@ -71,5 +71,6 @@ pub(super) const KERNELS: &[(&str, Check)] = &[
     ("optim/adam.wgsl:update", adam::update),
     ("optim/accumulate.wgsl:accumulate", adam::accumulate),
     ("metrics.wgsl:finish", step::metrics),
-    ("peak.wgsl:multiply_add", step::peak),
+    ("gpu/peak.wgsl:multiply_add", step::peak),
+    ("gpu/peak/copy.wgsl:copy", step::copy),
 ];

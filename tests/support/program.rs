@@ -1,12 +1,18 @@
 //! Runs `elbo` from outside, and writes the files that it is given.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+/// The program: what was built with the tests, or `ELBO` where they were carried to another machine.
+pub fn program() -> OsString {
+    std::env::var_os("ELBO").unwrap_or_else(|| env!("CARGO_BIN_EXE_elbo").into())
+}
+
 /// `elbo` with these arguments, in `directory`.
 pub fn command(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_elbo"));
+    let mut command = Command::new(program());
     command.args(arguments).current_dir(directory).env("NODEVICE_SELECT", "1").stdin(Stdio::null());
     command
 }

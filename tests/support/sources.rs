@@ -1,11 +1,16 @@
 //! Finds the project's own files by walking its folders, so that none can be forgotten.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+/// The repository: Cargo sets the variable when it runs the tests, and who carries them to another machine sets it too.
+pub fn repository() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()).into()
+}
 
 /// All files below a directory of the repository, with paths relative to it, sorted.
 pub fn files(directory: &str, extension: &str) -> Vec<(PathBuf, String)> {
-    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
+    let base = repository().join(directory);
     let (mut found, mut directories) = (Vec::new(), vec![base.clone()]);
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap() {

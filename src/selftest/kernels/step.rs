@@ -1,14 +1,14 @@
-//! The checks of the kernels that begin and end a step, `shaders/data/batch.wgsl` and `shaders/metrics.wgsl`, and of the one
-//! that does nothing but arithmetic, `shaders/peak.wgsl`.
+//! The checks of the kernels that begin and end a step, `shaders/data/batch.wgsl` and `shaders/metrics.wgsl`, and of those that
+//! are measured as peaks, `shaders/gpu/peak.wgsl` and `shaders/gpu/peak/copy.wgsl`.
 
 use super::objective::{Loss, objectives};
 use crate::Error;
 use crate::data::batch::DeviceImages;
 use crate::data::{Binarize, Images, order};
 use crate::gpu::Tensor;
+use crate::gpu::peak;
 use crate::metrics;
 use crate::noise::{self, Stream};
-use crate::peak;
 use crate::selftest::Sizes;
 use crate::selftest::bench::{Bench, Output, UNTOUCHED, poisoned};
 use crate::selftest::reference::{Matrix, noise as reference};
@@ -111,4 +111,15 @@ pub fn peak(bench: &mut Bench<'_>) -> Result<(), Error> {
     let values = Matrix::from_fn(bench.sizes.batch, 4, |_, _| 8.0 * (1.0 - 0.5f64.powi(4 * rounds as i32)));
     let errors = values.map(|value| tolerance::sum(8 * rounds as usize, value));
     bench.check(dispatch, [Output::matrix("result", &result, &values, &errors)])
+}
+
+/// Every word as it was.
+pub fn copy(bench: &mut Bench<'_>) -> Result<(), Error> {
+    let Sizes { batch, columns, .. } = bench.sizes;
+    let draws: Vec<f32> = (0..batch * columns).map(|_| bench.draw()).collect();
+    let from = Tensor::from_values(bench.gpu, batch, columns, &draws)?;
+    let to = bench.output(columns)?;
+    let values = Matrix::from_fn(batch, columns, |row, column| f64::from(draws[row * columns + column]));
+    let errors = values.map(|_| 0.0);
+    bench.check(peak::copy(bench.gpu, &from, &to)?, [Output::matrix("copied", &to, &values, &errors)])
 }

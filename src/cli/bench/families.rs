@@ -1,0 +1,134 @@
+//! `elbo bench --families`: whether the family that was chosen for a product is the fastest.
+
+use clap::ValueEnum;
+use elbo::config::Config;
+use elbo::data::Dataset;
+use elbo::gpu::{AdapterRequest, DispatchTime, Gpu, KernelFamily, KernelRequest};
+use elbo::{Error, Trainer};
+use serde::Serialize;
+
+use crate::cli::say;
+
+/// Each family has its turn this often.
+const ROUNDS: usize = 3;
+
+/// A training step with every family, and with those that were chosen.
+#[derive(Serialize)]
+pub struct Comparison {
+    /// The families that the adapter can run.
+    families: Vec<KernelFamily>,
+    products: Vec<Product>,
+    /// Seconds of all dispatches of a step, products or not, each by itself, with each family.
+    step_seconds: Vec<f64>,
+    /// The same with the families that were chosen.
+    chosen_step_seconds: f64,
+}
+
+/// A dispatch that families differ in.
+#[derive(Serialize)]
+struct Product {
+    /// Its place in the step.
+    dispatch: usize,
+    /// The kernel's files and entry point, with the family that was chosen.
+    label: String,
+    /// With each family.
+    seconds: Vec<f64>,
+    chosen: KernelFamily,
+    /// Its seconds over those of the fastest family: 1 if it is the fastest.
+    over_fastest: f64,
+}
+
+impl Comparison {
+    /// Times a training step with every family in turn with `chosen`, which trains the same model.
+    pub fn measure(
+        request: &AdapterRequest,
+        data: &Dataset,
+        config: &Config,
+        chosen: &Trainer,
+    ) -> Result<Comparison, Error> {
+        let (mut families, mut trainers) = (Vec::new(), Vec::new());
+        for family in KernelFamily::value_variants() {
+            match Gpu::open(&AdapterRequest { kernels: KernelRequest::Only(*family), ..request.clone() }) {
+                Ok(gpu) => trainers.push(Trainer::new(&gpu, data, config)?),
+                // An adapter that cannot run this family.
+                Err(Error::Adapter { .. }) => continue,
+                Err(error) => return Err(error),
+            }
+            families.push(*family);
+        }
+        let all: Vec<_> = trainers.iter().chain([chosen]).collect();
+        let mut shortest: Vec<Vec<DispatchTime>> = Vec::new();
+        for round in 0..ROUNDS {
+            for (index, trainer) in all.iter().enumerate() {
+                let times = trainer.profile()?;
+                if round == 0 {
+                    shortest.push(times);
+                    continue;
+                }
+                for (shortest, time) in shortest[index].iter_mut().zip(times) {
+                    shortest.seconds = shortest.seconds.min(time.seconds);
+                }
+            }
+        }
+        Comparison::of(families, &shortest)
+    }
+
+    /// Lines up the dispatches of a step with each family, and with the chosen ones last.
+    fn of(families: Vec<KernelFamily>, times: &[Vec<DispatchTime>]) -> Result<Comparison, Error> {
+        let (chosen, times) = times.split_last().expect("the chosen families' step is there");
+        if let Some(other) = times.iter().find(|other| other.len() != chosen.len()) {
+            return Err(Error::Shape {
+                operation: "comparing families of kernels",
+                expected: format!("{} dispatches with each", chosen.len()),
+                found: format!("{}", other.len()),
+            });
+        }
+        let mut products = Vec::new();
+        for (dispatch, DispatchTime { label, .. }) in chosen.iter().enumerate() {
+            let with: Vec<_> = times.iter().map(|times| &times[dispatch]).collect();
+            let is_chosen: Vec<_> = with.iter().map(|time| time.label == *label).collect();
+            // What is no product is the same kernel with every family.
+            if let Some(index) = is_chosen.iter().position(|is| *is)
+                && is_chosen.iter().any(|is| !is)
+            {
+                let seconds: Vec<_> = with.iter().map(|time| time.seconds).collect();
+                let fastest = seconds.iter().copied().fold(f64::INFINITY, f64::min);
+                products.push(Product {
+                    dispatch,
+                    label: label.clone(),
+                    chosen: families[index],
+                    over_fastest: seconds[index] / fastest,
+                    seconds,
+                });
+            }
+        }
+        let sum = |times: &Vec<DispatchTime>| times.iter().map(|time| time.seconds).sum();
+        Ok(Comparison {
+            families,
+            products,
+            step_seconds: times.iter().map(sum).collect(),
+            chosen_step_seconds: sum(chosen),
+        })
+    }
+
+    pub fn print(&self) -> Result<(), Error> {
+        if self.families.len() < 2 {
+            return say("        the adapter runs one family of kernels: there is nothing to choose");
+        }
+        let name = |family: &KernelFamily| {
+            family.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+        };
+        let names: String = self.families.iter().map(|family| format!("{:>11}", name(family))).collect();
+        say(format_args!("     us:{names}   chosen   over the fastest"))?;
+        let columns = |seconds: &[f64]| seconds.iter().map(|s| format!("{:>11.1}", 1e6 * s)).collect::<String>();
+        for product in &self.products {
+            let (times, chosen) = (columns(&product.seconds), name(&product.chosen));
+            say(format_args!("        {times}   {chosen:<6}   {:>16.2}   {}", product.over_fastest, product.label))?;
+        }
+        let chosen = 1e6 * self.chosen_step_seconds;
+        say(format_args!(
+            "        {}   {chosen:.1} as chosen   all dispatches of the step",
+            columns(&self.step_seconds)
+        ))
+    }
+}

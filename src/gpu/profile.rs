@@ -1,0 +1,233 @@
+//! How long a dispatch takes by itself: for a profile, and for the choice among several.
+//!
+//! Many replays of it are one compute pass, and the GPU's own clock is read where the pass begins and where it ends: the
+//! wall clock also counts what a submission costs, which is many times what a short dispatch takes. The wall clock is for
+//! adapters without timestamps, and for a dispatch that copies to textures follow, since these are outside of any pass:
+//! only adapters that run on a CPU have them, where a dispatch takes longer than a submission.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Dispatch, Gpu, Program, Tensor, dispatch};
+use crate::Error;
+
+/// What a time was taken with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// The GPU's timestamps.
+    Gpu,
+    /// The host's clock, from before the submission to after its end.
+    Wall,
+}
+
+/// The time of one dispatch.
+#[derive(Clone, Debug, Serialize)]
+pub struct DispatchTime {
+    /// The kernel's files and entry point.
+    pub label: String,
+    /// Seconds.
+    pub seconds: f64,
+    /// What they were taken with.
+    pub clock: Clock,
+}
+
+impl Program {
+    /// Times each dispatch by itself, with the copies that follow it: the shortest of several runs of many replays.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost.
+    pub fn profile(&self, gpu: &Gpu) -> Result<Vec<DispatchTime>, Error> {
+        let stopwatch = Stopwatch::new(gpu)?;
+        let shortest = |dispatch: &Dispatch| {
+            let (time, clock) = stopwatch.shortest(gpu, dispatch)?;
+            Ok(DispatchTime { label: dispatch.label().to_owned(), seconds: time.as_secs_f64(), clock })
+        };
+        self.dispatches().iter().map(shortest).collect()
+    }
+}
+
+/// How long each of several dispatches takes: the shortest of a few runs, in turn. What they write is put back.
+pub(super) fn shortest_times(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<Duration>, Error> {
+    const RUNS: usize = 4;
+    /// What one run should take: long enough for the submission itself not to count.
+    const RUN: Duration = Duration::from_millis(2);
+    // All with one clock: on a CPU, some of them are followed by copies to textures.
+    let stopwatch = if gpu.adapter().is_software() { Stopwatch { timestamps: None } } else { Stopwatch::new(gpu)? };
+    let before = Copies::of(gpu, dispatches)?;
+    let mut shortest = vec![Duration::MAX; dispatches.len()];
+    for dispatch in dispatches {
+        // The first run compiles.
+        stopwatch.time(gpu, dispatch, 1)?;
+    }
+    for _ in 0..RUNS {
+        for (shortest, dispatch) in shortest.iter_mut().zip(dispatches) {
+            let once = (*shortest).min(RUN);
+            let times = (RUN.as_nanos() / once.as_nanos().max(1)).clamp(1, 100) as u32;
+            *shortest = (*shortest).min(stopwatch.time(gpu, dispatch, times)?.0);
+        }
+    }
+    before.put_back(gpu);
+    Ok(shortest)
+}
+
+/// Copies of the tensors that some dispatches write.
+struct Copies(Vec<[Tensor; 2]>);
+
+impl Copies {
+    /// Makes the copies.
+    fn of(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Copies, Error> {
+        let mut copies: Vec<[Tensor; 2]> = Vec::new();
+        for tensor in dispatches.iter().flat_map(|dispatch| dispatch.written()) {
+            if !copies.iter().any(|[original, _]| original.is_same(tensor)) {
+                copies.push([tensor.clone(), Tensor::zeros(gpu, tensor.rows(), tensor.columns())?]);
+            }
+        }
+        gpu.submit(|encoder| copies.iter().for_each(|[original, copy]| original.record_copy_to(copy, encoder)));
+        Ok(Copies(copies))
+    }
+
+    fn put_back(&self, gpu: &Gpu) {
+        gpu.submit(|encoder| {
+            for [original, copy] in &self.0 {
+                copy.record_copy_to(original, encoder);
+                if let Some(texture) = original.existing_texture() {
+                    texture.record_copy(encoder);
+                }
+            }
+        });
+    }
+}
+
+/// The clock of an adapter.
+struct Stopwatch {
+    timestamps: Option<Timestamps>,
+}
+
+/// Two timestamps, and the way of their values to the host.
+struct Timestamps {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    /// `(1, 4)`, two numbers of 64 bits.
+    ticks: Tensor,
+}
+
+impl Stopwatch {
+    fn new(gpu: &Gpu) -> Result<Stopwatch, Error> {
+        let device = &gpu.inner.device;
+        if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Ok(Stopwatch { timestamps: None });
+        }
+        let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: None,
+            ty: wgpu::QueryType::Timestamp,
+            count: 2,
+        });
+        let ticks = Tensor::zeros(gpu, 1, 4)?;
+        let resolved = device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: ticks.bytes(),
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        gpu.check("making timestamps")?;
+        Ok(Stopwatch { timestamps: Some(Timestamps { queries, resolved, ticks }) })
+    }
+
+    /// The shortest time of one replay over several runs.
+    fn shortest(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<(Duration, Clock), Error> {
+        const RUNS: usize = 6;
+        /// What one run should take: long enough for the submission, or for a coarse clock, not to count.
+        const RUN: Duration = Duration::from_millis(5);
+        // The first run compiles.
+        self.time(gpu, dispatch, 1)?;
+        let mut shortest = self.time(gpu, dispatch, 1)?;
+        for _ in 0..RUNS {
+            let times = (RUN.as_nanos() / shortest.0.as_nanos().max(1)).clamp(1, 1000) as u32;
+            let again = self.time(gpu, dispatch, times)?;
+            shortest = if again.0 < shortest.0 { again } else { shortest };
+        }
+        Ok(shortest)
+    }
+
+    /// How long one replay of a dispatch takes, of `times` in one submission.
+    fn time(&self, gpu: &Gpu, dispatch: &Dispatch, times: u32) -> Result<(Duration, Clock), Error> {
+        match &self.timestamps {
+            Some(timestamps) if !dispatch.has_copies() => timestamps.time(gpu, dispatch, times),
+            _ => Ok((dispatch::time(gpu, dispatch, times)?, Clock::Wall)),
+        }
+    }
+}
+
+impl Timestamps {
+    fn time(&self, gpu: &Gpu, dispatch: &Dispatch, times: u32) -> Result<(Duration, Clock), Error> {
+        let mut encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: None,
+            timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                query_set: &self.queries,
+                beginning_of_pass_write_index: Some(0),
+                end_of_pass_write_index: Some(1),
+            }),
+        });
+        (0..times).for_each(|_| dispatch.record(&mut pass));
+        drop(pass);
+        encoder.resolve_query_set(&self.queries, 0..2, &self.resolved, 0);
+        encoder.copy_buffer_to_buffer(&self.resolved, 0, self.ticks.raw().0, 0, self.ticks.bytes());
+        let start = Instant::now();
+        gpu.inner.queue.submit([encoder.finish()]);
+        gpu.wait()?;
+        let wall = start.elapsed() / times;
+        let ticks: Vec<u64> = self.ticks.read(gpu)?;
+        // Some drivers offer timestamps and leave them at zero.
+        let Some(passed) = ticks[1].checked_sub(ticks[0]).filter(|passed| *passed > 0) else {
+            return Ok((wall, Clock::Wall));
+        };
+        let nanoseconds = passed as f64 * f64::from(gpu.inner.queue.get_timestamp_period());
+        Ok((Duration::from_secs_f64(1e-9 * nanoseconds / f64::from(times)), Clock::Gpu))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::AdapterRequest;
+    use crate::gpu::peak;
+
+    #[test]
+    fn the_clocks_agree_on_what_takes_long() -> Result<(), Error> {
+        let gpu = Gpu::open(&AdapterRequest::default())?;
+        let result = Tensor::zeros(&gpu, 4096, 4)?;
+        let mut program = Program::default();
+        for rounds in [1 << 12, 1 << 6] {
+            program.push(peak::multiply_adds(&gpu, rounds, &result)?);
+        }
+        let times = program.profile(&gpu)?;
+        let wall = (0..5).map(|_| dispatch::time(&gpu, &program.dispatches()[0], 1)).collect::<Result<Vec<_>, _>>()?;
+        let wall = wall.into_iter().min().expect("five times").as_secs_f64();
+        let (long, short) = (times[0].seconds, times[1].seconds);
+        // On a machine that others use too.
+        assert!(long > wall / 4.0 && long < 4.0 * wall, "{times:?}, by the wall clock {wall}");
+        assert!(short > 0.0 && 4.0 * short < long, "{times:?}");
+        let able = gpu.inner.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        assert!(able || times.iter().all(|time| time.clock == Clock::Wall), "{times:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn the_dispatch_with_less_to_do_is_the_fastest_and_its_result_is_put_back() -> Result<(), Error> {
+        let gpu = Gpu::open(&AdapterRequest::default())?;
+        let result = Tensor::from_values(&gpu, 4096, 4, &[7f32; 4096 * 4])?;
+        let dispatches: Vec<_> = [1 << 10, 1, 1 << 12]
+            .map(|rounds| peak::multiply_adds(&gpu, rounds, &result))
+            .into_iter()
+            .collect::<Result<_, _>>()?;
+        let times = shortest_times(&gpu, &dispatches)?;
+        assert!(times[1] < times[0] && times[0] < times[2], "{times:?}");
+        // It was timed, and nothing of that can be seen.
+        assert!(result.read::<f32>(&gpu)?.iter().all(|value| *value == 7.0));
+        Ok(())
+    }
+}

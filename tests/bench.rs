@@ -1,0 +1,50 @@
+//! What `elbo bench` prints and saves.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::program::{refuses, succeeds};
+
+#[test]
+fn a_profile_and_a_comparison_of_families_are_printed_and_saved() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let model = ["--hidden", "8", "--latents", "2", "--batch-size", "256", "--seconds", "0"];
+    let printed = succeeds(
+        directory.path(),
+        &[&["bench", "--profile", "--families", "--save", "bench.json"], &model[..]].concat(),
+    );
+    assert!(printed.contains("GFLOP/s in f32; memory: ") && printed.contains("over the fastest"), "{printed}");
+    let text = fs::read_to_string(directory.path().join("bench.json")).expect("the file");
+    let report: Value = serde_json::from_str(&text).expect("JSON");
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("no number in {text}"));
+    assert!(number(&report["peak_gflops"]) > 0.0 && number(&report["bandwidth_gb_per_second"]) > 0.0);
+    let rows = report["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 1);
+    for row in rows {
+        let profile = row["profile"].as_array().expect("a profile");
+        assert_eq!(profile.len() as u64, row["dispatches_per_step"].as_u64().expect("a number"));
+        for dispatch in profile {
+            assert!(
+                number(&dispatch["seconds"]) > 0.0 && ["gpu", "wall"].map(Value::from).contains(&dispatch["clock"])
+            );
+        }
+        let families = row["families"]["families"].as_array().expect("families");
+        let products = row["families"]["products"].as_array().expect("products");
+        // Two layers each side, and their gradients.
+        assert_eq!((families.len() >= 2, products.len()), (true, 8), "{text}");
+        for product in products {
+            assert!(families.contains(&product["chosen"]) && number(&product["over_fastest"]) >= 1.0, "{product}");
+            assert_eq!(product["seconds"].as_array().map(Vec::len), Some(families.len()));
+        }
+    }
+}
+
+#[test]
+fn a_bench_that_cannot_be_made_or_saved_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    refuses(directory.path(), &["--kernels", "tiles", "bench", "--families"], &["--families", "--kernels"]);
+    let model = ["--hidden", "8", "--latents", "2", "--batch-size", "256", "--seconds", "0"];
+    let save = ["bench", "--json", "--save", "nowhere/bench.json"];
+    refuses(directory.path(), &[&save, &model[..]].concat(), &["nowhere/bench.json", "cannot write"]);
+}
