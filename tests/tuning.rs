@@ -1,6 +1,6 @@
 //! The choice of kernels: measured once, kept in the cache, recorded by a run and used again when it is resumed.
 //!
-//! A software adapter has nothing to choose from on Vulkan; on GL it has what every GPU has.
+//! All on GL, where an adapter has the families that every GPU has, and none is taken without measuring the others.
 
 #![cfg(target_os = "linux")]
 
@@ -22,13 +22,17 @@ fn gl(test: &str) -> bool {
     found
 }
 
-/// Runs `elbo` on GL with a cache of its own.
+/// Runs `elbo` on GL with a cache of its own, and returns its notes.
 #[track_caller]
-fn elbo(directory: &Path, arguments: &[&str]) {
+fn elbo(directory: &Path, arguments: &[&str]) -> String {
     let mut command = command(directory, arguments);
-    let output = command.args(["--backend", "gl"]).env("XDG_CACHE_HOME", directory.join("cache")).output();
+    // Mesa has a cache of its own, and remarks on it.
+    command.env("XDG_CACHE_HOME", directory.join("cache")).env("MESA_SHADER_CACHE_DISABLE", "true");
+    let output = command.args(["--backend", "gl"]).output();
     let output = output.expect("elbo starts");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    errors
 }
 
 /// The kernel of each product, as a run recorded it.
@@ -44,11 +48,20 @@ fn the_cache(home: &Path) -> PathBuf {
     choices.next().expect("choices")
 }
 
-/// Trains for some epochs.
+/// Trains for some epochs, and returns the notes.
 #[track_caller]
-fn train(home: &Path, out: &str, epochs: &str, more: &[&str]) {
+fn train(home: &Path, out: &str, epochs: &str, more: &[&str]) -> String {
     let shape = ["--data", "data", "--hidden", "12", "--latents", "3", "--batch-size", "16"];
-    elbo(home, &[&["train", "--out", out, "--epochs", epochs], &shape[..], more].concat());
+    elbo(home, &[&["train", "--out", out, "--epochs", epochs], &shape[..], more].concat())
+}
+
+/// One note that names all of `needles`.
+#[track_caller]
+fn assert_noted(notes: &str, needles: &[&str]) {
+    assert!(notes.starts_with("note: ") && notes.lines().count() == 1, "not one note: {notes}");
+    for needle in needles {
+        assert!(notes.contains(needle), "`{needle}` is missing: {notes}");
+    }
 }
 
 #[test]
@@ -59,7 +72,7 @@ fn choices_are_measured_once_kept_and_recorded() {
     let directory = tempfile::tempdir().expect("a directory");
     let home = directory.path();
     write_data(&home.join("data"), 8, 40);
-    train(home, "measured", "1", &[]);
+    assert_eq!(train(home, "measured", "1", &[]), "");
     let measured = recorded(&home.join("measured"));
     assert!(measured.len() >= 4, "{measured:?}");
 
@@ -83,10 +96,43 @@ fn choices_are_measured_once_kept_and_recorded() {
     let bits = |run: &str| fs::read(home.join(run).join("model.safetensors")).expect("a model");
     assert_eq!(bits("whole"), bits("parts"));
 
-    // A cache that cannot be read is made anew.
+}
+
+#[test]
+fn a_cache_that_cannot_be_used_is_named_once_and_the_work_goes_on() {
+    if !gl("a_cache_that_cannot_be_used_is_named_once_and_the_work_goes_on") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = directory.path();
+    write_data(&home.join("data"), 8, 40);
+    train(home, "first", "1", &[]);
+    let products = recorded(&home.join("first")).len();
+    let cache = the_cache(home);
+    let kept = fs::read_to_string(&cache).expect("the cache");
+
     fs::write(&cache, "{").expect("written");
-    train(home, "again", "1", &[]);
-    assert_eq!(recorded(&home.join("again")).len(), measured.len());
+    assert_noted(&train(home, "damaged", "1", &[]), &[cache.to_str().expect("UTF-8"), "damaged"]);
+    let version = format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!(kept.contains(&version), "{kept}");
+    fs::write(&cache, kept.replace(&version, "\"version\": \"0.0.1\"")).expect("written");
+    assert_noted(&train(home, "old", "1", &[]), &["0.0.1", "measured again"]);
+    assert_eq!(recorded(&home.join("old")).len(), products);
+    // What was measured again is kept again.
+    assert_eq!(train(home, "new", "1", &[]), "");
+
+    // A program that ended while it measured leaves its mark, and the next one does not measure.
+    let mark = cache.with_extension("measuring");
+    fs::write(&mark, "").expect("written");
+    assert_noted(&train(home, "crashed", "1", &[]), &["ended while it measured", mark.to_str().expect("UTF-8")]);
+    assert!(recorded(&home.join("crashed")).values().all(|family| family == "tiles"));
+    fs::remove_file(&mark).expect("removed");
+
+    // A file where the folder should be: nothing can be read or written.
+    fs::remove_dir_all(home.join("cache")).expect("removed");
+    fs::write(home.join("cache"), "in the way").expect("written");
+    assert_noted(&train(home, "unkept", "1", &[]), &["cannot be kept", "cache"]);
+    assert_eq!(recorded(&home.join("unkept")).len(), products);
 }
 
 #[test]

@@ -37,7 +37,10 @@ pub(super) fn table(adapter: &AdapterSummary) -> Result<KernelTable, String> {
     let Ok(path) = path(adapter, "json") else { return Ok(KernelTable::default()) };
     let unusable = |found: &str| format!("{}: {found}; kernels are measured again", path.display());
     match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KernelTable::default()),
+        // A folder that cannot be made is named when the choices are to be kept.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(KernelTable::default())
+        }
         Err(error) => Err(unusable(&error.to_string())),
         Ok(text) => {
             let kept: Choices = serde_json::from_slice(&text).map_err(|_| unusable("a damaged file"))?;
