@@ -94,7 +94,7 @@ impl Gpu {
         let wanted = wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
         let mut required_features = adapter.features() & wanted;
         if families.contains(&KernelFamily::Lanes) {
-            required_features |= adapter::LANES_FEATURES;
+            required_features |= adapter::LANES_FEATURES | (adapter.features() & adapter::WIDE_WORDS);
         }
         let (requested, known) = choice::known(request, &summary, &families);
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
@@ -156,6 +156,11 @@ impl Gpu {
     /// Whether the shaders check their indices and loops at run time.
     pub fn shader_checks(&self) -> bool {
         self.inner.checks
+    }
+
+    /// Whether kernels may load words of 64 bits, and should: on adapters that run on a CPU.
+    pub fn has_wide_words(&self) -> bool {
+        self.inner.device.features().contains(adapter::WIDE_WORDS)
     }
 
     /// Bytes of GPU memory that tensors hold now, those included that only a dispatch still refers to.

@@ -27,13 +27,14 @@ fn source(path: &Path, text: &str) -> Source {
 }
 
 /// The slots that kernels leave for others to fill, and what those define that do.
-const SLOTS: [(&str, &str); 6] = [
+const SLOTS: [(&str, &str); 7] = [
     ("epilogue", "fn finish("),
     ("objective", "fn loss_part("),
     ("pixel", "fn pixel("),
     ("prior", "fn kl_term("),
     ("sums", "alias Sums"),
     ("tile", "const TILE_ROWS"),
+    ("words", "fn update_word("),
 ];
 
 /// The files with entry points, each with every combination of parts that can fill its slots.
@@ -70,7 +71,7 @@ fn filled(path: &Path, text: &str, files: &[&(PathBuf, String)]) -> Vec<Source> 
 fn module(source: &Source) -> Result<(Module, ModuleInfo), String> {
     let shader = Shader::parse(source).map_err(|error| error.to_string())?;
     let module = naga::front::wgsl::parse_str(shader.text()).map_err(|error| error.emit_to_string(shader.text()))?;
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP);
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP | Capabilities::SHADER_INT64);
     validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
     let info = validator.validate(&module);
     Ok((module, info.map_err(|error| error.emit_to_string(shader.text()))?))
@@ -86,10 +87,9 @@ fn constants(module: &Module) -> PipelineConstants {
     needed.map(value).collect()
 }
 
-/// Translates one entry point to what Vulkan, Metal, DX12 and GL take, with run-time checks and without.
-///
-/// GL ES has no subgroups: kernels with them are for Vulkan, Metal and DX12 alone.
-fn translate(module: &Module, info: &ModuleInfo, entry: &str, subgroups: bool) -> Result<(), String> {
+/// Translates one entry point to what Vulkan, Metal and DX12 take, and GL if it is for that too, with run-time checks and
+/// without.
+fn translate(module: &Module, info: &ModuleInfo, entry: &str, on_gl: bool) -> Result<(), String> {
     let stage = ShaderStage::Compute;
     let fault = |language: &str, error: String| format!("{entry}, to {language}: {error}");
     let (module, info) = pipeline_constants::process_overrides(module, info, Some((stage, entry)), &constants(module))
@@ -128,7 +128,7 @@ fn translate(module: &Module, info: &ModuleInfo, entry: &str, subgroups: bool) -
             name.map_err(|error| fault("HLSL", error.to_string()))?;
         }
 
-        if subgroups {
+        if !on_gl {
             continue;
         }
         let options = glsl::Options { version: glsl::Version::new_gles(310), ..Default::default() };
@@ -144,9 +144,11 @@ fn translate(module: &Module, info: &ModuleInfo, entry: &str, subgroups: bool) -
 /// Translates every entry point of a file: how many there are.
 fn translate_all(source: &Source) -> Result<usize, String> {
     let (module, info) = module(source)?;
-    let subgroups = source.path().contains("lanes");
+    // GL ES has neither subgroups nor words of 64 bits: kernels with them are for Vulkan, Metal and DX12 alone.
+    let shader = Shader::parse(source).map_err(|error| error.to_string())?;
+    let on_gl = !["subgroup", "u64"].iter().any(|feature| shader.text().contains(feature));
     for entry in &module.entry_points {
-        translate(&module, &info, &entry.name, subgroups).map_err(|error| format!("{}: {error}", source.path()))?;
+        translate(&module, &info, &entry.name, on_gl).map_err(|error| format!("{}: {error}", source.path()))?;
     }
     Ok(module.entry_points.len())
 }

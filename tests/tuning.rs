@@ -95,7 +95,6 @@ fn choices_are_measured_once_kept_and_recorded() {
     elbo(home, &["resume", "parts", "--epochs", "2"]);
     let bits = |run: &str| fs::read(home.join(run).join("model.safetensors")).expect("a model");
     assert_eq!(bits("whole"), bits("parts"));
-
 }
 
 #[test]

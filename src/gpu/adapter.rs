@@ -129,6 +129,9 @@ pub fn adapters(request: &AdapterRequest) -> Result<(Vec<AdapterSummary>, Option
 pub(super) const LANES_FEATURES: wgpu::Features =
     wgpu::Features::SUBGROUP.union(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES);
 
+/// What kernels on such an adapter use where it has it: words of 64 bits.
+pub(super) const WIDE_WORDS: wgpu::Features = wgpu::Features::SHADER_INT64;
+
 /// The families to choose from on an adapter: the one asked for, or all that suit it, lanes first.
 pub(super) fn kernel_families(adapter: &wgpu::Adapter, request: &KernelRequest) -> Result<Vec<KernelFamily>, Error> {
     const LANES: u32 = 8;

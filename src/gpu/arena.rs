@@ -30,7 +30,9 @@ impl Arena {
     ///
     /// As [`Tensor::zeros`].
     pub fn zeros<'a>(gpu: &Gpu, shapes: impl IntoIterator<Item = (&'a str, usize, usize)>) -> Result<Arena, Error> {
-        let alignment = u64::from(gpu.inner.device.limits().min_storage_buffer_offset_alignment);
+        /// Bytes that a kernel takes at once: `optim/adam/lanes.wgsl`.
+        const WORD: u32 = 32;
+        let alignment = u64::from(gpu.inner.device.limits().min_storage_buffer_offset_alignment.max(WORD));
         let mut end = 0;
         let mut slots = Vec::new();
         for (name, rows, columns) in shapes {

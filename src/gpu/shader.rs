@@ -107,6 +107,10 @@ pub(super) enum Access {
     Texture,
 }
 
+/// What shaders may use beyond plain WGSL; those that do are for adapters that have it.
+const CAPABILITIES: naga::valid::Capabilities =
+    naga::valid::Capabilities::SUBGROUP.union(naga::valid::Capabilities::SHADER_INT64);
+
 /// A parsed and validated WGSL file.
 pub struct Shader {
     /// The file and what fills its slots.
@@ -130,8 +134,7 @@ impl Shader {
         let path = source.path;
         let module =
             naga::front::wgsl::parse_str(&text).map_err(|error| fault(error.emit_to_string_with_path(&text, path)))?;
-        let mut validator =
-            naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::SUBGROUP);
+        let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), CAPABILITIES);
         validator
             .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
             .subgroup_operations(naga::valid::SubgroupOperationSet::all());

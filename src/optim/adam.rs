@@ -1,4 +1,4 @@
-//! Adam. The twin of `shaders/optim/adam.wgsl`.
+//! Adam. The twin of `shaders/optim/adam.wgsl` and of what fills its slot, below it.
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,8 @@ use crate::config::require;
 use crate::gpu::{Arena, Dispatch, Gpu, Source, folded, source};
 
 const SOURCE: Source = source!("optim/adam.wgsl");
+const QUADS: Source = source!("optim/adam/quads.wgsl");
+const LANES: Source = source!("optim/adam/lanes.wgsl");
 
 /// Adam's constants; the learning rate comes from the table of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -72,13 +74,15 @@ impl Adam {
         moment2: &Arena,
     ) -> Result<Dispatch, Error> {
         let len = same_length("Adam", &[parameters, gradients, moment1, moment2])?;
+        let source = SOURCE.with("words", if gpu.has_wide_words() { LANES } else { QUADS });
+        let words = len / gpu.shader(&source)?.constant("VALUES")? as usize;
         let overrides = [
-            ("QUADS", (len / 4) as f64),
+            ("WORDS", words as f64),
             ("COMPLEMENT1", 1.0 - self.beta1),
             ("COMPLEMENT2", 1.0 - self.beta2),
             ("EPSILON", self.epsilon),
         ];
-        let kernel = gpu.kernel(&SOURCE, "update", &overrides)?;
+        let kernel = gpu.kernel(&source, "update", &overrides)?;
         let tensors = [
             ("step", step),
             ("gradients", gradients.whole()),
@@ -86,7 +90,7 @@ impl Adam {
             ("moment1", moment1.whole()),
             ("moment2", moment2.whole()),
         ];
-        Dispatch::new(gpu, &kernel, &tensors, folded(len / 4, kernel.workgroup_size()[0]))
+        Dispatch::new(gpu, &kernel, &tensors, folded(words, kernel.workgroup_size()[0]))
     }
 
     /// `(1 - beta1^t, 1 - beta2^t)`, what the moments after `t` updates are divided by.
