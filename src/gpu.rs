@@ -158,7 +158,7 @@ impl Gpu {
         self.inner.checks
     }
 
-    /// Whether kernels may load words of 64 bits, and should: on adapters that run on a CPU.
+    /// Whether kernels may load words of 64 bits, and should: where there are kernels for SIMD lanes.
     pub fn has_wide_words(&self) -> bool {
         self.inner.device.features().contains(adapter::WIDE_WORDS)
     }
