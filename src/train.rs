@@ -196,8 +196,23 @@ impl Trainer {
     ///
     /// [`Error::Gpu`] if the device was lost.
     pub fn profile(&self) -> Result<Vec<DispatchTime>, Error> {
-        self.pass.step.write(&self.vae.gpu, bytemuck::cast_slice::<Step, u32>(&self.table.steps(1, 0)[..1]))?;
+        self.first_step()?;
         self.program.profile(&self.vae.gpu)
+    }
+
+    /// The same without the copies to textures, as [`Program::profile_kernels`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost.
+    pub fn profile_kernels(&self) -> Result<Vec<DispatchTime>, Error> {
+        self.first_step()?;
+        self.program.profile_kernels(&self.vae.gpu)
+    }
+
+    /// Makes the first step of an epoch the one under way.
+    fn first_step(&self) -> Result<(), Error> {
+        self.pass.step.write(&self.vae.gpu, bytemuck::cast_slice::<Step, u32>(&self.table.steps(1, 0)[..1]))
     }
 
     /// The dispatches of one step.

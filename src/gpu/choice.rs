@@ -183,7 +183,7 @@ impl Gpu {
         record: impl Fn(KernelFamily) -> Result<Dispatch, Error>,
     ) -> Result<KernelFamily, Error> {
         /// How many times the least possible time is near.
-        const NEAR: u32 = 4;
+        const NEAR: u32 = 8;
         let measuring = Measuring::begin(self.adapter());
         let mut dispatches = vec![record(families[0])?];
         let near = self.adapter().is_software() && {

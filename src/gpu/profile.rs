@@ -40,7 +40,19 @@ impl Program {
     ///
     /// [`Error::Gpu`] if the device was lost.
     pub fn profile(&self, gpu: &Gpu) -> Result<Vec<DispatchTime>, Error> {
-        let stopwatch = Stopwatch::new(gpu)?;
+        self.times(gpu, &Stopwatch::new(gpu)?)
+    }
+
+    /// The same without the copies, where the adapter has timestamps: for comparing kernels, whatever reads their results.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost.
+    pub fn profile_kernels(&self, gpu: &Gpu) -> Result<Vec<DispatchTime>, Error> {
+        self.times(gpu, &Stopwatch { copies: false, ..Stopwatch::new(gpu)? })
+    }
+
+    fn times(&self, gpu: &Gpu, stopwatch: &Stopwatch) -> Result<Vec<DispatchTime>, Error> {
         let shortest = |dispatch: &Dispatch| {
             let (time, clock) = stopwatch.shortest(gpu, dispatch)?;
             Ok(DispatchTime { label: dispatch.label().to_owned(), seconds: time.as_secs_f64(), clock })
@@ -55,7 +67,8 @@ pub(super) fn shortest_times(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<D
     /// What one run should take: long enough for the submission itself not to count.
     const RUN: Duration = Duration::from_millis(2);
     // All with one clock: on a CPU, some of them are followed by copies to textures.
-    let stopwatch = if gpu.adapter().is_software() { Stopwatch { timestamps: None } } else { Stopwatch::new(gpu)? };
+    let stopwatch =
+        if gpu.adapter().is_software() { Stopwatch { timestamps: None, copies: true } } else { Stopwatch::new(gpu)? };
     let before = Copies::of(gpu, dispatches)?;
     let mut shortest = vec![Duration::MAX; dispatches.len()];
     for dispatch in dispatches {
@@ -104,6 +117,8 @@ impl Copies {
 /// The clock of an adapter.
 struct Stopwatch {
     timestamps: Option<Timestamps>,
+    /// Whether the copies to textures that follow a dispatch count.
+    copies: bool,
 }
 
 /// Two timestamps, and the way of their values to the host.
@@ -118,7 +133,7 @@ impl Stopwatch {
     fn new(gpu: &Gpu) -> Result<Stopwatch, Error> {
         let device = &gpu.inner.device;
         if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return Ok(Stopwatch { timestamps: None });
+            return Ok(Stopwatch { timestamps: None, copies: true });
         }
         let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
             label: None,
@@ -133,7 +148,7 @@ impl Stopwatch {
             mapped_at_creation: false,
         });
         gpu.check("making timestamps")?;
-        Ok(Stopwatch { timestamps: Some(Timestamps { queries, resolved, ticks }) })
+        Ok(Stopwatch { timestamps: Some(Timestamps { queries, resolved, ticks }), copies: true })
     }
 
     /// The shortest time of one replay over several runs.
@@ -155,7 +170,7 @@ impl Stopwatch {
     /// How long one replay of a dispatch takes, of `times` in one submission.
     fn time(&self, gpu: &Gpu, dispatch: &Dispatch, times: u32) -> Result<(Duration, Clock), Error> {
         match &self.timestamps {
-            Some(timestamps) if !dispatch.has_copies() => timestamps.time(gpu, dispatch, times),
+            Some(timestamps) if !(self.copies && dispatch.has_copies()) => timestamps.time(gpu, dispatch, times),
             _ => Ok((dispatch::time(gpu, dispatch, times)?, Clock::Wall)),
         }
     }

@@ -60,7 +60,7 @@ impl Comparison {
         let mut shortest: Vec<Vec<DispatchTime>> = Vec::new();
         for round in 0..ROUNDS {
             for (index, trainer) in all.iter().enumerate() {
-                let times = trainer.profile()?;
+                let times = trainer.profile_kernels()?;
                 if round == 0 {
                     shortest.push(times);
                     continue;
