@@ -89,10 +89,18 @@
 //! Products have families of kernels with the same formulas ([`gpu::KernelFamily`]), in `shaders/nn/dense/`: tiles in
 //! registers, tiles whose sums are cut into slices for few rows on a wide GPU, and tiles over SIMD lanes for adapters that run
 //! on a CPU. Each is two files, the product and its gradients. Which family makes which product is measured once for each
-//! adapter and driver and kept in the user's cache ([`gpu::KernelRequest`]); a run records it, and is resumed with it.
+//! adapter and driver and kept in the user's cache ([`gpu::KernelRequest`]); a run records it, and is resumed with it. A
+//! measurement puts back what the kernels wrote. A software adapter compiles a kernel for up to seconds: there, the other families
+//! are compiled only if the lanes are far from what the adapter can do at all.
 //!
-//! On SIMD lanes, operands are read as textures. A texture mirrors a tensor's buffer and is made when a kernel first asks for
-//! it; from then on every write to the tensor is followed by a copy.
+//! On SIMD lanes, operands are read as textures. A texture mirrors a tensor's buffer as long as a dispatch reads through it:
+//! meanwhile, every write to the tensor is followed by a copy.
+//!
+//! # What drivers differ in
+//!
+//! A driver may drop NaN in comparisons, `min`, `max`, `exp` or `tanh`. What must show that a model is broken, the loss and the
+//! pixels, takes NaN from the bits of its inputs (`shaders/lib/nan.wgsl`). Noise uses no function whose accuracy the
+//! specifications leave open by much (`shaders/lib/rng.wgsl`).
 //!
 //! # Priors
 //!

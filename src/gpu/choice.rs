@@ -135,48 +135,60 @@ impl Gpu {
 
     /// The one of `families` that makes a product; `record` makes the dispatch to measure, with one family's kernel.
     ///
-    /// # Errors
-    ///
-    /// [`Error::Gpu`] if the device was lost.
+    /// What cannot be measured goes by the rule, with a note.
     pub(crate) fn choose_family(
         &self,
         product: Product<'_>,
         families: &[KernelFamily],
         record: impl Fn(KernelFamily) -> Result<Dispatch, Error>,
-    ) -> Result<KernelFamily, Error> {
+    ) -> KernelFamily {
         let of = |table: &KernelTable| table.0.get(product.name).copied().filter(|family| families.contains(family));
         let met = of(&lock(&self.inner.table));
         if let Some(family) = met.or_else(|| of(&self.inner.known)) {
             lock(&self.inner.table).0.insert(product.name.to_owned(), family);
-            return Ok(family);
+            return family;
         }
-        let measured = matches!(self.inner.request, KernelRequest::Measured) && families.len() > 1;
-        let family = match measured.then(|| self.measure(product, families, record)) {
-            Some(Ok(family)) => family,
-            Some(Err(error)) => {
-                self.note(&format!("the kernels for a product cannot be measured, and go by a fixed rule: {error}"));
-                by_rule(families, self.adapter().is_software(), product)
+        let rule = by_rule(families, self.adapter().is_software(), product);
+        if !matches!(self.inner.request, KernelRequest::Measured) || families.len() < 2 {
+            lock(&self.inner.table).0.insert(product.name.to_owned(), rule);
+            return rule;
+        }
+        let measuring = Measuring::begin(self.adapter());
+        let measured = self.fastest(product, families, record);
+        // Where the driver gave up, the mark stays, and the next program does not try again.
+        if let Some(measuring) = measuring.filter(|_| !matches!(measured, Err(Error::Gpu { .. }))) {
+            measuring.end();
+        }
+        match measured {
+            Ok(family) => {
+                lock(&self.inner.table).0.insert(product.name.to_owned(), family);
+                self.keep_choices();
+                family
             }
-            None => by_rule(families, self.adapter().is_software(), product),
-        };
-        lock(&self.inner.table).0.insert(product.name.to_owned(), family);
-        if measured {
-            let mut all = self.inner.known.clone();
-            all.0.extend(self.kernel_table().0);
-            if let Err(note) = cache::keep_table(self.adapter(), &all)
-                && self.inner.kept.swap(false, Ordering::Relaxed)
-            {
-                self.note(&note);
+            Err(error) => {
+                self.note(&format!("{} cannot be measured, and goes by a fixed rule: {error}", product.name));
+                lock(&self.inner.table).0.insert(product.name.to_owned(), rule);
+                rule
             }
         }
-        Ok(family)
+    }
+
+    /// Keeps the choices so far beside those that were there; that it cannot be done is noted once.
+    fn keep_choices(&self) {
+        let mut all = self.inner.known.clone();
+        all.0.extend(self.kernel_table().0);
+        if let Err(note) = cache::keep_table(self.adapter(), &all)
+            && self.inner.kept.swap(false, Ordering::Relaxed)
+        {
+            self.note(&note);
+        }
     }
 
     /// The family that takes the least time.
     ///
     /// A software adapter compiles a kernel for up to seconds, and its families differ by several times: where the first one
     /// is near what the adapter can do at all, the others are not compiled.
-    fn measure(
+    fn fastest(
         &self,
         product: Product<'_>,
         families: &[KernelFamily],
@@ -184,7 +196,6 @@ impl Gpu {
     ) -> Result<KernelFamily, Error> {
         /// How many times the least possible time is near.
         const NEAR: u32 = 8;
-        let measuring = Measuring::begin(self.adapter());
         let mut dispatches = vec![record(families[0])?];
         let near = self.adapter().is_software() && {
             let least = self.least_time(product)?;
@@ -195,9 +206,6 @@ impl Gpu {
             dispatches.extend(families[1..].iter().map(|family| record(*family)).collect::<Result<Vec<_>, _>>()?);
             let times = shortest_times(self, &dispatches)?;
             fastest = (0..times.len()).min_by_key(|index| times[*index]).unwrap_or_default();
-        }
-        if let Some(measuring) = measuring {
-            measuring.end();
         }
         Ok(families[fastest])
     }
