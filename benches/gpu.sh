@@ -74,11 +74,11 @@ section() {
     (($# == 0)) || say "$@" ""
 }
 fenced() { say "" '```text' "$(cat "$1")" '```' ""; }
-# Seconds: what is left, and one of so many parts of all, so that no step takes a slow adapter's whole time.
+# Seconds: what is left, and a share of the whole time, so that no step takes all of a slow adapter's time.
 left() { echo $((60 * minutes - SECONDS)); }
 part() { echo $((60 * minutes / $1)); }
 
-# Runs a command for so many seconds at most: its exit status, or 124 if it had to be ended.
+# Runs a command for at most the given number of seconds: its exit status, or 124 if it had to be ended.
 limited() {
     local limit=$1 start=$SECONDS status
     shift

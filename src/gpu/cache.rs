@@ -95,10 +95,12 @@ impl Measuring {
     /// Marks the beginning. Where no file can be written, nothing is marked.
     pub fn begin(adapter: &AdapterSummary) -> Option<Measuring> {
         let path = path(adapter, "measuring").ok()?;
-        fs::create_dir_all(path.parent()?).ok()?;
-        let file = File::create(&path).ok()?;
-        // Another program may measure at the same time: then that one holds the lock.
-        let _ = file.try_lock();
+        let directory = path.parent()?;
+        fs::create_dir_all(directory).ok()?;
+        // It has its name only once it is locked: nobody may take it for a file that was left over.
+        let file = tempfile::NamedTempFile::new_in(directory).ok()?;
+        file.as_file().try_lock().ok()?;
+        let file = file.persist(&path).ok()?;
         Some(Measuring { path, _file: file })
     }
 
@@ -111,7 +113,7 @@ impl Measuring {
     pub fn left_over(adapter: &AdapterSummary) -> Option<PathBuf> {
         let path = path(adapter, "measuring").ok()?;
         let file = File::open(&path).ok()?;
-        // Whoever measures right now holds the lock.
+        // A program that is measuring right now holds the lock.
         file.try_lock().ok().map(|()| path)
     }
 }

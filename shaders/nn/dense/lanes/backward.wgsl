@@ -81,7 +81,7 @@ fn make_dweight(first: u32, column_tile: u32, lane: u32) {
     }
 }
 
-// The bias's gradient for a tile's rows: each lane adds up every eighth example.
+// The bias's gradient for a tile's rows: each lane sums every eighth example.
 fn make_dbias(first: u32, lane: u32) {
     for (var quad = first; quad < min(first + TILE_QUADS, OUTPUT_QUADS); quad++) {
         var sum = vec4f();
