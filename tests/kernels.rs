@@ -14,7 +14,7 @@ use crate::support::sources::{entry_points, files};
 ///
 /// Sizes of columns and outputs are constants of a kernel, which a software adapter compiles for up to half a second: each set of
 /// them is for the kernels whose indexing changes there. Other rows need no new kernels.
-const CASES: [Case<'static>; 34] = [
+const CASES: [Case<'static>; 41] = [
     ("", Sizes::new(1, 1, 1)),
     // Rows: a workgroup's reach, 8 and 64, and short batches.
     ("", Sizes::new(7, 61, 43)),
@@ -28,16 +28,22 @@ const CASES: [Case<'static>; 34] = [
     // The tile of a thread of the dense kernels in tiles, 8, and the workgroup's, 64; of the epilogues, those that sum rows.
     ("dense", Sizes::new(7, 8, 9)),
     ("dense", Sizes::new(8, 9, 7)),
+    ("dense", Sizes::new(9, 7, 8)),
     ("dense", Sizes::new(9, 7, 8).short(8, 5)),
+    ("dense", Sizes::new(9, 7, 8).short(1, 11)),
     ("dense", Sizes::new(63, 64, 65)),
     ("dense", Sizes::new(64, 65, 63)),
+    ("dense", Sizes::new(65, 63, 64)),
     ("dense", Sizes::new(65, 63, 64).short(64, 128)),
     ("bernoulli.wgsl", Sizes::new(9, 7, 1)),
+    ("bernoulli.wgsl", Sizes::new(7, 8, 1)),
     ("bernoulli.wgsl", Sizes::new(8, 9, 1)),
     ("bernoulli.wgsl", Sizes::new(63, 64, 1)),
     ("bernoulli.wgsl", Sizes::new(64, 65, 1)),
+    ("bernoulli.wgsl", Sizes::new(65, 63, 1)),
     // The tiles of the dense kernels on SIMD lanes: 32 columns, and 8 rows for layers of up to 64, 32 rows for wider ones.
     ("dense", Sizes::new(31, 32, 33)),
+    ("dense", Sizes::new(32, 33, 31)),
     ("dense", Sizes::new(33, 31, 32).short(32, 3)),
     ("dense", Sizes::new(31, 65, 97)),
     ("dense", Sizes::new(33, 96, 95).short(32, 3)),
@@ -45,6 +51,7 @@ const CASES: [Case<'static>; 34] = [
     ("normal", Sizes::new(6, 31, 1)),
     ("normal", Sizes::new(10, 32, 1)),
     ("normal", Sizes::new(11, 33, 1)),
+    ("mixture", Sizes::new(8, 7, 63)),
     ("mixture", Sizes::new(7, 8, 64)),
     ("mixture", Sizes::new(9, 9, 65)),
     // That of the others, 64 quads; from here on with several rounds of the loops.

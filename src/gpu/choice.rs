@@ -144,33 +144,34 @@ impl Gpu {
     ) -> KernelFamily {
         let of = |table: &KernelTable| table.0.get(product.name).copied().filter(|family| families.contains(family));
         let met = of(&lock(&self.inner.table));
-        if let Some(family) = met.or_else(|| of(&self.inner.known)) {
-            lock(&self.inner.table).0.insert(product.name.to_owned(), family);
-            return family;
+        let known = met.or_else(|| of(&self.inner.known));
+        let measures = matches!(self.inner.request, KernelRequest::Measured) && families.len() > 1;
+        let measured = if known.is_none() && measures { self.measured(product, families, record) } else { None };
+        let rule = || by_rule(families, self.adapter().is_software(), product);
+        let family = known.or(measured).unwrap_or_else(rule);
+        lock(&self.inner.table).0.insert(product.name.to_owned(), family);
+        if measured.is_some() {
+            self.keep_choices();
         }
-        let rule = by_rule(families, self.adapter().is_software(), product);
-        if !matches!(self.inner.request, KernelRequest::Measured) || families.len() < 2 {
-            lock(&self.inner.table).0.insert(product.name.to_owned(), rule);
-            return rule;
-        }
+        family
+    }
+
+    /// The family that takes the least time, or none, with a note, if that cannot be measured.
+    fn measured(
+        &self,
+        product: Product<'_>,
+        families: &[KernelFamily],
+        record: impl Fn(KernelFamily) -> Result<Dispatch, Error>,
+    ) -> Option<KernelFamily> {
         let measuring = Measuring::begin(self.adapter());
-        let measured = self.fastest(product, families, record);
+        let fastest = self.fastest(product, families, record);
         // Where the driver gave up, the mark stays, and the next program does not try again.
-        if let Some(measuring) = measuring.filter(|_| !matches!(measured, Err(Error::Gpu { .. }))) {
+        if let Some(measuring) = measuring.filter(|_| !matches!(fastest, Err(Error::Gpu { .. }))) {
             measuring.end();
         }
-        match measured {
-            Ok(family) => {
-                lock(&self.inner.table).0.insert(product.name.to_owned(), family);
-                self.keep_choices();
-                family
-            }
-            Err(error) => {
-                self.note(&format!("{} cannot be measured, and goes by a fixed rule: {error}", product.name));
-                lock(&self.inner.table).0.insert(product.name.to_owned(), rule);
-                rule
-            }
-        }
+        let fault =
+            |error| self.note(&format!("{} cannot be measured, and goes by a fixed rule: {error}", product.name));
+        fastest.map_err(fault).ok()
     }
 
     /// Keeps the choices so far beside those that were there; that it cannot be done is noted once.

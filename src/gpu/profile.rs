@@ -67,8 +67,7 @@ pub(super) fn shortest_times(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<D
     /// What one run should take: long enough for the submission itself not to count.
     const RUN: Duration = Duration::from_millis(2);
     // All with one clock: on a CPU, some of them are followed by copies to textures.
-    let stopwatch =
-        if gpu.adapter().is_software() { Stopwatch { timestamps: None, copies: true } } else { Stopwatch::new(gpu)? };
+    let stopwatch = if gpu.adapter().is_software() { Stopwatch::WALL } else { Stopwatch::new(gpu)? };
     let before = Copies::of(gpu, dispatches)?;
     let mut shortest = vec![Duration::MAX; dispatches.len()];
     for dispatch in dispatches {
@@ -130,10 +129,12 @@ struct Timestamps {
 }
 
 impl Stopwatch {
+    const WALL: Stopwatch = Stopwatch { timestamps: None, copies: true };
+
     fn new(gpu: &Gpu) -> Result<Stopwatch, Error> {
         let device = &gpu.inner.device;
         if !device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return Ok(Stopwatch { timestamps: None, copies: true });
+            return Ok(Stopwatch::WALL);
         }
         let queries = device.create_query_set(&wgpu::QuerySetDescriptor {
             label: None,
