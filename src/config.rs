@@ -1,24 +1,21 @@
 //! The configuration of a run: one struct is the flags, their defaults, their help and the saved JSON.
+//!
+//! Each part of a model and of its training has a configuration of its own, which is flattened here; the rules between parts are
+//! here alone.
 
 mod model;
-mod widths;
 
 pub use model::ModelConfig;
-pub use widths::Widths;
-
-use std::fmt;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::data::Dataset;
+use crate::error::require;
 use crate::objective::ObjectiveConfig;
 use crate::optim::Adam;
-use crate::optim::schedule::LearningRateSchedule;
-
-/// The widest layer that is accepted: beyond it the number of weights of two layers overflows what files can state.
-pub(crate) const WIDEST: usize = 1 << 20;
+use crate::optim::schedule::LearningRate;
 
 /// Everything that decides the result of a run, apart from the adapter.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -57,37 +54,10 @@ pub struct TrainingConfig {
     #[arg(long, value_name = "N", help_heading = "Training")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batch_size: Option<usize>,
-    /// Adam's learning rate
-    #[arg(
-        long = "lr",
-        value_name = "X",
-        default_value_t = 1e-3,
-        allow_negative_numbers = true,
-        help_heading = "Training"
-    )]
-    pub learning_rate: f64,
-    /// How the learning rate changes from epoch to epoch
-    #[arg(long = "lr-schedule", value_enum, default_value_t, help_heading = "Training")]
-    #[serde(default)]
-    pub learning_rate_schedule: LearningRateSchedule,
-    /// What the steps, exponential and plateau schedules multiply the learning rate by
-    #[arg(
-        long = "lr-factor",
-        value_name = "X",
-        default_value_t = 0.1,
-        allow_negative_numbers = true,
-        help_heading = "Training"
-    )]
-    #[serde(default = "default_factor")]
-    pub learning_rate_factor: f64,
-    /// Epochs after which --lr-schedule steps multiplies the learning rate by --lr-factor, as 200,350
-    #[arg(long = "lr-milestones", value_name = "EPOCHS", default_value = "none", help_heading = "Training")]
-    #[serde(default)]
-    pub learning_rate_milestones: Widths,
-    /// Epochs without a lower held-out loss after which --lr-schedule plateau multiplies the learning rate by --lr-factor
-    #[arg(long = "lr-patience", value_name = "N", default_value_t = 10, help_heading = "Training")]
-    #[serde(default = "default_patience")]
-    pub learning_rate_patience: u32,
+    /// The learning rate.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub learning_rate: LearningRate,
     /// The optimiser.
     #[command(flatten)]
     #[serde(flatten)]
@@ -97,23 +67,13 @@ pub struct TrainingConfig {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     #[serde(default)]
     pub patience: u32,
-    /// Weight of the KL term in the loss; 1 maximises the ELBO, above 1 is a beta-VAE
-    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true, help_heading = "Training")]
-    pub kl_weight: f64,
-    /// Epochs over which the KL weight grows linearly from 0 to --kl-weight; 0 for none
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
-    pub kl_warmup: u32,
-    /// Batches over which the KL weight grows linearly from 0 to --kl-weight, in place of --kl-warmup; 0 for none
-    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "kl_warmup", help_heading = "Training")]
-    #[serde(default)]
-    pub kl_warmup_steps: u32,
-    /// Seed of everything random: the same seed on the same adapter gives the same bits
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
-    pub seed: u64,
     /// What it minimises.
     #[command(flatten)]
     #[serde(flatten)]
     pub objective: ObjectiveConfig,
+    /// Seed of everything random: the same seed on the same adapter gives the same bits
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
+    pub seed: u64,
 }
 
 impl Default for Config {
@@ -134,28 +94,13 @@ impl Default for TrainingConfig {
             epochs: 10,
             batch_size: 128,
             micro_batch_size: None,
-            learning_rate: 1e-3,
-            learning_rate_schedule: LearningRateSchedule::default(),
-            learning_rate_factor: default_factor(),
-            learning_rate_milestones: Widths::default(),
-            learning_rate_patience: default_patience(),
+            learning_rate: LearningRate::default(),
             adam: Adam::default(),
             patience: 0,
-            kl_weight: 1.0,
-            kl_warmup: 0,
-            kl_warmup_steps: 0,
-            seed: 0,
             objective: ObjectiveConfig::default(),
+            seed: 0,
         }
     }
-}
-
-fn default_factor() -> f64 {
-    0.1
-}
-
-fn default_patience() -> u32 {
-    10
 }
 
 impl Config {
@@ -169,7 +114,7 @@ impl Config {
         self.training.validate()?;
         let batch_size = self.training.batch_size;
         self.model.validate_batch(self.training.micro_batch_size.unwrap_or(batch_size).min(batch_size))?;
-        self.training.objective.validate_for(&self.model)
+        self.model.validate_objective(&self.training.objective)
     }
 
     /// Loads the data, with the part to validate with.
@@ -189,25 +134,12 @@ impl TrainingConfig {
     ///
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
-        let (rate, weight) = (self.learning_rate, self.kl_weight);
         require("--epochs", self.epochs > 0, "at least 1", self.epochs)?;
         require("--batch-size", self.batch_size > 0, "at least 1", self.batch_size)?;
         let micro_batch = self.micro_batch_size.unwrap_or(1);
         require("--micro-batch-size", micro_batch > 0, "at least 1", micro_batch)?;
-        require("--lr", rate.is_finite() && rate > 0.0, "a finite number above 0", rate)?;
-        let factor = self.learning_rate_factor;
-        require("--lr-factor", factor > 0.0 && factor <= 1.0, "above 0 and at most 1", factor)?;
-        require("--lr-patience", self.learning_rate_patience > 0, "at least 1", self.learning_rate_patience)?;
-        let milestones = &self.learning_rate_milestones;
-        let steps = self.learning_rate_schedule == LearningRateSchedule::Steps;
-        require(
-            "--lr-milestones",
-            steps != milestones.0.is_empty() && !milestones.0.contains(&0),
-            "epochs from 1 on, with --lr-schedule steps alone",
-            milestones,
-        )?;
+        self.learning_rate.validate()?;
         self.adam.validate()?;
-        require("--kl-weight", weight.is_finite() && weight >= 0.0, "a finite number, 0 or more", weight)?;
         self.objective.validate()
     }
 
@@ -222,18 +154,6 @@ impl TrainingConfig {
         let most = u32::MAX / examples.div_ceil(self.batch_size) as u32;
         require("--epochs", self.epochs <= most, &format!("at most {most}, so that steps fit 32 bits"), self.epochs)
     }
-}
-
-/// Fails unless an option's value fits.
-///
-/// # Errors
-///
-/// [`Error::Config`] with the option, what it takes and what was found.
-pub fn require(option: &'static str, fits: bool, expected: &str, found: impl fmt::Display) -> Result<(), Error> {
-    if fits {
-        return Ok(());
-    }
-    Err(Error::Config { option, expected: expected.to_owned(), found: found.to_string() })
 }
 
 #[cfg(test)]
@@ -266,6 +186,24 @@ mod tests {
     }
 
     #[test]
+    fn the_keys_of_the_json_are_those_of_older_files() {
+        let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
+        let json = serde_json::to_value(parse(&["--logvar-range", "-6,2"])).unwrap();
+        let model =
+            "activation binarize categories components hidden latents likelihood logvar_range normalise prior variance";
+        assert_eq!(keys(&json["model"]), model);
+        let training = "batch_size beta1 beta2 capacity capacity_warmup epochs epsilon free_bits kl kl_warmup kl_warmup_steps \
+                        kl_weight learning_rate learning_rate_factor learning_rate_milestones learning_rate_patience \
+                        learning_rate_schedule objective patience samples seed";
+        assert_eq!(keys(&json["training"]), training);
+        // The first version's.
+        let old = r#"{"data": "mnist",
+            "model": {"hidden": [400], "latents": 20, "activation": "relu", "likelihood": "bernoulli", "variance": 0.1},
+            "training": {"epochs": 10, "batch_size": 128, "learning_rate": 0.001, "kl_weight": 1.0, "kl_warmup": 0, "seed": 0}}"#;
+        assert_eq!(serde_json::from_str::<Config>(old).unwrap(), Config::default());
+    }
+
+    #[test]
     fn values_that_cannot_work_are_named() {
         let cases = [
             ("--latents", "0"),
@@ -286,6 +224,11 @@ mod tests {
             let error = parse(&[flag, value]).validate().expect_err(flag);
             assert!(error.to_string().starts_with(&format!("{flag}: expected ")), "{error}");
         }
+        for schedule in [&["--lr-schedule", "steps"][..], &["--lr-milestones", "3"]] {
+            let error = parse(schedule).validate().expect_err("both or none").to_string();
+            assert!(error.starts_with("--lr-milestones: expected "), "{error}");
+        }
+        assert!(Flags::try_parse_from(["elbo", "--kl-warmup", "1", "--kl-warmup-steps", "1"]).is_err());
         let error = parse(&["--prior", "mixture", "--objective", "free-bits"]).validate().expect_err("free bits");
         assert!(error.to_string().starts_with("--objective: expected "), "{error}");
         let error =

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use brotli_decompressor::Decompressor;
 
 use crate::Error;
-use crate::config::require;
+use crate::error::require;
 
 pub mod batch;
 mod binarize;

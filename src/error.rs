@@ -1,5 +1,6 @@
 //! The one error type: what was attempted, what was expected, what was found.
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// Every way in which the library can fail.
@@ -127,4 +128,16 @@ impl Error {
         let path = path.into();
         move |source| Error::Io { action, path, source }
     }
+}
+
+/// Fails unless an option's value fits.
+///
+/// # Errors
+///
+/// [`Error::Config`] with the option, what it takes and what was found.
+pub fn require(option: &'static str, fits: bool, expected: &str, found: impl fmt::Display) -> Result<(), Error> {
+    if fits {
+        return Ok(());
+    }
+    Err(Error::Config { option, expected: expected.to_owned(), found: found.to_string() })
 }

@@ -126,6 +126,7 @@ pub mod likelihood;
 pub mod metrics;
 pub mod nn;
 pub mod noise;
+pub mod numbers;
 pub mod objective;
 pub mod optim;
 pub mod posterior;

@@ -8,6 +8,7 @@
 pub(crate) mod bernoulli;
 pub(crate) mod beta_binomial;
 pub(crate) mod categorical;
+mod config;
 pub(crate) mod discretised_logistic;
 pub(crate) mod gaussian;
 pub(crate) mod gaussian_predicted;
@@ -16,15 +17,15 @@ mod support;
 
 pub(crate) use pixels::show;
 
+pub use config::LikelihoodConfig;
 pub use pixels::Pixels;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::{ModelConfig, require};
 use crate::gpu::{Arena, Dispatch, Gpu, Part, Tensor};
-use crate::nn::{Epilogue, Init, ParameterSpec};
+use crate::nn::Epilogue;
 
 /// The likelihood of the data given the latents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -47,44 +48,6 @@ pub enum Likelihood {
     BetaBinomial,
     /// A probability for each of --categories levels, from 0 to 1 in even steps.
     Categorical,
-}
-
-impl Likelihood {
-    /// Numbers that the decoder puts out for each dimension, of which there may be `categories` levels.
-    pub fn outputs_per_dimension(self, categories: usize) -> usize {
-        match self {
-            Likelihood::Bernoulli
-            | Likelihood::Gaussian
-            | Likelihood::GaussianFixed
-            | Likelihood::GaussianPerDimension => 1,
-            Likelihood::GaussianPredicted | Likelihood::DiscretisedLogistic | Likelihood::BetaBinomial => 2,
-            Likelihood::Categorical => categories,
-        }
-    }
-
-    /// The parameters beside the decoder's, if any, for data of so many dimensions.
-    pub fn parameters(self, variance: f32, dimensions: usize) -> Option<ParameterSpec> {
-        let columns = match self {
-            Likelihood::Gaussian => 1,
-            Likelihood::GaussianPerDimension => dimensions,
-            _ => return None,
-        };
-        Some(ParameterSpec { name: LOGVAR.to_owned(), rows: None, columns, init: Init::Constant(variance.ln()) })
-    }
-
-    /// Checks the values that likelihoods take.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] for the first value that cannot work.
-    pub fn validate(self, variance: f32, categories: usize) -> Result<(), Error> {
-        let normal = variance.is_normal() && variance > 0.0;
-        require("--variance", normal, "a finite number above 0", variance)?;
-        let above_floor = f64::from(variance) > gaussian_predicted::VARIANCE_FLOOR;
-        let fits = above_floor || self != Likelihood::GaussianPredicted;
-        require("--variance", fits, "a number above 0.0001 with --likelihood gaussian-predicted", variance)?;
-        require("--categories", (2..=256).contains(&categories), "a number from 2 to 256", categories)
-    }
 }
 
 /// A likelihood for data of some size, with what it needs beside the decoder.
@@ -115,11 +78,11 @@ impl LikelihoodState {
     /// As [`Tensor::zeros`].
     pub fn new(
         gpu: &Gpu,
-        config: &ModelConfig,
+        config: &LikelihoodConfig,
         parameters: &Arena,
         dimensions: usize,
     ) -> Result<LikelihoodState, Error> {
-        let ModelConfig { likelihood, variance, categories, .. } = *config;
+        let LikelihoodConfig { likelihood, variance, .. } = *config;
         let kind = match likelihood {
             Likelihood::Bernoulli => Kind::Bernoulli,
             Likelihood::Gaussian | Likelihood::GaussianPerDimension => {
@@ -133,7 +96,7 @@ impl LikelihoodState {
             Likelihood::BetaBinomial => Kind::BetaBinomial { log_choose: beta_binomial::log_choose(gpu)? },
             Likelihood::Categorical => Kind::Categorical,
         };
-        let outputs = dimensions * likelihood.outputs_per_dimension(categories);
+        let outputs = dimensions * config.outputs_per_dimension();
         Ok(LikelihoodState { kind, dimensions, outputs })
     }
 

@@ -19,6 +19,9 @@ use crate::Error;
 use crate::gpu::{Arena, Gpu, Tensor};
 use crate::noise::Stream;
 
+/// The widest layer that is accepted: beyond it the number of weights of two layers overflows what files can state.
+pub(crate) const WIDEST: usize = 1 << 20;
+
 /// What a pass is recorded for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {

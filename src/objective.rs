@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::{ModelConfig, require};
+use crate::error::require;
 use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
 use crate::prior::KlEstimate;
 use penalised::Penalty;
@@ -55,6 +55,15 @@ pub struct ObjectiveConfig {
     /// Epochs over which the capacity grows linearly from 0 to --capacity; 0 for none
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Objective")]
     pub capacity_warmup: u32,
+    /// Weight of the KL term in the loss; 1 maximises the ELBO, above 1 is a beta-VAE
+    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true, help_heading = "Training")]
+    pub kl_weight: f64,
+    /// Epochs over which the KL weight grows linearly from 0 to --kl-weight; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
+    pub kl_warmup: u32,
+    /// Batches over which the KL weight grows linearly from 0 to --kl-weight, in place of --kl-warmup; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "kl_warmup", help_heading = "Training")]
+    pub kl_warmup_steps: u32,
     /// How the KL divergence is found; importance weights, and priors without a formula, take the sample estimate
     #[arg(long, value_enum, default_value_t, help_heading = "Objective")]
     pub kl: KlEstimate,
@@ -68,6 +77,9 @@ impl Default for ObjectiveConfig {
             free_bits: 0.25,
             capacity: 25.0,
             capacity_warmup: 0,
+            kl_weight: 1.0,
+            kl_warmup: 0,
+            kl_warmup_steps: 0,
             kl: KlEstimate::default(),
         }
     }
@@ -80,21 +92,25 @@ impl ObjectiveConfig {
     ///
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
+        let weight = self.kl_weight;
+        require("--kl-weight", weight.is_finite() && weight >= 0.0, "a finite number, 0 or more", weight)?;
         let fits = |value: f32| value.is_finite() && value >= 0.0;
         require("--samples", (1..=1 << 20).contains(&self.samples), "a number from 1 to 1048576", self.samples)?;
         require("--free-bits", fits(self.free_bits), "a finite number, 0 or more", self.free_bits)?;
         require("--capacity", fits(self.capacity), "a finite number, 0 or more", self.capacity)
     }
 
-    /// Checks that the objective can be had of a model. Free bits weigh latents apart from each other, and without a closed
-    /// form the KL divergence is no sum over latents; a capacity weighs them alike.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] if not.
-    pub fn validate_for(&self, model: &ModelConfig) -> Result<(), Error> {
-        let fits = self.objective != Objective::FreeBits || !model.kl_is_estimate();
-        require("--objective", fits, "another one than free-bits, unless --prior is standard-normal", "free-bits")
+    /// The KL weight after so many epochs of `updates` updates each: it grows linearly over the first `kl_warmup` epochs, or
+    /// `kl_warmup_steps` updates.
+    pub fn kl_weight_after(&self, epochs: f64, updates: usize) -> f64 {
+        let ObjectiveConfig { kl_weight, kl_warmup, kl_warmup_steps, .. } = *self;
+        let warmup = if kl_warmup > 0 { f64::from(kl_warmup) } else { f64::from(kl_warmup_steps) / updates as f64 };
+        kl_weight * grown(epochs, warmup)
+    }
+
+    /// The capacity after so many epochs: it grows linearly over the first `capacity_warmup` epochs.
+    pub fn capacity_after(&self, epochs: f64) -> f64 {
+        f64::from(self.capacity) * grown(epochs, f64::from(self.capacity_warmup))
     }
 
     /// How the KL divergence is found: importance weights need that of the sample itself.
@@ -132,6 +148,11 @@ impl ObjectiveConfig {
         };
         Ok(ObjectiveState { samples, part, work })
     }
+}
+
+/// How much of its final value something has after some epochs, if it grows linearly over `warmup` of them.
+fn grown(epochs: f64, warmup: f64) -> f64 {
+    if warmup == 0.0 { 1.0 } else { (epochs / warmup).min(1.0) }
 }
 
 /// The ELBO with the mean over an example's samples: what fills the slot `objective`.

@@ -5,7 +5,19 @@ pub mod normal;
 use std::fmt;
 use std::str::FromStr;
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
+
+/// The posterior's settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PosteriorConfig {
+    /// Hold the log variances of the posterior and of a mixture's components to a range, as -6,2; what lies
+    /// outside has no gradient [default: none]
+    #[arg(long, value_name = "MIN,MAX", allow_hyphen_values = true, help_heading = "Data and model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logvar_range: Option<LogvarRange>,
+}
 
 /// The range that the log variances of the posterior and of a mixture's components are held to: what lies
 /// outside is moved to the nearer end, and has no gradient.

@@ -3,20 +3,24 @@
 //! Where the KL divergence from the posterior has a closed form, a prior is no more than what fills the slot `prior` of the
 //! posterior's kernels. Other priors take dispatches of their own, which [`PriorState`] records.
 
+mod config;
 pub(crate) mod mixture;
 pub mod standard_normal;
 mod vamp_prior;
+
+pub use config::PriorConfig;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::{ModelConfig, require};
 use crate::data::batch::DeviceImages;
 use crate::data::order;
+use crate::error::require;
 use crate::gpu::{Arena, Dispatch, Gpu, Part, Program, Tensor};
-use crate::nn::{Init, Mlp, ParameterSpec};
+use crate::nn::Mlp;
 use crate::noise::{self, Stream};
+use crate::posterior::PosteriorConfig;
 use crate::steps::Step;
 use mixture::Mixture;
 use vamp_prior::{PSEUDO_INPUTS, PseudoInputs};
@@ -54,21 +58,6 @@ impl Prior {
     /// `log q(z|x) - log p(z)`, whatever the configuration asks for.
     pub fn has_closed_form(self) -> bool {
         self == Prior::StandardNormal
-    }
-
-    /// The parameters, if any, of `count` components for inputs of so many `dimensions`.
-    ///
-    /// A mixture's means start about as far out as draws from a standard normal are, with variances of 1. Pseudo-inputs start
-    /// as zeros until training gives them images.
-    pub fn parameters(self, count: usize, latents: usize, dimensions: usize) -> Option<ParameterSpec> {
-        let spec =
-            |name: &str, columns, init| ParameterSpec { name: name.to_owned(), rows: Some(count), columns, init };
-        match self {
-            Prior::StandardNormal => None,
-            // The uniform distribution of variance 1.
-            Prior::Mixture => Some(spec(COMPONENTS, 2 * latents, Init::Normals { bound: 3f32.sqrt() })),
-            Prior::VampPrior => Some(spec(PSEUDO_INPUTS, dimensions, Init::Constant(0.0))),
-        }
     }
 
     /// Sets the parameters that start from training data: pseudo-inputs become the first images of an order that depends on
@@ -120,19 +109,20 @@ impl PriorState {
     /// As [`Tensor::zeros`].
     pub fn new(
         gpu: &Gpu,
-        config: &ModelConfig,
+        config: &PriorConfig,
+        posterior: &PosteriorConfig,
         parameters: &Arena,
         encoder: &Mlp,
         estimate: KlEstimate,
         [batch, samples]: [usize; 2],
     ) -> Result<PriorState, Error> {
         let mixture =
-            |components: &Tensor| Mixture::new(gpu, components, config.logvar_range, batch * samples, samples);
+            |components: &Tensor| Mixture::new(gpu, components, posterior.logvar_range, batch * samples, samples);
         let (mixture, inputs) = match config.prior {
             Prior::StandardNormal => (None, None),
             Prior::Mixture => (Some(mixture(&parameters.get(COMPONENTS))?), None),
             Prior::VampPrior => {
-                let inputs = PseudoInputs::new(gpu, parameters, encoder, config.latents)?;
+                let inputs = PseudoInputs::new(gpu, parameters, encoder)?;
                 (Some(mixture(&inputs.components)?), Some(inputs))
             }
         };

@@ -11,8 +11,9 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::{Config, TrainingConfig, require};
+use crate::config::{Config, TrainingConfig};
 use crate::data::{Dataset, order};
+use crate::error::require;
 use crate::eval::{Evaluation, LossWeights};
 use crate::gpu::{Arena, DispatchTime, Gpu, Program};
 use crate::metrics::{self, EpochMetrics, Sums};
@@ -110,7 +111,7 @@ impl Trainer {
     pub fn from_vae(vae: Vae, data: &Dataset, config: &TrainingConfig, progress: Progress) -> Result<Trainer, Error> {
         config.validate()?;
         config.validate_for(data.train.images.count())?;
-        config.objective.validate_for(&vae.model().config)?;
+        vae.model().config.validate_objective(&config.objective)?;
         vae.check_size("training a model", &data.train.images)?;
         progress.check(data.train.images.count(), config.batch_size)?;
         let gpu = vae.gpu().clone();
@@ -145,7 +146,7 @@ impl Trainer {
         program.push(config.adam.update(&gpu, step, parameters, &batch_gradients, &moment1, &moment2)?);
         program.push(network.finish(&pass)?);
 
-        let weights = LossWeights { kl_weight: config.kl_weight, capacity: config.objective.capacity };
+        let weights = LossWeights { kl_weight: config.objective.kl_weight, capacity: config.objective.capacity };
         Ok(Trainer {
             evaluation: Evaluation::new(&vae, &network, held_out, weights, config.seed)?,
             vae,
@@ -293,7 +294,7 @@ impl Trainer {
         let parameters = self.vae.parameters.whole().read::<f32>(&self.vae.gpu)?;
         let found = parameters.iter().find(|value| !value.is_finite());
         check_finite(epoch, updates, found.map(|value| ("a parameter", *value)))?;
-        let (warming_up, patience) = (self.table.warms_up(epoch), self.config.learning_rate_patience);
+        let (warming_up, patience) = (self.table.warms_up(epoch), self.config.learning_rate.patience);
         let course = self.progress.course.after(epoch, held_out.loss, warming_up, patience);
         self.progress = Progress { epochs: epoch, course, ..Progress::default() };
         Ok(Some(EpochMetrics {

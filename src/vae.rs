@@ -9,12 +9,13 @@ pub use network::Network;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::{ModelConfig, WIDEST, require};
+use crate::config::ModelConfig;
 use crate::data::Images;
 use crate::data::batch::DeviceImages;
+use crate::error::require;
 use crate::gpu::{Arena, Gpu};
 use crate::likelihood::Pixels;
-use crate::nn::{self, Mlp, ParameterSpec};
+use crate::nn::{self, Mlp, ParameterSpec, WIDEST};
 use crate::noise::Stream;
 
 /// The size of the images that a model describes, and its shape: what a file of weights has to state.
@@ -59,16 +60,14 @@ impl Model {
 
     /// Numbers that the decoder puts out.
     fn outputs(&self) -> usize {
-        let ModelConfig { likelihood, categories, .. } = self.config;
-        self.dimensions() * likelihood.outputs_per_dimension(categories)
+        self.dimensions() * self.config.likelihood.outputs_per_dimension()
     }
 
     /// The most columns that a tensor has with a row for each example.
     pub(crate) fn widest(&self) -> usize {
-        let ModelConfig { hidden, latents, activation, prior, components, .. } = &self.config;
+        let ModelConfig { hidden, latents, activation, prior, .. } = &self.config;
         let hidden = hidden.0.iter().map(|width| width * activation.inputs());
-        let scores = if prior.has_closed_form() { 0 } else { *components };
-        hidden.chain([2 * latents, self.dimensions(), self.outputs(), scores]).max().unwrap_or(1)
+        hidden.chain([2 * latents, self.dimensions(), self.outputs(), prior.score_columns()]).max().unwrap_or(1)
     }
 
     fn encoder(&self) -> Mlp {
@@ -84,9 +83,9 @@ impl Model {
 
     /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood, prior.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
-        let ModelConfig { likelihood, variance, prior, components, latents, .. } = self.config;
-        let likelihood = likelihood.parameters(variance, self.dimensions());
-        let prior = prior.parameters(components, latents, self.dimensions());
+        let ModelConfig { likelihood, prior, latents, .. } = &self.config;
+        let likelihood = likelihood.parameters(self.dimensions());
+        let prior = prior.parameters(*latents, self.dimensions());
         self.encoder().parameters().chain(self.decoder().parameters()).chain(likelihood).chain(prior).collect()
     }
 }
@@ -136,7 +135,7 @@ impl Vae {
     /// [`Error::Config`] if there are too few.
     pub(crate) fn start_prior(&self, images: &Images, seed: u64) -> Result<(), Error> {
         let upload = || self.upload(images, Stream::Binarise);
-        self.model.config.prior.start_from(&self.gpu, upload, &self.parameters, seed)
+        self.model.config.prior.prior.start_from(&self.gpu, upload, &self.parameters, seed)
     }
 
     /// The model's shape.
@@ -170,10 +169,9 @@ impl Vae {
     ///
     /// # Errors
     ///
-    /// As [`Likelihood::check`](crate::likelihood::Likelihood::check).
+    /// As [`LikelihoodConfig::check`](crate::likelihood::LikelihoodConfig::check).
     pub(crate) fn check_support(&self, images: &Images, part: &str) -> Result<(), Error> {
-        let ModelConfig { likelihood, categories, binarize, .. } = self.model.config;
-        likelihood.check(categories, images, binarize, part)
+        self.model.config.likelihood.check(images, self.model.config.binarize, part)
     }
 
     /// Uploads images as the model sees them; draws that make them black and white come from `stream`.

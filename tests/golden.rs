@@ -3,13 +3,14 @@
 
 use std::ops::ControlFlow;
 
-use elbo::config::{ModelConfig, Widths};
+use elbo::config::ModelConfig;
 use elbo::data::batch::DeviceImages;
 use elbo::data::{Binarize, Images};
 use elbo::gpu::{Arena, Program, Tensor};
-use elbo::likelihood::Likelihood;
+use elbo::likelihood::{Likelihood, LikelihoodConfig};
 use elbo::nn::{self, Activation, Mode, Normalise};
 use elbo::noise::{self, Stream};
+use elbo::numbers::Numbers;
 use elbo::objective::ObjectiveConfig;
 use elbo::optim::Adam;
 use elbo::posterior::normal::Draws;
@@ -42,7 +43,7 @@ const NOISE_TOLERANCE: f64 = 5.8 / 2048.0;
 #[derive(Deserialize)]
 struct Case {
     dimensions: usize,
-    hidden: Widths,
+    hidden: Numbers,
     latents: usize,
     activation: Activation,
     #[serde(default)]
@@ -143,8 +144,7 @@ impl Replay {
             latents: *latents,
             activation: *activation,
             normalise: *normalise,
-            likelihood: *likelihood,
-            variance: 1.0,
+            likelihood: LikelihoodConfig { likelihood: *likelihood, variance: 1.0, ..LikelihoodConfig::default() },
             ..ModelConfig::default()
         };
         let vae = Vae::new(gpu(), Model { height: 1, width: *dimensions, config }, 0).unwrap();

@@ -197,7 +197,7 @@ fn evaluation_depends_on_no_batch_and_changes_nothing() {
 fn the_running_statistics_follow_the_batches() {
     let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
     config.model.normalise = Normalise::Batch;
-    config.training.learning_rate = 1e-30;
+    config.training.learning_rate.learning_rate = 1e-30;
     config.training.epochs = 40;
     config.training.batch_size = 100;
     let data = dataset(100, 30);

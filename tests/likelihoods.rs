@@ -4,10 +4,10 @@ mod data;
 
 use std::ops::ControlFlow;
 
-use elbo::config::{Config, ModelConfig};
+use elbo::config::Config;
 use elbo::data::Binarize;
 use elbo::gpu::{Program, Tensor};
-use elbo::likelihood::{Likelihood, LikelihoodState, Pixels};
+use elbo::likelihood::{Likelihood, LikelihoodConfig, LikelihoodState, Pixels};
 use elbo::nn::{self, Activation, Dense, Mode, Recording};
 use elbo::objective::{Objective, ObjectiveConfig};
 use elbo::selftest::reference::likelihood::pairs;
@@ -29,8 +29,8 @@ const ALL: [Likelihood; 8] = [
     Likelihood::Categorical,
 ];
 
-fn with_categories(likelihood: Likelihood, categories: usize) -> ModelConfig {
-    ModelConfig { likelihood, categories, variance: 0.05, ..ModelConfig::default() }
+fn with_categories(likelihood: Likelihood, categories: usize) -> LikelihoodConfig {
+    LikelihoodConfig { likelihood, categories, variance: 0.05 }
 }
 
 /// A likelihood over a layer whose weight is the identity, which hands it what a decoder would put out.
@@ -43,11 +43,11 @@ struct Bare {
 }
 
 impl Bare {
-    fn new(config: &ModelConfig, dimensions: usize) -> Bare {
-        let outputs = dimensions * config.likelihood.outputs_per_dimension(config.categories);
+    fn new(config: &LikelihoodConfig, dimensions: usize) -> Bare {
+        let outputs = dimensions * config.outputs_per_dimension();
         let layer = Dense::new("identity", outputs, outputs);
         let mut specs = layer.parameters().to_vec();
-        specs.extend(config.likelihood.parameters(config.variance, dimensions));
+        specs.extend(config.parameters(dimensions));
         let parameters = nn::arena(gpu(), &specs).unwrap();
         nn::initialise(gpu(), &specs, &parameters, 0).unwrap();
         let identity: Vec<f32> = (0..outputs * outputs).map(|i| f32::from(i / outputs == i % outputs)).collect();
@@ -236,7 +236,7 @@ fn draws_have_the_mean_and_the_variance_of_their_likelihood() {
 /// A model on the synthetic data, which are bytes.
 fn trainable(likelihood: Likelihood, categories: usize) -> Config {
     let mut config = config(1, Activation::Relu, likelihood);
-    config.model.categories = categories;
+    config.model.likelihood.categories = categories;
     if (likelihood, categories) == (Likelihood::Categorical, 2) {
         config.model.binarize = Binarize::Dynamic;
     }
@@ -272,7 +272,7 @@ fn every_likelihood_lowers_its_loss_and_is_resumed_to_the_same_bits() {
             (losses, trainer.vae().parameters().whole().read::<u32>(gpu()).unwrap())
         };
         let (losses, bits) = run(false);
-        println!("{losses:?}: {:?}", config.model.likelihood);
+        println!("{losses:?}: {:?}", config.model.likelihood.likelihood);
         assert!(losses[2] < losses[0], "{:?}: {losses:?}", config.model);
         assert_eq!((losses, bits), run(true), "{:?}", config.model);
     }

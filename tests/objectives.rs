@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use elbo::config::{Config, ModelConfig, Widths};
+use elbo::config::{Config, ModelConfig};
 use elbo::data::Images;
 use elbo::eval::{self, ImportanceEstimate, ReportRequest};
-use elbo::likelihood::Likelihood;
+use elbo::likelihood::{Likelihood, LikelihoodConfig};
 use elbo::nn::Activation;
+use elbo::numbers::Numbers;
 use elbo::objective::{Objective, ObjectiveConfig};
 use elbo::prior::KlEstimate;
 use elbo::selftest::reference::{noise, objective};
@@ -142,7 +143,7 @@ fn estimate(vae: &Vae, images: &Images, samples: usize, seed: u64) -> Importance
 fn the_estimate_of_log_p_rises_with_the_samples() {
     // A posterior far from the prior leaves a gap between the ELBO and log p(x).
     let mut config = with_objective(ObjectiveConfig::default());
-    config.training.kl_weight = 0.1;
+    config.training.objective.kl_weight = 0.1;
     let mut trainer = Trainer::new(gpu(), &dataset(600, 30), &config).unwrap();
     trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
     let images = images(200, 3);
@@ -172,10 +173,13 @@ const VARIANCE: f64 = 0.05;
 impl LinearGaussian {
     fn new(shift: f64, factor: f64) -> LinearGaussian {
         let config = ModelConfig {
-            hidden: Widths(Vec::new()),
+            hidden: Numbers(Vec::new()),
             latents: 2,
-            likelihood: Likelihood::GaussianFixed,
-            variance: VARIANCE as f32,
+            likelihood: LikelihoodConfig {
+                likelihood: Likelihood::GaussianFixed,
+                variance: VARIANCE as f32,
+                ..LikelihoodConfig::default()
+            },
             ..ModelConfig::default()
         };
         let vae = Vae::new(gpu(), Model { height: 2, width: 3, config }, 0).unwrap();

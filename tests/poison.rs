@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 
 use elbo::Error;
-use elbo::config::{Config, ModelConfig};
+use elbo::config::Config;
 use elbo::eval::{Evaluation, LossWeights};
 use elbo::gpu::{Dispatch, Gpu, Program, Tensor};
-use elbo::likelihood::{Likelihood, LikelihoodState, Pixels};
+use elbo::likelihood::{Likelihood, LikelihoodConfig, LikelihoodState, Pixels};
 use elbo::metrics::EpochMetrics;
 use elbo::nn::{self, Activation, Dense, Mode, Normalise, Recording};
 use elbo::objective::ObjectiveConfig;
@@ -139,7 +139,7 @@ fn a_learning_rate_that_is_too_large_stops_the_training() {
             // 1e300 is infinite in f32.
             for learning_rate in [1e30, 1e300] {
                 let mut config = config(1, activation, likelihood);
-                config.training.learning_rate = learning_rate;
+                config.training.learning_rate.learning_rate = learning_rate;
                 let result = epoch(&mut trainer(&config));
                 check_training(&result, (1, 2)).unwrap_or_else(|error| panic!("{error}: {config:?}"));
                 result.expect_err("such steps lead nowhere");
@@ -152,7 +152,7 @@ fn a_learning_rate_that_is_too_large_stops_the_training() {
 fn a_kl_weight_that_is_too_large_stops_the_training() {
     for (kl_weight, may_train) in [(1e37, true), (1e39, false)] {
         let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
-        config.training.kl_weight = kl_weight;
+        config.training.objective.kl_weight = kl_weight;
         let result = epoch(&mut trainer(&config));
         check_training(&result, (1, STEPS)).unwrap();
         assert!(may_train || result.is_err(), "{result:?}");
@@ -277,7 +277,7 @@ fn bernoulli_is_never_nan_for_a_finite_logit() {
     let parameters = nn::arena(gpu(), &layer.parameters()).unwrap();
     let identity: Vec<f32> = (0..D * D).map(|i| if i / D == i % D { 1.0 } else { 0.0 }).collect();
     parameters.get("identity.weight").write(gpu(), &identity).unwrap();
-    let state = LikelihoodState::new(gpu(), &ModelConfig::default(), &parameters, D).unwrap();
+    let state = LikelihoodState::new(gpu(), &LikelihoodConfig::default(), &parameters, D).unwrap();
     let log_prob = state.log_prob_tensor(gpu(), rows.len()).unwrap();
     run(rows.len(), |gpu, step| {
         let epilogues = [

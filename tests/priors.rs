@@ -13,7 +13,7 @@ use elbo::nn::Activation;
 use elbo::noise::{self, Stream};
 use elbo::objective::{Objective, ObjectiveConfig};
 use elbo::posterior::LogvarRange;
-use elbo::prior::{KlEstimate, Prior};
+use elbo::prior::{KlEstimate, Prior, PriorConfig};
 use elbo::selftest::reference::{Matrix, mixture};
 use elbo::steps::Step;
 use elbo::train::Trainer;
@@ -31,7 +31,7 @@ const COMPONENTS: usize = 9;
 
 fn with_prior(prior: Prior) -> Config {
     let mut config = config(1, Activation::Silu, Likelihood::Bernoulli);
-    (config.model.prior, config.model.components) = (prior, COMPONENTS);
+    config.model.prior = PriorConfig { prior, components: COMPONENTS };
     config.training.batch_size = 20;
     config
 }
@@ -76,7 +76,7 @@ fn the_gradient_of_the_whole_loss_in_every_parameter() {
             let mut config = with_prior(prior);
             config.training.objective = objective.clone();
             // What is held has no gradient: about the middle of what an untrained encoder puts out.
-            config.model.logvar_range = (number == 1).then_some(LogvarRange { min: -4.0, max: -0.02 });
+            config.model.posterior.logvar_range = (number == 1).then_some(LogvarRange { min: -4.0, max: -0.02 });
             let batch = Batch::new(gpu(), config);
             for index in 0..batch.gradients.len() {
                 let found = batch.difference(index, false);
@@ -119,7 +119,7 @@ fn first_step(config: &Config, prepare: impl Fn(&Vae)) -> (Vec<Vec<f32>>, f64, f
 #[test]
 fn a_mixture_of_one_standard_normal_is_the_standard_normal_prior() {
     let mut one = with_prior(Prior::Mixture);
-    one.model.components = 1;
+    one.model.prior.components = 1;
     let mut standard = with_prior(Prior::StandardNormal);
     standard.training.objective.kl = KlEstimate::Sampled;
     let (gradients, loss, kl) = first_step(&one, |vae| {
@@ -139,7 +139,7 @@ fn a_mixture_of_one_standard_normal_is_the_standard_normal_prior() {
 fn draws_have_the_moments_of_the_mixture() {
     const ROWS: usize = 20_000;
     let Config { mut model, .. } = with_prior(Prior::Mixture);
-    model.components = 3;
+    model.prior.components = 3;
     let [height, width] = SIZE;
     let vae = Vae::new(gpu(), Model { height, width, config: model }, 0).unwrap();
     let means = [-3.0f32, 0.5, 4.0];
@@ -225,7 +225,7 @@ fn the_estimate_of_log_p_rises_with_the_samples() {
     let images = images(100, 3);
     for prior in PRIORS {
         let mut config = with_prior(prior);
-        config.training.kl_weight = 0.1;
+        config.training.objective.kl_weight = 0.1;
         let mut trainer = Trainer::new(gpu(), &dataset(300, 30), &config).unwrap();
         trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
         let estimate = |samples| {

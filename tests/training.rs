@@ -95,7 +95,7 @@ fn an_interrupted_training_ends_with_the_same_bits() {
     let data = dataset(300, 100);
     let mut config = relu();
     config.training.batch_size = 7;
-    config.training.kl_warmup = 2;
+    config.training.objective.kl_warmup = 2;
     let (curve, trainer) = train(gpu(), &data, &config);
 
     let mut interrupted = Trainer::new(gpu(), &data, &config).unwrap();
@@ -156,7 +156,7 @@ fn training_lowers_the_loss_of_every_kind_of_model() {
     }
     // The control: steps that are too small lower nothing.
     let mut config = relu();
-    config.training.learning_rate = 1e-12;
+    config.training.learning_rate.learning_rate = 1e-12;
     let (curve, _) = train(gpu(), &data, &config);
     assert!(curve[2].held_out().1.loss > curve[0].train.loss - 2.0, "{curve:?}");
 }
@@ -196,7 +196,7 @@ fn every_example_counts_once_whatever_the_batch() {
         // In training the noise differs with the batch; the kl does not depend on it, if the parameters stay.
         let mut config = relu();
         config.training.batch_size = batch_size;
-        config.training.learning_rate = 1e-12;
+        config.training.learning_rate.learning_rate = 1e-12;
         let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
         trainer.vae().parameters().whole().write(gpu(), &parameters).unwrap();
         let metrics = trainer.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
@@ -216,9 +216,9 @@ fn warm_up_raises_the_kl_weight_linearly_over_the_steps() {
     let mut config = relu();
     config.training.batch_size = 50;
     config.training.epochs = 4;
-    config.training.learning_rate = 1e-12;
-    config.training.kl_weight = 3.0;
-    config.training.kl_warmup = 3;
+    config.training.learning_rate.learning_rate = 1e-12;
+    config.training.objective.kl_weight = 3.0;
+    config.training.objective.kl_warmup = 3;
     let steps_of_warmup = 3.0 * 6.0;
     let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
     // Without weights, each example has the same kl, and what the loss adds to the nll tells the weight.

@@ -8,10 +8,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use elbo::config::{Config, ModelConfig, Widths, require};
+use elbo::config::{Config, ModelConfig};
 use elbo::data::Dataset;
+use elbo::error::require;
 use elbo::files::write_atomically;
 use elbo::gpu::{AdapterSummary, Clock, DispatchTime, Gpu, KernelTable, peak};
+use elbo::numbers::Numbers;
 use elbo::objective::Objective;
 use elbo::{Error, Trainer};
 use serde::Serialize;
@@ -41,7 +43,7 @@ Examples:
 pub struct Bench {
     /// Widths of the hidden layers [default: two models, 400 with 20 latents and 1024,1024 with 64]
     #[arg(long, value_name = "WIDTHS")]
-    hidden: Option<Widths>,
+    hidden: Option<Numbers>,
     /// Number of latents, with --hidden [default: 20]
     #[arg(long, value_name = "N", requires = "hidden")]
     latents: Option<usize>,
@@ -70,7 +72,7 @@ pub struct Bench {
 
 /// A model and batch size to measure.
 struct Case {
-    hidden: Widths,
+    hidden: Numbers,
     latents: usize,
     batch_size: usize,
     samples: usize,
@@ -102,7 +104,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct Row {
-    hidden: Widths,
+    hidden: Numbers,
     latents: usize,
     batch_size: usize,
     samples: usize,
@@ -178,7 +180,7 @@ impl Bench {
         let (small, large): (&[usize], &[usize]) = (&[32, 128, 512, 4096], &[128, 512]);
         let models = match &self.hidden {
             Some(hidden) => vec![(hidden.clone(), self.latents.unwrap_or(20), small)],
-            None => vec![(Widths(vec![400]), 20, small), (Widths(vec![1024, 1024]), 64, large)],
+            None => vec![(Numbers(vec![400]), 20, small), (Numbers(vec![1024, 1024]), 64, large)],
         };
         let mut cases = Vec::new();
         for (hidden, latents, batch_sizes) in models {

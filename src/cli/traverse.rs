@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use elbo::Error;
-use elbo::config::require;
+use elbo::error::require;
 
 use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, evenly_spaced, write_grid};
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Evaluation, ImportanceEstimate, LossWeights, estimate};
 use crate::Error;
-use crate::config::require;
 use crate::data::Images;
+use crate::error::require;
 use crate::metrics::Averages;
 use crate::objective::ObjectiveConfig;
 use crate::vae::{Network, Vae};
@@ -110,7 +110,7 @@ pub fn report(
         importance_samples: estimate.samples,
     });
     let Averages { elbo, nll, kl, .. } = averages;
-    let is_log_likelihood = model.likelihood.is_log_likelihood_of(images, model.binarize);
+    let is_log_likelihood = model.likelihood.likelihood.is_log_likelihood_of(images, model.binarize);
     let of_bits = log_prob.map_or(elbo, |log_prob| log_prob.mean);
     let bits_per_dim = -of_bits / (LN_2 * images.dimensions() as f64);
     Ok(Some(Report {
@@ -122,7 +122,7 @@ pub fn report(
         // Importance weights need the sample's own.
         kl_is_estimate: estimate.is_some() || model.kl_is_estimate(),
         log_prob,
-        bits_per_dim: (model.likelihood.is_discrete() && is_log_likelihood).then_some(bits_per_dim),
+        bits_per_dim: (model.likelihood.likelihood.is_discrete() && is_log_likelihood).then_some(bits_per_dim),
         is_log_likelihood,
         active_units: statistics.active_units(),
         kl_per_latent: (!model.kl_is_estimate()).then_some(statistics.kl),

@@ -1,6 +1,6 @@
 //! Which data a likelihood can describe.
 
-use super::Likelihood;
+use super::{Likelihood, LikelihoodConfig};
 use crate::Error;
 use crate::data::{Binarize, Images};
 
@@ -57,13 +57,15 @@ impl Likelihood {
     pub fn is_log_likelihood_of(self, images: &Images, binarize: Binarize) -> bool {
         self != Likelihood::Bernoulli || binarize != Binarize::None || images.pixels().all(|x| x == 0.0 || x == 1.0)
     }
+}
 
+impl LikelihoodConfig {
     /// Checks that it can describe images, as the model sees them; `part` says which they are, as in `training`.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] that names the first pixel which it cannot, and what would help.
-    pub fn check(self, categories: usize, images: &Images, binarize: Binarize, part: &str) -> Result<(), Error> {
+    pub fn check(&self, images: &Images, binarize: Binarize, part: &str) -> Result<(), Error> {
         let (option, support, expected) = match binarize {
             // Whatever the data are, the model sees 0 and 1.
             Binarize::Threshold => return Ok(()),
@@ -74,13 +76,13 @@ impl Likelihood {
             ),
             Binarize::None => (
                 "--likelihood",
-                match self {
+                match self.likelihood {
                     Likelihood::Bernoulli => Support::Interval,
                     Likelihood::DiscretisedLogistic | Likelihood::BetaBinomial => Support::Levels(256),
-                    Likelihood::Categorical => Support::Levels(categories),
+                    Likelihood::Categorical => Support::Levels(self.categories),
                     _ => Support::Line,
                 },
-                self.expected(categories),
+                self.expected(),
             ),
         };
         if images.bytes().is_some() && support.holds_bytes() {
@@ -95,8 +97,9 @@ impl Likelihood {
     }
 
     /// What pixels it describes, and what helps where they are others.
-    fn expected(self, categories: usize) -> String {
-        match self {
+    fn expected(&self) -> String {
+        let LikelihoodConfig { likelihood, categories, .. } = *self;
+        match likelihood {
             Likelihood::Bernoulli => {
                 "pixels from 0 to 1 for bernoulli (or --binarize threshold, or one of the gaussian likelihoods)"
                     .to_owned()

@@ -97,6 +97,11 @@ impl Mlp {
         Mlp { hidden: layers, output: Dense::new(output_name, width, outputs), activation }
     }
 
+    /// Columns of what the last layer puts out.
+    pub fn outputs(&self) -> usize {
+        self.output.outputs()
+    }
+
     /// The parameters of all layers, first to last.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterSpec> {
         self.hidden.iter().flat_map(HiddenLayer::parameters).chain(self.output.parameters())

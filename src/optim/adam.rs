@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::same_length;
 use crate::Error;
-use crate::config::require;
+use crate::error::require;
 use crate::gpu::{Arena, Dispatch, Gpu, Source, folded, source};
 
 const SOURCE: Source = source!("optim/adam.wgsl");

@@ -1,9 +1,11 @@
-//! Learning rate schedules: by what the rate of an epoch is multiplied.
+//! The learning rate, and its schedule: by what the rate of an epoch is multiplied.
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use crate::config::TrainingConfig;
+use crate::Error;
+use crate::error::require;
+use crate::numbers::Numbers;
 
 /// How the learning rate changes from epoch to epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -25,21 +27,101 @@ pub enum LearningRateSchedule {
     Staircase,
 }
 
-impl LearningRateSchedule {
-    /// The learning rate of an epoch, counted from 1; `cuts` is how often a plateau has cut it.
-    pub fn rate(self, config: &TrainingConfig, epoch: u32, cuts: u32) -> f64 {
+/// The learning rate and its schedule.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LearningRate {
+    /// Adam's learning rate
+    #[arg(
+        long = "lr",
+        value_name = "X",
+        default_value_t = 1e-3,
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    pub learning_rate: f64,
+    /// How the learning rate changes from epoch to epoch
+    #[arg(
+        long = "lr-schedule",
+        value_name = "LEARNING_RATE_SCHEDULE",
+        value_enum,
+        default_value_t,
+        help_heading = "Training"
+    )]
+    #[serde(rename = "learning_rate_schedule")]
+    pub schedule: LearningRateSchedule,
+    /// What the steps, exponential and plateau schedules multiply the learning rate by
+    #[arg(
+        long = "lr-factor",
+        value_name = "X",
+        default_value_t = 0.1,
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
+    #[serde(rename = "learning_rate_factor")]
+    pub factor: f64,
+    /// Epochs after which --lr-schedule steps multiplies the learning rate by --lr-factor, as 200,350
+    #[arg(long = "lr-milestones", value_name = "EPOCHS", default_value = "none", help_heading = "Training")]
+    #[serde(rename = "learning_rate_milestones")]
+    pub milestones: Numbers,
+    /// Epochs without a lower held-out loss after which --lr-schedule plateau multiplies the learning rate by --lr-factor
+    // The configuration of training has a `patience` too.
+    #[arg(
+        id = "learning_rate_patience",
+        long = "lr-patience",
+        value_name = "N",
+        default_value_t = 10,
+        help_heading = "Training"
+    )]
+    #[serde(rename = "learning_rate_patience")]
+    pub patience: u32,
+}
+
+impl Default for LearningRate {
+    fn default() -> LearningRate {
+        LearningRate {
+            learning_rate: 1e-3,
+            schedule: LearningRateSchedule::default(),
+            factor: 0.1,
+            milestones: Numbers::default(),
+            patience: 10,
+        }
+    }
+}
+
+impl LearningRate {
+    /// Checks that such a schedule can exist.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for the first value that cannot work.
+    pub fn validate(&self) -> Result<(), Error> {
+        let LearningRate { learning_rate: rate, schedule, factor, ref milestones, patience } = *self;
+        require("--lr", rate.is_finite() && rate > 0.0, "a finite number above 0", rate)?;
+        require("--lr-factor", factor > 0.0 && factor <= 1.0, "above 0 and at most 1", factor)?;
+        require("--lr-patience", patience > 0, "at least 1", patience)?;
+        let steps = schedule == LearningRateSchedule::Steps;
+        require(
+            "--lr-milestones",
+            steps != milestones.0.is_empty() && !milestones.0.contains(&0),
+            "epochs from 1 on, with --lr-schedule steps alone",
+            milestones,
+        )
+    }
+
+    /// The learning rate of an epoch, counted from 1, of `epochs` in all; `cuts` is how often a plateau has cut it.
+    pub fn rate(&self, epoch: u32, cuts: u32, epochs: u32) -> f64 {
         let done = epoch - 1;
-        let factor = |times: u32| config.learning_rate_factor.powf(f64::from(times));
-        config.learning_rate
-            * match self {
+        let factor = |times: u32| self.factor.powf(f64::from(times));
+        self.learning_rate
+            * match self.schedule {
                 LearningRateSchedule::Constant => 1.0,
-                LearningRateSchedule::Steps => factor(
-                    config.learning_rate_milestones.0.iter().filter(|milestone| **milestone <= done as usize).count()
-                        as u32,
-                ),
+                LearningRateSchedule::Steps => {
+                    factor(self.milestones.0.iter().filter(|milestone| **milestone <= done as usize).count() as u32)
+                }
                 LearningRateSchedule::Exponential => factor(done),
                 LearningRateSchedule::Cosine => {
-                    0.5 * (1.0 + (std::f64::consts::PI * f64::from(done) / f64::from(config.epochs)).cos())
+                    0.5 * (1.0 + (std::f64::consts::PI * f64::from(done) / f64::from(epochs)).cos())
                 }
                 LearningRateSchedule::Plateau => factor(cuts),
                 LearningRateSchedule::Staircase => {
@@ -54,17 +136,11 @@ impl LearningRateSchedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Widths;
 
     fn rates(schedule: LearningRateSchedule, epochs: &[u32]) -> Vec<f64> {
-        let config = TrainingConfig {
-            learning_rate: 0.8,
-            learning_rate_factor: 0.5,
-            learning_rate_milestones: Widths(vec![3, 5]),
-            epochs: 4,
-            ..TrainingConfig::default()
-        };
-        epochs.iter().map(|epoch| schedule.rate(&config, *epoch, 2)).collect()
+        let milestones = Numbers(vec![3, 5]);
+        let config = LearningRate { learning_rate: 0.8, schedule, factor: 0.5, milestones, patience: 1 };
+        epochs.iter().map(|epoch| config.rate(*epoch, 2, 4)).collect()
     }
 
     #[test]

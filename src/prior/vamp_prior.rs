@@ -30,7 +30,7 @@ impl PseudoInputs {
     /// # Errors
     ///
     /// As [`Tensor::zeros`].
-    pub fn new(gpu: &Gpu, parameters: &Arena, encoder: &Mlp, latents: usize) -> Result<PseudoInputs, Error> {
+    pub fn new(gpu: &Gpu, parameters: &Arena, encoder: &Mlp) -> Result<PseudoInputs, Error> {
         let inputs = parameters.get(PSEUDO_INPUTS);
         let step = Step::tensor(gpu)?;
         let row = Step { rows: inputs.rows() as u32, ..Step::default() };
@@ -39,8 +39,8 @@ impl PseudoInputs {
             values: encoder.activations(gpu, &inputs)?,
             encoder: encoder.clone(),
             step,
-            components: Tensor::zeros(gpu, inputs.rows(), 2 * latents)?,
-            dcomponents: Tensor::zeros(gpu, inputs.rows(), 2 * latents)?,
+            components: Tensor::zeros(gpu, inputs.rows(), encoder.outputs())?,
+            dcomponents: Tensor::zeros(gpu, inputs.rows(), encoder.outputs())?,
         })
     }
 

@@ -2,7 +2,6 @@
 
 use crate::config::TrainingConfig;
 use crate::noise::{self, Stream};
-use crate::objective::ObjectiveConfig;
 use crate::steps::{Step, batches};
 
 /// How an epoch is cut into steps.
@@ -44,7 +43,7 @@ impl Table {
 
     /// The steps of an epoch; `cuts` is how often a plateau has cut the learning rate.
     pub fn steps(&self, epoch: u32, cuts: u32) -> Vec<Step> {
-        let TrainingConfig { batch_size, seed, adam, .. } = self.config;
+        let TrainingConfig { batch_size, seed, adam, ref objective, .. } = self.config;
         let key = noise::key(seed, Stream::Training);
         let learning_rate = self.learning_rate(epoch, cuts) as f32;
         let mut steps = Vec::with_capacity(self.len());
@@ -63,7 +62,7 @@ impl Table {
                     correction1,
                     correction2,
                     key,
-                    capacity: self.capacity(epoch, update) as f32,
+                    capacity: objective.capacity_after(self.done(epoch, update)) as f32,
                     chunk: chunk as u32,
                     chunks_left: chunks - chunk as u32 - 1,
                     share: rows as f32 / batch_rows as f32,
@@ -76,7 +75,7 @@ impl Table {
 
     /// The learning rate of an epoch.
     pub fn learning_rate(&self, epoch: u32, cuts: u32) -> f64 {
-        self.config.learning_rate_schedule.rate(&self.config, epoch, cuts)
+        self.config.learning_rate.rate(epoch, cuts, self.config.epochs)
     }
 
     /// The KL weight of the last update of an epoch.
@@ -86,7 +85,7 @@ impl Table {
 
     /// Whether the KL weight still grows in an epoch.
     pub fn warms_up(&self, epoch: u32) -> bool {
-        self.kl_weight(epoch, 0) < self.config.kl_weight
+        self.kl_weight(epoch, 0) < self.config.objective.kl_weight
     }
 
     /// Epochs done after an update.
@@ -94,29 +93,16 @@ impl Table {
         f64::from(epoch - 1) + (update + 1) as f64 / self.updates() as f64
     }
 
-    /// The KL weight of an update: it grows linearly over the first `kl_warmup` epochs, or `kl_warmup_steps` updates.
+    /// The KL weight of an update.
     fn kl_weight(&self, epoch: u32, update: usize) -> f64 {
-        let TrainingConfig { kl_weight, kl_warmup, kl_warmup_steps, .. } = self.config;
-        let epochs =
-            if kl_warmup > 0 { f64::from(kl_warmup) } else { f64::from(kl_warmup_steps) / self.updates() as f64 };
-        kl_weight * grown(self.done(epoch, update), epochs)
+        self.config.objective.kl_weight_after(self.done(epoch, update), self.updates())
     }
-
-    /// The capacity of an update: it grows linearly over the first `capacity_warmup` epochs.
-    fn capacity(&self, epoch: u32, update: usize) -> f64 {
-        let ObjectiveConfig { capacity, capacity_warmup, .. } = self.config.objective;
-        f64::from(capacity) * grown(self.done(epoch, update), f64::from(capacity_warmup))
-    }
-}
-
-/// How much of its final value something has that grows linearly over some epochs.
-fn grown(done: f64, epochs: f64) -> f64 {
-    if epochs == 0.0 { 1.0 } else { (done / epochs).min(1.0) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::ObjectiveConfig;
 
     fn table(micro_batch_size: Option<usize>, most: usize) -> Table {
         Table::new(&TrainingConfig { batch_size: 10, micro_batch_size, ..TrainingConfig::default() }, 23, most)
@@ -140,7 +126,8 @@ mod tests {
     #[test]
     fn warming_up_can_be_counted_in_epochs_or_in_updates() {
         let weights = |kl_warmup, kl_warmup_steps| {
-            let config = TrainingConfig { batch_size: 10, kl_warmup, kl_warmup_steps, ..TrainingConfig::default() };
+            let objective = ObjectiveConfig { kl_warmup, kl_warmup_steps, ..ObjectiveConfig::default() };
+            let config = TrainingConfig { batch_size: 10, objective, ..TrainingConfig::default() };
             let table = Table::new(&config, 23, 99);
             let of_epoch = |epoch| table.steps(epoch, 0).into_iter().map(|step| step.kl_weight).collect::<Vec<_>>();
             ([of_epoch(1), of_epoch(2)].concat(), table.warms_up(1), table.warms_up(2))

@@ -45,7 +45,8 @@ impl Vae {
         self.in_batches(0..images.count(), [0; 4], &step, &program, &network.posterior, |rows| {
             for row in rows.chunks_exact(2 * latents) {
                 parameters.mean.extend_from_slice(&row[..latents]);
-                let held = |logvar: &f32| self.model.config.logvar_range.map_or(*logvar, |range| range.hold(*logvar));
+                let range = self.model.config.posterior.logvar_range;
+                let held = |logvar: &f32| range.map_or(*logvar, |range| range.hold(*logvar));
                 parameters.logvar.extend(row[latents..].iter().map(held));
             }
         })?;

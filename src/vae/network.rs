@@ -2,6 +2,7 @@
 
 use super::Vae;
 use crate::Error;
+use crate::config::ModelConfig;
 use crate::gpu::{Arena, Dispatch, Program, Tensor};
 use crate::likelihood::LikelihoodState;
 use crate::metrics;
@@ -54,13 +55,15 @@ impl Network {
         let kl_estimate = if model.config.kl_is_estimate() { KlEstimate::Sampled } else { objective.kl_estimate() };
         let objective = objective.state(gpu, batch, latents)?;
         let fused = samples == 1 && objective.is_plain() && kl_estimate == KlEstimate::ClosedForm;
-        let likelihood = LikelihoodState::new(gpu, &model.config, parameters, dimensions)?;
+        let ModelConfig { prior, posterior, .. } = &model.config;
+        let prior = PriorState::new(gpu, prior, posterior, parameters, &encoder, kl_estimate, [batch, samples])?;
+        let likelihood = LikelihoodState::new(gpu, &model.config.likelihood, parameters, dimensions)?;
         let x = Tensor::zeros(gpu, batch, dimensions)?;
         let z = Tensor::zeros(gpu, rows, latents)?;
         Ok(Network {
             encoder_values: encoder.activations(gpu, &x)?,
             decoder_values: decoder.activations(gpu, &z)?,
-            prior: PriorState::new(gpu, &model.config, parameters, &encoder, kl_estimate, [batch, samples])?,
+            prior,
             objective,
             samples,
             vae: vae.clone(),
@@ -218,7 +221,7 @@ impl Network {
             gpu: &self.vae.gpu,
             step,
             samples: self.samples,
-            logvar_range: self.vae.model.config.logvar_range,
+            logvar_range: self.vae.model.config.posterior.logvar_range,
             prior: self.prior.part(),
             posterior: &self.posterior,
             z: &self.z,

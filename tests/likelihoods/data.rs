@@ -7,7 +7,7 @@ use elbo::objective::ObjectiveConfig;
 use elbo::train::Trainer;
 use elbo::vae::Network;
 
-use super::{ALL, trainable};
+use super::{ALL, trainable, with_categories};
 use crate::support::gpu;
 use crate::support::synthetic::{dataset, images};
 
@@ -30,31 +30,40 @@ fn data_that_a_likelihood_cannot_describe_are_refused() {
     let (levels, grey) = (floats(&[0.0, 1.0, 51.0 / 255.0, 1.0]), floats(&[0.0, 1.0, 0.3001, 1.0]));
     let (outside, halves) = (floats(&[0.0, 1.0, 0.5, 1.25]), floats(&[0.5, 1.0, 0.0, 1.0]));
     let place = "pixel 0 of image 1 of the test images";
-    Likelihood::Bernoulli.check(2, &grey, none, "test").unwrap();
+    with_categories(Likelihood::Bernoulli, 2).check(&grey, none, "test").unwrap();
     let words =
         ["--likelihood: ", "0 to 1", "1.25", "pixel 1 of image 1 of the training images", "--binarize threshold"];
-    refused(Likelihood::Bernoulli.check(2, &outside, none, "training"), &words);
+    refused(with_categories(Likelihood::Bernoulli, 2).check(&outside, none, "training"), &words);
     for likelihood in [Likelihood::DiscretisedLogistic, Likelihood::BetaBinomial] {
         for fine in [&bytes, &levels] {
-            likelihood.check(2, fine, none, "test").unwrap();
+            with_categories(likelihood, 2).check(fine, none, "test").unwrap();
         }
-        refused(likelihood.check(2, &grey, none, "test"), &["k/255", "0.3001", place, "--binarize threshold"]);
+        refused(
+            with_categories(likelihood, 2).check(&grey, none, "test"),
+            &["k/255", "0.3001", place, "--binarize threshold"],
+        );
     }
     let categorical = Likelihood::Categorical;
-    categorical.check(3, &halves, none, "test").unwrap();
+    with_categories(categorical, 3).check(&halves, none, "test").unwrap();
     for fine in [&bytes, &levels] {
-        categorical.check(256, fine, none, "test").unwrap();
-        refused(categorical.check(2, fine, none, "test"), &["k/1", "--categories 256", "--binarize threshold"]);
+        with_categories(categorical, 256).check(fine, none, "test").unwrap();
+        refused(
+            with_categories(categorical, 2).check(fine, none, "test"),
+            &["k/1", "--categories 256", "--binarize threshold"],
+        );
     }
-    refused(categorical.check(2, &grey, none, "test"), &["0.3001", place]);
+    refused(with_categories(categorical, 2).check(&grey, none, "test"), &["0.3001", place]);
     for gaussian in ALL.iter().filter(|likelihood| !likelihood.is_discrete()) {
-        gaussian.check(2, &outside, none, "test").unwrap();
+        with_categories(*gaussian, 2).check(&outside, none, "test").unwrap();
     }
     for likelihood in ALL {
-        likelihood.check(2, &outside, Binarize::Threshold, "test").unwrap();
+        with_categories(likelihood, 2).check(&outside, Binarize::Threshold, "test").unwrap();
         for binarize in [Binarize::Static, Binarize::Dynamic] {
-            likelihood.check(2, &grey, binarize, "test").unwrap();
-            refused(likelihood.check(2, &outside, binarize, "test"), &["--binarize: ", "0 to 1", "1.25"]);
+            with_categories(likelihood, 2).check(&grey, binarize, "test").unwrap();
+            refused(
+                with_categories(likelihood, 2).check(&outside, binarize, "test"),
+                &["--binarize: ", "0 to 1", "1.25"],
+            );
         }
     }
     assert!(!Likelihood::Bernoulli.is_log_likelihood_of(&grey, none));
@@ -95,8 +104,8 @@ fn training_and_evaluation_refuse_such_data_and_name_the_part() {
 #[test]
 fn sizes_and_variances_that_cannot_work_are_named() {
     let mut config = trainable(Likelihood::GaussianPredicted, 2);
-    config.model.variance = 1e-4;
+    config.model.likelihood.variance = 1e-4;
     refused(config.validate(), &["--variance", "0.0001", "gaussian-predicted"]);
-    config.model.likelihood = Likelihood::Gaussian;
+    config.model.likelihood.likelihood = Likelihood::Gaussian;
     config.validate().unwrap();
 }

@@ -72,7 +72,7 @@ impl Batch {
     }
 
     fn held(config: &Config, logvar: f64) -> f64 {
-        config.model.logvar_range.map_or(logvar, |range| logvar.clamp(range.min.into(), range.max.into()))
+        config.model.posterior.logvar_range.map_or(logvar, |range| logvar.clamp(range.min.into(), range.max.into()))
     }
 
     /// A posterior, from inputs or from pseudo-inputs.
@@ -89,7 +89,7 @@ impl Batch {
     /// The components of the prior.
     fn components(&self, parameters: &[Matrix]) -> Matrix {
         let own = parameters.last().unwrap();
-        if self.config.model.prior == Prior::VampPrior {
+        if self.config.model.prior.prior == Prior::VampPrior {
             return self.encode(parameters, own);
         }
         Matrix::from_fn(own.rows(), 2 * LATENTS, |r, c| {

@@ -3,10 +3,12 @@
 //! All models have the same widths, so that they share most of their kernels: a software adapter compiles each for up to
 //! half a second.
 
-use elbo::config::{Config, ModelConfig, TrainingConfig, Widths};
+use elbo::config::{Config, ModelConfig, TrainingConfig};
 use elbo::data::{Dataset, Images, Split};
-use elbo::likelihood::Likelihood;
+use elbo::likelihood::{Likelihood, LikelihoodConfig};
 use elbo::nn::Activation;
+use elbo::numbers::Numbers;
+use elbo::optim::schedule::LearningRate;
 
 /// The images' height and width: 42 pixels, not a multiple of four.
 pub const SIZE: [usize; 2] = [6, 7];
@@ -65,13 +67,17 @@ pub fn config(layers: usize, activation: Activation, likelihood: Likelihood) -> 
         validation: 0,
         validation_seed: None,
         model: ModelConfig {
-            hidden: Widths(vec![HIDDEN; layers]),
+            hidden: Numbers(vec![HIDDEN; layers]),
             latents: LATENTS,
             activation,
-            likelihood,
-            variance: 0.1,
+            likelihood: LikelihoodConfig { likelihood, ..LikelihoodConfig::default() },
             ..ModelConfig::default()
         },
-        training: TrainingConfig { epochs: 3, batch_size: 64, learning_rate: 0.01, ..TrainingConfig::default() },
+        training: TrainingConfig {
+            epochs: 3,
+            batch_size: 64,
+            learning_rate: LearningRate { learning_rate: 0.01, ..LearningRate::default() },
+            ..TrainingConfig::default()
+        },
     }
 }

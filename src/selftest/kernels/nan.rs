@@ -10,9 +10,8 @@ use super::dense::forward_epilogue;
 use super::latents::RANGE;
 use super::levels::{CATEGORIES, VARIANCE};
 use crate::Error;
-use crate::config::ModelConfig;
 use crate::gpu::{Dispatch, Program, Tensor};
-use crate::likelihood::{Likelihood, LikelihoodState, Pixels};
+use crate::likelihood::{Likelihood, LikelihoodConfig, LikelihoodState, Pixels};
 use crate::nn::{self, Activation};
 use crate::posterior::normal::Draws;
 use crate::prior::{KlEstimate, standard_normal};
@@ -86,9 +85,9 @@ fn draws(bench: &mut Bench<'_>) -> Result<(), Error> {
 
 /// A likelihood, with what it needs beside the decoder.
 fn state(bench: &Bench<'_>, likelihood: Likelihood) -> Result<LikelihoodState, Error> {
-    let config = ModelConfig { likelihood, variance: VARIANCE, categories: CATEGORIES, ..ModelConfig::default() };
+    let config = LikelihoodConfig { likelihood, variance: VARIANCE, categories: CATEGORIES };
     let dimensions = bench.sizes.columns;
-    let parameters = nn::arena(bench.gpu, likelihood.parameters(VARIANCE, dimensions).as_slice())?;
+    let parameters = nn::arena(bench.gpu, config.parameters(dimensions).as_slice())?;
     LikelihoodState::new(bench.gpu, &config, &parameters, dimensions)
 }
 
