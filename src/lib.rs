@@ -46,11 +46,16 @@
 //! # Architecture
 //!
 //! `src/` and `shaders/` are mirror trees: each WGSL file (headers in `shaders/lib/` apart) has one Rust twin at the same
-//! path, or at that of its folder, and that twin is the only code that names its bindings. Dependencies point one way:
+//! path, or at that of its folder, and that twin is the only code that names its bindings. Dependencies point one way: a
+//! module uses only modules below it, which `tests/architecture.rs` checks.
 //!
 //! ```text
-//! command line -> run, checkpoint, train, eval -> vae -> nn, posterior, prior, likelihood, objective, optim, data -> gpu
+//! cli -> run -> selftest -> checkpoint -> train -> eval -> vae -> config -> objective -> likelihood, prior -> posterior
+//!     -> nn -> image -> metrics -> data, optim -> steps -> gpu -> noise, numbers -> files -> error
 //! ```
+//!
+//! Each part (a likelihood, the prior, the objective, the learning rate) owns its settings; [`config`] puts them together, and
+//! has the rules between parts.
 //!
 //! What stays true everywhere:
 //!

@@ -15,6 +15,9 @@ mod layers;
 /// Ten steps of training against PyTorch's.
 mod golden;
 
+/// Dependencies between modules point one way.
+mod architecture;
+
 /// Every shader parses, validates and translates, without a GPU.
 mod shaders;
 
