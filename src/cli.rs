@@ -27,8 +27,10 @@ use elbo::Error;
 use elbo::config::Config;
 use elbo::data::{Dataset, Images, Split};
 use elbo::error::require;
-use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelFamily, KernelRequest};
+use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelRequest};
 use elbo::image::Grid;
+use elbo::likelihood::Pixels;
+use elbo::nn::KernelFamily;
 use elbo::run::RunDirectory;
 use elbo::vae::Vae;
 use serde::Serialize;
@@ -46,10 +48,10 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   elbo train                                    train on the built-in MNIST, into runs/1
-  elbo train --latents 2 --out runs/plane       a model whose latents can be seen as a plane
-  elbo manifold runs/plane                      ... and the picture of that plane
-  elbo eval runs/1 --json                       what the model is worth, for a program
-  elbo sample runs/1 --count 400 --out 400.png  what it dreams";
+  elbo train --latents 2 --out runs/plane       a model with two latents
+  elbo manifold runs/plane                      the picture of its latent plane
+  elbo eval runs/1 --json                       evaluate it, with JSON for a program
+  elbo sample runs/1 --count 400 --out 400.png  draw 400 samples";
 
 #[derive(Subcommand)]
 enum Command {
@@ -100,14 +102,14 @@ struct GpuArgs {
     /// The graphics API [default: any; WGPU_BACKEND is honoured]
     #[arg(long, global = true, value_enum)]
     backend: Option<Backend>,
-    /// Let shaders check their indices and loops: slower, for finding faults in drivers and shaders
+    /// Check indices and loops in shaders: slower; finds faults in drivers and shaders
     #[arg(long, global = true)]
     shader_checks: bool,
     /// The kernels that multiply matrices [default: those that suit the adapter; of several, the fastest for each product,
     /// measured once and kept in the user's cache]
     #[arg(long, global = true, value_enum)]
     kernels: Option<KernelFamily>,
-    /// Choose among several kernels by a fixed rule, not by measuring: two machines of a kind then get the same bits
+    /// Choose among several kernels by a fixed rule, not by measuring: two machines of the same kind then get the same bits
     #[arg(long, global = true, conflicts_with = "kernels")]
     no_tune: bool,
 }
@@ -119,7 +121,7 @@ impl GpuArgs {
             backend: self.backend,
             shader_checks: self.shader_checks,
             kernels: match self.kernels {
-                Some(family) => KernelRequest::Only(family),
+                Some(family) => KernelRequest::Only(family.name()),
                 None if self.no_tune => KernelRequest::Fixed,
                 None => KernelRequest::Measured,
             },
@@ -128,27 +130,31 @@ impl GpuArgs {
     }
 
     fn open(&self) -> Result<Gpu, Error> {
-        Gpu::open(&self.request())
+        let gpu = Gpu::open(&self.request())?;
+        if let Some(family) = self.kernels {
+            family.require(&gpu)?;
+        }
+        Ok(gpu)
     }
 }
 
 /// A trained model, named by its run.
 #[derive(Args)]
 struct ModelArgs {
-    /// A run directory, which stands for its best model where there is one, or else its last; or a .safetensors file
+    /// A run directory (its best model if there is one, else its last), or a .safetensors file
     #[arg(value_name = "RUN")]
     run: PathBuf,
 }
 
 impl ModelArgs {
     fn load(&self, gpu: &GpuArgs) -> Result<Vae, Error> {
-        // The file is looked for first: a mistyped name should not wait for a GPU.
+        // The file is checked first: a mistyped name should not wait for a GPU.
         let path = if self.run.is_dir() { RunDirectory::open(&self.run).model() } else { self.run.clone() };
         std::fs::File::open(&path).map_err(Error::io("read the model", &path))?;
         Vae::load(&gpu.open()?, &path)
     }
 
-    /// The options of the run, that of the directory which the model lies in, or the defaults for a model that stands alone.
+    /// The options of the run whose directory contains the model, or the defaults if the model is not part of a run.
     fn config(&self) -> Result<Config, Error> {
         let home = RunDirectory::open(self.home());
         if self.run.is_dir() || home.has_config() { Ok(home.read_config()?.config) } else { Ok(Config::default()) }
@@ -158,16 +164,16 @@ impl ModelArgs {
         if self.run.is_dir() { &self.run } else { self.run.parent().unwrap_or(Path::new("")) }
     }
 
-    /// Where a picture goes unless told otherwise: into the run, or beside the model.
+    /// The default path of a picture: in the run, or beside the model.
     fn output(&self, out: Option<&PathBuf>, name: &str) -> PathBuf {
         out.cloned().unwrap_or_else(|| self.home().join(name))
     }
 }
 
-/// What pictures show of p(x|z).
+/// The pixels that pictures show.
 #[derive(Args)]
 struct ShowArgs {
-    /// What the pixels are
+    /// Which pixels to show
     #[arg(long, value_enum, default_value_t)]
     show: Show,
 }
@@ -182,16 +188,16 @@ enum Show {
 }
 
 impl ShowArgs {
-    /// The model that gives such pixels; draws are by this seed.
-    fn of(&self, vae: Vae, seed: u64) -> Vae {
+    /// What to show. The seed is for draws.
+    fn pixels(&self, seed: u64) -> Pixels {
         match self.show {
-            Show::Mean => vae,
-            Show::Draw => vae.drawing(seed),
+            Show::Mean => Pixels::Mean,
+            Show::Draw => Pixels::Draw { seed },
         }
     }
 }
 
-/// The data to look at with a model.
+/// The data that a model is applied to.
 #[derive(Args)]
 struct DataArgs {
     /// The data: `mnist`, a directory of IDX files or a .npz file [default: what the run was trained on]
@@ -211,24 +217,24 @@ impl DataArgs {
 /// A part of the data.
 #[derive(Clone, Copy, Debug, Default, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Part {
+enum SplitName {
     /// The training set
     Train,
-    /// The images to validate with
+    /// The validation set
     Validation,
     /// The test set
     #[default]
     Test,
 }
 
-impl Part {
+impl SplitName {
     fn of(self, data: &Dataset) -> Result<&Split, Error> {
         match self {
-            Part::Train => Ok(&data.train),
-            Part::Test => Ok(&data.test),
-            Part::Validation => data.validation.as_ref().ok_or_else(|| Error::Config {
+            SplitName::Train => Ok(&data.train),
+            SplitName::Test => Ok(&data.test),
+            SplitName::Validation => data.validation.as_ref().ok_or_else(|| Error::Config {
                 option: "--split",
-                expected: "data with images to validate with, or a run with --validation".to_owned(),
+                expected: "data with a validation set, or a run with --validation".to_owned(),
                 found: data.name.clone(),
             }),
         }
@@ -249,20 +255,19 @@ fn check_range(range: f32) -> Result<(), Error> {
     require("--range", range.is_finite() && range > 0.0, "a finite number above 0", range)
 }
 
-/// The pixels as the files have them: bytes as 0 to 1, floats as they are.
+/// The pixels of the files: bytes scaled to 0 to 1, floats unchanged.
 fn pixels(images: &Images) -> Vec<f32> {
     images.pixels().collect()
 }
 
 /// Writes a grid of a model's images and says where it is.
 fn write_grid(vae: &Vae, pixels: &[f32], columns: usize, path: &Path, what: &str) -> Result<ExitCode, Error> {
-    let model = vae.model();
-    Grid { pixels, height: model.height, width: model.width, columns }.write(path)?;
+    Grid { pixels, image: vae.model().image, columns }.write(path)?;
     say(format_args!("{what}: {}", path.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// `count` numbers from `first` to `last`, evenly spaced; the middle alone if there is but one.
+/// `count` numbers from `first` to `last`, evenly spaced; only the middle if `count` is 1.
 fn evenly_spaced(first: f32, last: f32, count: usize) -> impl Iterator<Item = f32> + Clone {
     (0..count).map(move |index| match count {
         1 => 0.5 * (first + last),

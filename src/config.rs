@@ -14,21 +14,21 @@ use crate::Error;
 use crate::data::Dataset;
 use crate::error::require;
 use crate::objective::ObjectiveConfig;
-use crate::optim::Adam;
+use crate::optim::OptimiserConfig;
 use crate::optim::schedule::LearningRate;
 
-/// Everything that decides the result of a run, apart from the adapter.
+/// Everything that determines the result of a run, except the adapter.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct Config {
     /// The data: `mnist`, which is built in; a directory with four IDX files under MNIST's names, plain or .gz; or a .npz file
     /// with the arrays `train`, `test` and perhaps `valid`
     #[arg(long, value_name = "MNIST|PATH", default_value = "mnist", help_heading = "Data and model")]
     pub data: String,
-    /// Training images that are kept to validate with, the last ones; the best model on them is kept as best.safetensors
+    /// Size of the validation set, taken from the end of the training set; the best model on it is kept as best.safetensors
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Data and model")]
     #[serde(default)]
     pub validation: usize,
-    /// With --validation: take a random choice of images, by this seed, not the last ones
+    /// With --validation: choose the images at random with this seed, instead of taking the last ones
     #[arg(long, value_name = "SEED", help_heading = "Data and model")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_seed: Option<u64>,
@@ -49,8 +49,8 @@ pub struct TrainingConfig {
     /// Examples per step; the last batch of an epoch may be smaller
     #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Training")]
     pub batch_size: usize,
-    /// Examples of a batch that are worked on at a time: less memory, more steps, and the same gradient up to rounding, but that
-    /// free bits, a capacity and batch normalisation go by each part [default: as many as the adapter's limits allow]
+    /// Process each batch in parts of N examples, to save memory. The gradient is the same up to rounding, except that free bits,
+    /// capacity and batch normalisation see one part at a time [default: as many examples as the adapter's limits allow]
     #[arg(long, value_name = "N", help_heading = "Training")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub micro_batch_size: Option<usize>,
@@ -61,13 +61,13 @@ pub struct TrainingConfig {
     /// The optimiser.
     #[command(flatten)]
     #[serde(flatten)]
-    pub adam: Adam,
-    /// Stop after so many epochs without a new best loss on the images to validate with; 0 for never. Epochs of the KL warm-up
-    /// do not count; needs --validation or data with a validation part
+    pub optimiser: OptimiserConfig,
+    /// Stop after N epochs without a new lowest loss on the validation set; 0 for never. Epochs of the KL warm-up do not count.
+    /// Needs --validation, or data with a validation set
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     #[serde(default)]
     pub patience: u32,
-    /// What it minimises.
+    /// The objective.
     #[command(flatten)]
     #[serde(flatten)]
     pub objective: ObjectiveConfig,
@@ -95,7 +95,7 @@ impl Default for TrainingConfig {
             batch_size: 128,
             micro_batch_size: None,
             learning_rate: LearningRate::default(),
-            adam: Adam::default(),
+            optimiser: OptimiserConfig::default(),
             patience: 0,
             objective: ObjectiveConfig::default(),
             seed: 0,
@@ -117,7 +117,7 @@ impl Config {
         self.model.validate_objective(&self.training.objective)
     }
 
-    /// Loads the data, with the part to validate with.
+    /// Loads the data, with the validation set.
     ///
     /// # Errors
     ///
@@ -128,7 +128,7 @@ impl Config {
 }
 
 impl TrainingConfig {
-    /// Checks that such a training can run.
+    /// Checks the values that need no data.
     ///
     /// # Errors
     ///
@@ -139,11 +139,12 @@ impl TrainingConfig {
         let micro_batch = self.micro_batch_size.unwrap_or(1);
         require("--micro-batch-size", micro_batch > 0, "at least 1", micro_batch)?;
         self.learning_rate.validate()?;
-        self.adam.validate()?;
+        self.optimiser.validate()?;
         self.objective.validate()
     }
 
-    /// Checks what depends on the number of training examples: the batch is no larger, and the steps can be counted.
+    /// Checks what depends on the number of training examples: the batch is not larger, and the number of steps fits 32
+    /// bits.
     ///
     /// # Errors
     ///
@@ -196,7 +197,7 @@ mod tests {
                         kl_weight learning_rate learning_rate_factor learning_rate_milestones learning_rate_patience \
                         learning_rate_schedule objective patience samples seed";
         assert_eq!(keys(&json["training"]), training);
-        // The first version's.
+        // Written by the first version.
         let old = r#"{"data": "mnist",
             "model": {"hidden": [400], "latents": 20, "activation": "relu", "likelihood": "bernoulli", "variance": 0.1},
             "training": {"epochs": 10, "batch_size": 128, "learning_rate": 0.001, "kl_weight": 1.0, "kl_warmup": 0, "seed": 0}}"#;

@@ -1,11 +1,12 @@
 //! Data sets: images and labels, from files or from the binary itself, as checked bytes.
 //!
-//! A [`Dataset`] that was loaded is sound: every image is there in full, each has a label where there are any, and the
-//! training and the test images are of one size. What is not is refused with one line that names the file, what was
-//! expected and what was found, and before anything else is opened or made.
+//! A loaded [`Dataset`] is valid: every image is complete, every image has a label if there are labels, and training
+//! and test images have the same size. Invalid data are refused before anything else is opened or made. The error is
+//! one line that names the file, what was expected and what was found.
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use brotli_decompressor::Decompressor;
@@ -19,21 +20,33 @@ pub mod idx;
 mod images;
 pub mod npz;
 pub mod order;
+mod shape;
 
 pub use binarize::Binarize;
 pub use images::Images;
-use images::Pixels;
+use images::PixelValues;
+pub use shape::ImageShape;
 
-/// Images and, for each, its label.
+/// Images and their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
     /// The images.
     pub images: Images,
-    /// The class of each image, in the same order, where it is known.
+    /// The class of each image, in the same order, if known.
     pub labels: Option<Vec<u8>>,
 }
 
 impl Split {
+    /// Some of the examples, by position.
+    ///
+    /// # Errors
+    ///
+    /// As [`Images::slice`].
+    pub fn slice(&self, range: Range<usize>) -> Result<Split, Error> {
+        let images = self.images.slice(range.clone())?;
+        Ok(Split { images, labels: self.labels.as_ref().map(|labels| labels[range].to_vec()) })
+    }
+
     /// The examples at some positions.
     fn take(&self, positions: &[u32]) -> Result<Split, Error> {
         let label = |labels: &Vec<u8>| positions.iter().map(|position| labels[*position as usize]).collect();
@@ -41,16 +54,36 @@ impl Split {
     }
 }
 
-/// A data set: what to train on, and what to test on.
+/// A data set: the training, validation and test images.
+///
+/// Images of your own are bytes, or floats ([`Images::from_floats`]), image by image and row by row:
+///
+/// ```
+/// use elbo::Dataset;
+/// use elbo::data::{ImageShape, Images, Split};
+///
+/// # fn main() -> Result<(), elbo::Error> {
+/// // A white dot that moves from left to right: 8 images of 2 x 8 pixels.
+/// let bytes: Vec<u8> = (0..8 * 16).map(|i| if i % 16 == i / 16 { 255 } else { 0 }).collect();
+/// let images = Images::new(bytes, 8, ImageShape::grey(2, 8))?;
+/// let test = Split { images: images.slice(6..8)?, labels: None };
+/// let data = Dataset { name: "dot".into(), train: Split { images, labels: None }, validation: None, test };
+///
+/// // The last two training images become the validation set. It decides which epoch's model is the best.
+/// let data = data.with_validation(2, None)?;
+/// assert_eq!(data.train.images.count(), 6);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    /// What loads it again: `mnist`, or the path as it was given.
+    /// The name that loads it again: `mnist`, or the path as given.
     pub name: String,
-    /// The images to train on.
+    /// The training set.
     pub train: Split,
-    /// The images that decide which epoch's model is the best, if there are any; of the same size.
+    /// The validation set, if there is one. It decides which epoch's model is the best. Its images have the same size.
     pub validation: Option<Split>,
-    /// The images to test on, of the same size.
+    /// The test set. Its images have the same size.
     pub test: Split,
 }
 
@@ -65,7 +98,7 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if there is nothing of that name, and those of [`Dataset::from_directory`].
+    /// [`Error::Config`] if there is no such file or directory; the errors of [`Dataset::from_directory`].
     pub fn load(source: &str) -> Result<Dataset, Error> {
         let path = Path::new(source);
         if source == Self::BUILT_IN {
@@ -89,19 +122,19 @@ impl Dataset {
         if is_npz && path.is_file() { npz::dataset(path) } else { Dataset::from_directory(path) }
     }
 
-    /// Takes `count` of the training images away to validate with: the last ones, or with a seed a random choice.
+    /// Moves `count` of the training images to a validation set: the last ones, or a random choice if a seed is given.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if that leaves none to train on, or the data have a validation part of their own.
+    /// [`Error::Config`] if that leaves no training images, or the data already have a validation set.
     pub fn with_validation(mut self, count: usize, seed: Option<u64>) -> Result<Dataset, Error> {
         if count == 0 {
             return Ok(self);
         }
         let total = self.train.images.count();
         let own = self.validation.as_ref().map(|split| split.images.count());
-        let found = || format!("{count}, and {} images to validate with in the data", own.unwrap_or(0));
-        require("--validation", own.is_none(), "no such option where the data have a validation part", found())?;
+        let found = || format!("{count}, and a validation set of {} images in the data", own.unwrap_or(0));
+        require("--validation", own.is_none(), "no such option if the data have a validation set", found())?;
         require("--validation", count < total, &format!("fewer than the {total} training images"), count)?;
         let mut order = match seed {
             None => order::sequential(total),
@@ -116,12 +149,12 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Unpacks the MNIST that is compiled into the binary: 60,000 images to train on and 10,000 to test on, of 28 x 28.
+    /// Unpacks the MNIST that is compiled into the binary: 60,000 training and 10,000 test images of 28 x 28.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] or [`Error::Format`] if the binary was built from a damaged file. Brotli has no checksum, so that
-    /// damage may also go unnoticed here; the test suite compares the official sums.
+    /// [`Error::Io`] or [`Error::Format`] if the binary was built from a damaged file. Brotli has no checksum, so
+    /// damage may also go unnoticed here; the test suite compares the official checksums.
     pub fn mnist() -> Result<Dataset, Error> {
         let train = split(
             built_in("train-images-idx3-ubyte.br", include_bytes!("../assets/mnist/train-images-idx3-ubyte.br")),
@@ -134,26 +167,26 @@ impl Dataset {
         Ok(Dataset { name: Self::BUILT_IN.into(), train, validation: None, test })
     }
 
-    /// Reads the four IDX files of a directory that bears MNIST's names, such as MNIST itself or Fashion-MNIST.
+    /// Reads the four IDX files of a directory, under MNIST's names, such as MNIST itself or Fashion-MNIST.
     ///
     /// The names are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-    /// `t10k-labels-idx1-ubyte`; `train-images.idx3-ubyte` and its like are accepted too, and each may end in `.gz`.
-    /// Where a file is there both plain and compressed, the plain one is read.
+    /// `t10k-labels-idx1-ubyte`; `train-images.idx3-ubyte` and its like are accepted too, and each may end in `.gz`. If
+    /// a file exists both plain and compressed, the plain one is read.
     ///
     /// # Errors
     ///
-    /// [`Error::Format`] if a file is missing, is not as it should be, or does not fit the others; [`Error::Io`] if the
-    /// directory or a file cannot be read.
+    /// [`Error::Format`] if a file is missing, is malformed, or does not fit the others; [`Error::Io`] if the directory
+    /// or a file cannot be read.
     pub fn from_directory(path: &Path) -> Result<Dataset, Error> {
         if !fs::metadata(path).map_err(Error::io("read", path))?.is_dir() {
             return Err(unlike(path, "a directory that holds four IDX files, or a .npz file", "another file"));
         }
         let train = split(open(path, "train-images", "idx3-ubyte")?, open(path, "train-labels", "idx1-ubyte")?)?;
         let test = split(open(path, "t10k-images", "idx3-ubyte")?, open(path, "t10k-labels", "idx1-ubyte")?)?;
-        let size = |split: &Split| format!("{} x {}", split.images.height(), split.images.width());
-        if size(&train) != size(&test) {
-            let expected = format!("test images of {} like the training images", size(&train));
-            return Err(unlike(path, expected, size(&test)));
+        let shapes = [train.images.shape(), test.images.shape()];
+        if shapes[0] != shapes[1] {
+            let expected = format!("test images of {} like the training images", shapes[0]);
+            return Err(unlike(path, expected, shapes[1].to_string()));
         }
         Ok(Dataset { name: path.display().to_string(), train, validation: None, test })
     }
@@ -167,7 +200,7 @@ fn built_in(file: &str, packed: &[u8]) -> (PathBuf, impl Read) {
     (Path::new("(built in)").join(file), Decompressor::new(packed, BUFFER))
 }
 
-/// Opens the first of the spellings of a file that there is.
+/// Opens a file under the first of its possible names that exists.
 fn open(directory: &Path, stem: &str, kind: &str) -> Result<(PathBuf, File), Error> {
     let spellings = [format!("{stem}-{kind}"), format!("{stem}.{kind}")];
     let names = ["", ".gz"].iter().flat_map(|suffix| spellings.iter().map(move |name| format!("{name}{suffix}")));
@@ -229,8 +262,8 @@ mod tests {
     fn built_in_mnist_is_the_official_one() {
         let mnist = Dataset::load("mnist").unwrap();
         assert_eq!((mnist.train.images.count(), mnist.test.images.count()), (60_000, 10_000));
-        assert_eq!((mnist.train.images.height(), mnist.train.images.width()), (28, 28));
-        // The header is put back in front, so that the sums are those of the unpacked files.
+        assert_eq!(mnist.train.images.shape(), ImageShape::grey(28, 28));
+        // With the header in front again, the checksums are those of the unpacked files.
         let sum = |header: &[u8], bytes: &[u8]| {
             let sum = Sha256::new().chain_update(header).chain_update(bytes).finalize();
             sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>()

@@ -20,14 +20,14 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
-    /// A file was read, but it does not hold what it should.
+    /// A file was read, but its content is not as expected.
     #[error("{}: expected {expected}, found {found}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What a good file holds.
+        /// The expected content.
         expected: String,
-        /// What this one holds.
+        /// The content that was found.
         found: String,
     },
     /// An option has a value that cannot work.
@@ -40,7 +40,7 @@ pub enum Error {
         /// The value given.
         found: String,
     },
-    /// The output directory exists and must not be overwritten unasked.
+    /// The output directory exists, and must not be overwritten without --overwrite.
     #[error("{} already exists: choose another directory with --out, or replace it with --overwrite", path.display())]
     Exists {
         /// The directory.
@@ -49,7 +49,7 @@ pub enum Error {
     /// No adapter fits the request.
     #[error("no GPU adapter: {reason}")]
     Adapter {
-        /// What was looked for, what there is, and what to install or choose.
+        /// What was requested, what there is, and what to install or choose.
         reason: String,
     },
     /// The driver refused an operation or the device was lost.
@@ -57,7 +57,7 @@ pub enum Error {
     Gpu {
         /// What was attempted.
         operation: &'static str,
-        /// What the driver said.
+        /// The driver's message.
         reason: String,
     },
     /// A size exceeds what the adapter allows.
@@ -82,22 +82,22 @@ pub enum Error {
         /// The mismatch, or the compiler's message.
         reason: String,
     },
-    /// Tensors of the wrong shape were given to an operation.
+    /// An operation got an argument of the wrong shape, or another invalid argument.
     #[error("{operation}: expected {expected}, found {found}")]
-    Shape {
+    Argument {
         /// The operation.
         operation: &'static str,
-        /// The shape it needs.
+        /// The expected argument.
         expected: String,
-        /// The shape it was given.
+        /// The argument that was found.
         found: String,
     },
-    /// A term of the loss, or a parameter, became NaN or infinite.
+    /// Training diverged: a term of the loss, or a parameter, became NaN or infinite.
     #[error(
         "{what} became {value} in epoch {epoch}, step {step}: likely causes are a learning rate that is too large, \
          a KL weight that is too large, or a variance that is too small"
     )]
-    NotFinite {
+    Diverged {
         /// `the log probability`, `the KL divergence`, `the loss` or `a parameter`.
         what: &'static str,
         /// The epoch, counted from 1.
@@ -107,12 +107,12 @@ pub enum Error {
         /// The value: NaN or an infinity.
         value: f32,
     },
-    /// What a model is given, or gives out, is NaN or infinite.
+    /// An input or an output of a model is NaN or infinite.
     #[error(
         "{operation}: expected finite values, found {value} in {place}: likely causes are parameters or latents that \
          are NaN, infinite or very large"
     )]
-    NotFiniteValue {
+    NotFinite {
         /// The operation.
         operation: &'static str,
         /// Where the value is: `row 3 of the images`, counted from 0, or `the loss`.
@@ -134,10 +134,27 @@ impl Error {
 ///
 /// # Errors
 ///
-/// [`Error::Config`] with the option, what it takes and what was found.
+/// [`Error::Config`] with the option, the values that work and the value that was found.
 pub fn require(option: &'static str, fits: bool, expected: &str, found: impl fmt::Display) -> Result<(), Error> {
     if fits {
         return Ok(());
     }
     Err(Error::Config { option, expected: expected.to_owned(), found: found.to_string() })
+}
+
+/// Fails unless matrices have the expected shapes, `[rows, columns]`.
+///
+/// # Errors
+///
+/// [`Error::Argument`] with all shapes.
+pub fn require_shapes<const N: usize>(
+    operation: &'static str,
+    expected: [[usize; 2]; N],
+    found: [[usize; 2]; N],
+) -> Result<(), Error> {
+    if expected == found {
+        return Ok(());
+    }
+    let list = |shapes: [[usize; 2]; N]| shapes.map(|[rows, columns]| format!("({rows}, {columns})")).join(" and ");
+    Err(Error::Argument { operation, expected: list(expected), found: list(found) })
 }

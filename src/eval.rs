@@ -1,5 +1,4 @@
-//! Evaluation: the ELBO over a set of images with samples that stay the same, the estimate of log p(x), and what is known of
-//! each latent.
+//! Evaluation: the ELBO over a set of images with fixed noise, the estimate of log p(x), and statistics of each latent.
 
 mod importance;
 mod latents;
@@ -8,27 +7,25 @@ mod report;
 pub(crate) use importance::accumulate;
 pub use importance::{ImportanceEstimate, estimate};
 pub use latents::LatentStatistics;
-pub(crate) use latents::add_up;
+pub(crate) use latents::sum as sum_latents;
 pub use report::{Report, ReportRequest, report};
 
 use std::ops::ControlFlow;
 
 use crate::Error;
-use crate::data::Images;
 use crate::data::order::sequential;
-use crate::gpu::{Program, Tensor};
-use crate::metrics::{Averages, Sums};
-use crate::nn::Mode;
+use crate::gpu::Tensor;
 use crate::noise::{self, Stream};
-use crate::steps::{Pass, Step, batches};
-use crate::vae::{Network, Vae};
+use crate::step::metrics::{Averages, Sums};
+use crate::step::{Pass, Segment, Step, batches};
+use crate::vae::{Described, Network, Recipe, Vae};
 
-/// What the loss of an evaluation weighs the KL divergence by: in training, the final values of both.
+/// How the loss of an evaluation weights the KL divergence. Training evaluates with the final values of both.
 #[derive(Clone, Copy, Debug)]
 pub struct LossWeights {
     /// The weight of the KL divergence.
     pub kl_weight: f64,
-    /// What it is drawn to, where the network's objective has a capacity.
+    /// The target of the KL divergence, in nats, if the network's objective has a capacity.
     pub capacity: f32,
 }
 
@@ -38,13 +35,36 @@ impl Default for LossWeights {
     }
 }
 
-/// A recorded evaluation of a model over a set of images, to be run as often as wanted.
+/// A recorded evaluation of a model over a set of images. It can be run many times. [`report`] evaluates a model once.
+///
+/// ```
+/// # use elbo::config::ModelConfig;
+/// # use elbo::data::{ImageShape, Images};
+/// use elbo::eval::{Evaluation, LossWeights};
+/// use elbo::objective::ObjectiveConfig;
+/// # use elbo::vae::Model;
+/// use elbo::vae::Network;
+/// # use elbo::{AdapterRequest, Gpu, Vae};
+///
+/// # fn main() -> Result<(), elbo::Error> {
+/// # let gpu = Gpu::open(&AdapterRequest::default())?;
+/// # let config = ModelConfig { latents: 2, ..ModelConfig::default() };
+/// # let vae = Vae::new(&gpu, Model { image: ImageShape::grey(4, 4), config }, 0)?;
+/// # let images = Images::new([[0; 8], [255; 8]].concat().repeat(3), 3, ImageShape::grey(4, 4))?;
+/// let network = Network::evaluation(&vae, 2, &ObjectiveConfig::default())?; // two images at a time
+/// let described = vae.model().describe("evaluating a model", &images, "given")?;
+/// let mut evaluation = Evaluation::new(&vae, &network, described, LossWeights::default(), 0)?;
+/// let averages = evaluation.run()?;
+/// assert!((averages.loss + averages.elbo).abs() < 1e-6 * averages.loss);
+/// assert_eq!(averages, evaluation.run()?); // the noise is the same each time
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
 pub struct Evaluation {
     vae: Vae,
     pass: Pass,
-    /// What comes before the first step.
-    prepare: Program,
-    program: Program,
+    recipe: Recipe,
     order: Vec<u32>,
     steps: Vec<Step>,
     latents: Tensor,
@@ -53,57 +73,54 @@ pub struct Evaluation {
 impl Evaluation {
     /// Uploads the images and records the forward pass over `network`, whose tensors may be shared with training.
     ///
-    /// The noise depends on the seed and the example alone, so that the batch size plays no part in the result but for
-    /// rounding.
+    /// The noise depends only on the seed and the example, so the batch size changes the result only by rounding.
+    ///
+    /// # Shapes
+    ///
+    /// - `images`: `(N, D)`, evaluated in batches of the `B` examples that `network` was made for
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if the images have another size than the model's; [`Error::Config`] if the likelihood cannot describe
-    /// them.
+    /// [`Error::Limit`] for sizes beyond the adapter's; [`Error::Gpu`] if memory runs out.
     pub fn new(
         vae: &Vae,
         network: &Network,
-        images: &Images,
+        images: Described<'_>,
         weights: LossWeights,
         seed: u64,
     ) -> Result<Evaluation, Error> {
-        vae.check_size("evaluating a model", images)?;
-        vae.check_support(images, "given")?;
-        let batch_size = network.x.rows();
-        let pass = Pass::new(&vae.gpu, images.count(), batch_size)?;
-        let device_images = vae.upload(images, Stream::BinariseEvaluation)?;
-        let (mut prepare, mut program) = (Program::default(), Program::default());
-        prepare.extend(network.prepare()?);
-        program.push(device_images.gather(&vae.gpu, &pass.step, &pass.order, &network.x)?);
-        program.extend(network.forward(&pass.step, Mode::Evaluation)?);
-        let latents = Tensor::zeros(&vae.gpu, 3 * images.count().div_ceil(batch_size), network.kl.columns())?;
-        program.push(add_up(&vae.gpu, &pass.step, network.samples(), &network.posterior, &network.kl, &latents)?);
-        program.push(network.finish(&pass)?);
+        let (count, batch_size) = (images.images().count(), network.x.rows());
+        let pass = Pass::new(&vae.gpu, count, batch_size)?;
+        let device_images = vae.upload(images.images(), Stream::BinariseEvaluation)?;
+        let mut recipe = network.evaluation_step(&device_images, &pass)?;
+        let latents = Tensor::zeros(&vae.gpu, 3 * count.div_ceil(batch_size), network.kl.columns())?;
+        recipe.step.push(latents::sum(network.at(&pass.step), &network.posterior, &network.kl, &latents)?);
+        recipe.step.push(network.finish(&pass)?);
         let key = noise::key(seed, Stream::Evaluation);
-        let (kl_weight, capacity) = (weights.kl_weight as f32, weights.capacity);
-        let steps = batches(images.count(), batch_size)
+        let objective = [weights.kl_weight as f32, weights.capacity, 0.0, 0.0];
+        let steps = batches(count, batch_size)
             .zip(0..)
-            .map(|((first, rows), row)| Step { row, first, rows, kl_weight, capacity, key, ..Step::default() })
+            .map(|((first, examples), row)| Step { row, first, examples, objective, key, ..Step::default() })
             .collect();
-        Ok(Evaluation { vae: vae.clone(), pass, prepare, program, order: sequential(images.count()), steps, latents })
+        Ok(Evaluation { vae: vae.clone(), pass, recipe, order: sequential(count), steps, latents })
     }
 
     /// Evaluates the model with the parameters that it has now.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFiniteValue`] with the term that is NaN or infinite; [`Error::Gpu`] if the device was lost.
+    /// [`Error::NotFinite`] with the term that is NaN or infinite; [`Error::Gpu`] if the device was lost.
     pub fn run(&mut self) -> Result<Averages, Error> {
         let averages = self.averages()?;
         match averages.first_not_finite() {
             None => Ok(averages),
             Some((term, value)) => {
-                Err(Error::NotFiniteValue { operation: "evaluating the model", place: term.to_owned(), value })
+                Err(Error::NotFinite { operation: "evaluating the model", place: term.to_owned(), value })
             }
         }
     }
 
-    /// What the last run says of each latent.
+    /// The statistics of each latent in the last run.
     ///
     /// # Errors
     ///
@@ -117,8 +134,9 @@ impl Evaluation {
     pub(crate) fn averages(&mut self) -> Result<Averages, Error> {
         let mut sums = Sums::default();
         let steps = &self.steps;
-        self.vae.gpu.run(&self.prepare, 1);
-        self.pass.run(&self.vae.gpu, &self.program, &self.order, steps, 0, |row, step_sums| {
+        self.vae.gpu.run(&self.recipe.before, 1);
+        let segment = Segment { order: &self.order, steps, from: 0 };
+        self.pass.run(&self.vae.gpu, &self.recipe.step, segment, |row, step_sums| {
             for (step, step_sums) in steps[row..].iter().zip(step_sums) {
                 sums.add(step, step_sums);
             }

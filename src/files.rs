@@ -1,8 +1,9 @@
-//! Writing files so that nobody ever finds half of one.
+//! Writes files so that no reader ever finds half of one.
 //!
 //! Every file that Elbo writes goes through [`write_atomically`].
 
 pub mod npy;
+pub mod safetensors;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -17,7 +18,7 @@ use crate::Error;
 /// # Errors
 ///
 /// [`Error::Io`] if the directory does not exist or cannot be written, the disk is full, or `write` fails. The old file
-/// is then as it was, and the temporary file is gone.
+/// is then unchanged, and the temporary file is removed.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
     replace(path, write).map_err(Error::io("write", path))
 }

@@ -7,9 +7,9 @@
 mod adapter;
 mod arena;
 mod cache;
-mod choice;
 mod dispatch;
 mod kernel;
+mod launch;
 mod part;
 pub mod peak;
 mod profile;
@@ -17,25 +17,29 @@ mod readback;
 mod shader;
 mod tensor;
 mod texture;
+mod tuner;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use adapter::{AdapterRequest, AdapterSummary, Backend, adapters};
 pub use arena::Arena;
-pub(crate) use choice::Product;
-pub use choice::{KernelFamily, KernelRequest, KernelTable};
-pub use dispatch::{Dispatch, Program, folded};
+pub use dispatch::{Dispatch, Program};
 pub use kernel::Kernel;
+pub use launch::Launch;
 pub use part::Part;
 pub use profile::{Clock, DispatchTime};
 pub use readback::Readback;
-pub(crate) use shader::source;
-pub use shader::{Shader, Source};
+pub use shader::Shader;
 pub use tensor::Tensor;
 pub use texture::TEXTURE_WIDTH;
+pub use tuner::{Choice, KernelRequest, KernelTable};
+
+pub use crate::shaders::Source;
+pub(crate) use crate::shaders::source;
 
 use crate::Error;
 
@@ -51,23 +55,28 @@ struct Inner {
     adapter: AdapterSummary,
     checks: bool,
     request: KernelRequest,
-    families: Vec<KernelFamily>,
-    /// The choices that were there when the device was opened: from a run, or from the cache.
+    /// The choices known when the device was opened: from a run, or from the cache.
     known: KernelTable,
-    /// The choices for the products met so far.
+    /// The choices made so far.
     table: Mutex<KernelTable>,
-    /// Whether the choices could be kept so far.
+    /// Whether every write of the choices to the cache has worked so far.
     kept: AtomicBool,
-    /// What the adapter can do at all, once it was asked: the time of an empty dispatch, and operations a second.
+    /// The adapter's peak, once it was measured: the time of an empty dispatch, and operations per second.
     peak: Mutex<Option<(Duration, f64)>>,
     notify: Option<fn(&str)>,
-    /// The driver's cache of compiled pipelines, where it has one to keep.
+    /// The driver's cache of compiled pipelines, if it has one.
     pipelines: Option<wgpu::PipelineCache>,
     shaders: Mutex<HashMap<String, Arc<Shader>>>,
     kernels: Mutex<HashMap<kernel::Key, Arc<Kernel>>>,
     allocated: Arc<AtomicU64>,
-    /// The driver's first complaint, kept until [`Gpu::check`] asks.
+    /// The driver's first error, kept until [`Gpu::check`] reports it.
     complaint: Arc<Mutex<Option<String>>>,
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gpu({})", self.inner.adapter)
+    }
 }
 
 impl Drop for Inner {
@@ -85,18 +94,13 @@ impl Gpu {
     ///
     /// # Errors
     ///
-    /// [`Error::Adapter`] if no adapter fits, with what there is and what to do; [`Error::Gpu`] if the driver refuses
-    /// to open it.
+    /// [`Error::Adapter`] if no adapter fits, with the adapters that exist and what to do; [`Error::Gpu`] if the driver
+    /// refuses to open it.
     pub fn open(request: &AdapterRequest) -> Result<Gpu, Error> {
         let (adapter, summary) = adapter::choose(request)?;
         let limits = adapter.limits();
-        let families = adapter::kernel_families(&adapter, &request.kernels)?;
-        let wanted = wgpu::Features::PIPELINE_CACHE | wgpu::Features::TIMESTAMP_QUERY;
-        let mut required_features = adapter.features() & wanted;
-        if families.contains(&KernelFamily::Lanes) {
-            required_features |= adapter::LANES_FEATURES | (adapter.features() & adapter::WIDE_WORDS);
-        }
-        let (requested, known) = choice::known(request, &summary, &families);
+        let required_features = adapter.features() & adapter::OPTIONAL_FEATURES;
+        let (requested, known) = tuner::known(request, &summary);
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("elbo"),
             required_features,
@@ -134,7 +138,6 @@ impl Gpu {
                 adapter: summary,
                 checks: request.shader_checks,
                 request: requested,
-                families,
                 known,
                 table: Mutex::default(),
                 kept: AtomicBool::new(true),
@@ -158,12 +161,23 @@ impl Gpu {
         self.inner.checks
     }
 
-    /// Whether kernels may load words of 64 bits, and should: where there are kernels for SIMD lanes.
+    /// Whether kernels can and should load words of 64 bits: on a CPU, which loads lane by lane.
     pub fn has_wide_words(&self) -> bool {
-        self.inner.device.features().contains(adapter::WIDE_WORDS)
+        self.adapter().is_software() && self.inner.device.features().contains(wgpu::Features::SHADER_INT64)
     }
 
-    /// Bytes of GPU memory that tensors hold now, those included that only a dispatch still refers to.
+    /// Whether every subgroup has the given number of threads.
+    pub fn has_subgroups_of(&self, threads: u32) -> bool {
+        let sizes = self.adapter().subgroup_sizes;
+        self.inner.device.features().contains(wgpu::Features::SUBGROUP) && sizes == [threads, threads]
+    }
+
+    /// Whether kernels may read tensors as textures.
+    pub fn reads_textures(&self) -> bool {
+        self.inner.device.features().contains(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES)
+    }
+
+    /// Bytes of GPU memory that tensors use now, including tensors that only a dispatch still refers to.
     pub fn allocated_bytes(&self) -> u64 {
         self.inner.allocated.load(Ordering::Relaxed)
     }
@@ -180,11 +194,11 @@ impl Gpu {
         Ok(())
     }
 
-    /// Reports what the driver has refused since the last check: its complaints arrive apart from the calls.
+    /// Reports the driver's errors since the last check. They arrive asynchronously.
     ///
     /// # Errors
     ///
-    /// [`Error::Gpu`] with the first complaint.
+    /// [`Error::Gpu`] with the first of them.
     pub fn check(&self, operation: &'static str) -> Result<(), Error> {
         match lock(&self.inner.complaint).take() {
             Some(reason) => Err(Error::Gpu { operation, reason }),
@@ -204,7 +218,7 @@ impl Gpu {
         self.inner.queue.submit([encoder.finish()]);
     }
 
-    /// Tells the user something that the work does not depend on.
+    /// Tells the user something that does not affect the result.
     fn note(&self, note: &str) {
         if let Some(notify) = self.inner.notify {
             notify(note);
@@ -217,7 +231,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A message as one line, for errors that promise to be one.
+/// A message as one line, since errors are one line.
 fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -11,6 +11,7 @@ use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
 use crate::Error;
+use crate::data::ImageShape;
 use crate::files::write_atomically;
 
 /// The grey of the lines between the images, which are one source pixel wide.
@@ -20,14 +21,26 @@ const MAX_WIDTH: usize = 1120;
 const MAX_HEIGHT: usize = 2240;
 
 /// Images of one size, to be drawn side by side.
+///
+/// ```
+/// use elbo::data::ImageShape;
+/// use elbo::image::Grid;
+///
+/// # fn main() -> Result<(), elbo::Error> {
+/// # let directory = tempfile::tempdir().map_err(elbo::Error::io("create", "a temporary directory"))?;
+/// # let path = directory.path().join("grid.png");
+/// // Six images of 2 x 3 pixels, from black to white, as `Vae::sample` or `Vae::decode` return them.
+/// let pixels: Vec<f32> = (0..6 * 6).map(|i| (i / 6) as f32 / 5.0).collect();
+/// Grid { pixels: &pixels, image: ImageShape::grey(2, 3), columns: 3 }.write(&path)?; // two rows of three
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Grid<'a> {
-    /// The pixels, `(N, height * width)`. What is below 0 is drawn black, what is above 1 white.
+    /// The pixels, `(N, dimensions)`. Values below 0 are drawn black, values above 1 white.
     pub pixels: &'a [f32],
-    /// The height of one image.
-    pub height: usize,
-    /// The width of one image.
-    pub width: usize,
+    /// The size of one image, with one channel: the picture is grey.
+    pub image: ImageShape,
     /// How many images a row of the grid has. Cells without an image, at the end of the last row, are black.
     pub columns: usize,
 }
@@ -37,14 +50,18 @@ impl Grid<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if there is no image, if `pixels` are not whole images, or if a pixel is NaN (both it and its
-    /// image counted from 0); [`Error::Io`] if the file cannot be written.
+    /// [`Error::Argument`] if there is no image, if they have several channels, if `pixels` are not whole images, or if a
+    /// pixel is NaN (both it and its image counted from 0); [`Error::Io`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let Grid { pixels, height, width, columns } = *self;
-        let dimensions = height * width;
-        let bad = |expected: String, found: String| Error::Shape { operation: "drawing a grid", expected, found };
+        let Grid { pixels, image, columns } = *self;
+        let ImageShape { channels, height, width } = image;
+        let dimensions = image.dimensions();
+        let bad = |expected: String, found: String| Error::Argument { operation: "drawing a grid", expected, found };
+        if channels != 1 {
+            return Err(bad("images of one channel".into(), image.to_string()));
+        }
         if pixels.is_empty() || columns == 0 || dimensions == 0 || !pixels.len().is_multiple_of(dimensions) {
-            let expected = format!("at least one image of {height} x {width} and one column");
+            let expected = format!("at least one image of {image} and one column");
             return Err(bad(expected, format!("{} pixels in {columns} columns", pixels.len())));
         }
         if let Some(index) = pixels.iter().position(|pixel| pixel.is_nan()) {
@@ -74,7 +91,7 @@ impl Grid<'_> {
 }
 
 /// Puts originals above their reconstructions, for a [`Grid`] of the same `columns`: a row of originals, a row of their
-/// reconstructions, and so on. Where the last originals do not fill a row, both rows end in black images.
+/// reconstructions, and so on. If the last originals do not fill a row, both rows end in black images.
 ///
 /// # Shapes
 ///
@@ -83,7 +100,7 @@ impl Grid<'_> {
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the two differ in length or are not whole images, or if there are no columns.
+/// [`Error::Argument`] if the two differ in length or are not whole images, or if there are no columns.
 pub fn paired_rows(
     originals: &[f32],
     reconstructions: &[f32],
@@ -94,7 +111,7 @@ pub fn paired_rows(
     if originals.len() != reconstructions.len() || row == 0 || !originals.len().is_multiple_of(dimensions) {
         let found = format!("{} and {} values in {columns} columns", originals.len(), reconstructions.len());
         let expected = format!("as many reconstructions as originals, {dimensions} values each, and one column");
-        return Err(Error::Shape { operation: "pairing images", expected, found });
+        return Err(Error::Argument { operation: "pairing images", expected, found });
     }
     let mut pixels = Vec::with_capacity(2 * originals.len().next_multiple_of(row));
     for (original, reconstruction) in originals.chunks(row).zip(reconstructions.chunks(row)) {
@@ -131,7 +148,7 @@ mod tests {
     fn cells_are_where_they_belong() {
         // Five images of 2 x 3 in two columns; pixel i of image n is (10 n + i) / 255.
         let pixels: Vec<f32> = (0..5).flat_map(|n| (0..6).map(move |i| (10 * n + i) as f32 / 255.0)).collect();
-        let picture = drawn(Grid { pixels: &pixels, height: 2, width: 3, columns: 2 });
+        let picture = drawn(Grid { pixels: &pixels, image: ImageShape::grey(2, 3), columns: 2 });
         let scale = 1120 / 9;
         assert_eq!(picture.dimensions(), (9 * scale, 10 * scale));
         for (x, y, grey) in picture.enumerate_pixels() {
@@ -148,7 +165,7 @@ mod tests {
     #[test]
     fn values_are_clamped_and_rounded() {
         let pixels = [-1.0, f32::NEG_INFINITY, 0.5 / 255.0, 0.499 / 255.0, 127.5 / 255.0, 1.0, 7.0, f32::INFINITY];
-        let picture = drawn(Grid { pixels: &pixels, height: 1, width: 8, columns: 3 });
+        let picture = drawn(Grid { pixels: &pixels, image: ImageShape::grey(1, 8), columns: 3 });
         let scale = picture.width() / 10;
         let row: Vec<u8> = (1..9).map(|x| picture.get_pixel(x * scale, scale).0[0]).collect();
         assert_eq!(row, [0, 0, 1, 0, 128, 255, 255, 255]);
@@ -157,10 +174,10 @@ mod tests {
     #[test]
     fn pictures_have_a_handy_size() {
         for (columns, count) in [(1, 1), (10, 64), (16, 256), (20, 400), (10, 200)] {
-            let picture = drawn(Grid { pixels: &vec![0.5; count * 784], height: 28, width: 28, columns });
+            let picture = drawn(Grid { pixels: &vec![0.5; count * 784], image: ImageShape::grey(28, 28), columns });
             assert!((560..=1120).contains(&picture.width()), "{columns} columns: {} wide", picture.width());
         }
-        let wide = drawn(Grid { pixels: &[0.5; 3000], height: 1, width: 3000, columns: 1 });
+        let wide = drawn(Grid { pixels: &[0.5; 3000], image: ImageShape::grey(1, 3000), columns: 1 });
         assert_eq!(wide.dimensions(), (3002, 3));
     }
 
@@ -170,17 +187,19 @@ mod tests {
         pixels[4 + 3] = f32::NAN;
         let path = Path::new("unwritten.png");
         let message = |grid: Grid| grid.write(path).unwrap_err().to_string();
-        let grid = Grid { pixels: &pixels, height: 2, width: 2, columns: 2 };
+        let grid = Grid { pixels: &pixels, image: ImageShape::grey(2, 2), columns: 2 };
         assert_eq!(message(grid), "drawing a grid: expected pixels from 0 to 1, found pixel 3 of image 1 is NaN");
         let wrong = [
             Grid { pixels: &pixels[..7], ..grid },
             Grid { pixels: &[], ..grid },
             Grid { columns: 0, ..grid },
-            Grid { width: 0, ..grid },
+            Grid { image: ImageShape::grey(2, 0), ..grid },
         ];
         for grid in wrong {
             assert!(message(grid).starts_with("drawing a grid: expected at least one image of "));
         }
+        let colour = Grid { image: ImageShape { channels: 3, height: 2, width: 2 }, ..grid };
+        assert_eq!(message(colour), "drawing a grid: expected images of one channel, found 3 x 2 x 2");
         assert!(!path.exists());
     }
 
@@ -193,7 +212,7 @@ mod tests {
         {
             let (originals, reconstructions) = (vec![0.0; originals], vec![0.0; reconstructions]);
             let result = paired_rows(&originals, &reconstructions, dimensions, columns);
-            assert!(matches!(result, Err(Error::Shape { .. })));
+            assert!(matches!(result, Err(Error::Argument { .. })));
         }
     }
 }

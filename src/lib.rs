@@ -5,68 +5,87 @@
 //!
 //! ```
 //! use std::ops::ControlFlow;
-//! use elbo::{AdapterRequest, Config, Dataset, Gpu, Trainer, Vae};
+//! use elbo::likelihood::Pixels;
+//! use elbo::{AdapterRequest, Config, Dataset, Gpu, Plan, Trainer, Vae};
 //!
 //! # fn main() -> Result<(), elbo::Error> {
 //! # let directory = tempfile::tempdir().map_err(elbo::Error::io("create", "a temporary directory"))?;
 //! # let path = directory.path().join("model.safetensors");
 //! let gpu = Gpu::open(&AdapterRequest::default())?;
 //! let mut data = Dataset::mnist()?;
-//! data.train.images = data.train.images.slice(0..1024)?; // an excerpt: a real run takes them all
-//! data.test.images = data.test.images.slice(0..100)?;
+//! data.train = data.train.slice(0..1024)?; // an excerpt: a real run uses all of them
+//! data.test = data.test.slice(0..100)?;
 //!
 //! let mut config = Config::default();
 //! config.training.epochs = 2;
-//! let mut trainer = Trainer::new(&gpu, &data, &config)?;
+//! let plan = Plan::new(&config, &data)?; // checks the configuration and the data
+//! let mut trainer = Trainer::new(&gpu, &plan)?;
 //! trainer.run(|metrics, _vae| {
 //!     println!("epoch {}: {:.1} nats per example", metrics.epoch, metrics.held_out().1.elbo);
 //!     Ok(ControlFlow::Continue(()))
 //! })?;
 //!
 //! let vae = trainer.vae();
-//! let dreams = vae.sample(16, 0)?; // 16 images of 784 pixels, from draws of the prior
-//! let posterior = vae.encode(&data.test.images)?; // the mean and log variance of each image
-//! let images = vae.decode(&posterior.mean)?;
+//! let samples = vae.sample(16, 0, Pixels::Mean)?; // 16 images of 784 pixels, from draws of the prior
+//! let posterior = vae.encode(&data.test.images)?; // the mean and log variance of each latent, for each image
+//! let images = vae.decode(&posterior.mean, Pixels::Mean)?;
 //! vae.save(&path)?;
 //! let again = Vae::load(&gpu, &path)?;
-//! assert_eq!(again.sample(16, 0)?, dreams);
+//! assert_eq!(again.sample(16, 0, Pixels::Mean)?, samples);
 //! # assert_eq!(images.len(), 100 * 784);
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! [`Plan`], [`Vae`], [`Dataset`], [`eval::report`] and [`image::Grid`] have examples of their own, and the folder `examples/` has
+//! whole programs.
+//!
 //! # Terms
 //!
-//! The *encoder* describes the posterior q(z|x), the *decoder* the likelihood p(x|z); the prior is p(z). The *ELBO* is
+//! The *encoder* describes the posterior q(z|x), the *decoder* the likelihood p(x|z). The prior is p(z). The *ELBO* is
 //! `E_q[log p(x|z)] - KL(q || p)`, in nats per example, constants included, summed over dimensions and averaged over
-//! examples; larger is better. The *loss* is what training minimises: `-log p(x|z) + kl_weight * KL`, unless the *objective* is
-//! another. Sizes are `B` (the batch), `D` (data dimensions), `H` (a hidden layer), `L` (latents), `K` (importance samples of
-//! an example, which are rows one after the other behind the draw of z); matrices are row-major, weights `(out, in)`.
+//! examples. Larger is better. The *loss* is what training minimises: `-log p(x|z) + kl_weight * KL`, or that of another
+//! *objective*. Sizes are `B` (the batch), `D` (data dimensions), `H` (a hidden layer), `L` (latents) and `K` (importance
+//! samples). Matrices are row-major, weights `(out, in)`. After z is drawn, each example has K consecutive rows, one for each
+//! sample; a layer with several positions has a row for each position of each sample.
 //!
 //! # Architecture
 //!
-//! `src/` and `shaders/` are mirror trees: each WGSL file (headers in `shaders/lib/` apart) has one Rust twin at the same
-//! path, or at that of its folder, and that twin is the only code that names its bindings. Dependencies point one way: a
-//! module uses only modules below it, which `tests/architecture.rs` checks.
+//! `src/`, `shaders/` and `src/selftest/` are mirror trees: each WGSL file has one Rust twin and one self-test at the same path,
+//! or at that of its folder. The twin is the only code that names the bindings of its shader. `shaders/README.md` lists the slots
+//! and headers.
+//!
+//! Dependencies point one way: a module uses only modules below it, which `tests/architecture.rs` checks.
 //!
 //! ```text
-//! cli -> run -> selftest -> checkpoint -> train -> eval -> vae -> config -> objective -> likelihood, prior -> posterior
-//!     -> nn -> image -> metrics -> data, optim -> steps -> gpu -> noise, numbers -> files -> error
+//! cli -> run -> selftest -> train -> eval -> vae -> config -> objective -> likelihood, prior -> posterior -> nn
+//!     -> image -> data, optim -> step -> gpu -> noise, numbers, shaders -> files -> error
 //! ```
 //!
-//! Each part (a likelihood, the prior, the objective, the learning rate) owns its settings; [`config`] puts them together, and
-//! has the rules between parts.
+//! | module | its contract |
+//! |---|---|
+//! | [`gpu`] | the only code that names `wgpu`: tensors, kernels, dispatches, programs |
+//! | [`step`] | the table of steps that the GPU runs by itself, and the loop that submits them |
+//! | [`nn`] | [`nn::Stack`]: blocks of a product, a normalisation and an activation |
+//! | [`likelihood`], [`prior`], [`posterior`], [`objective`], [`optim`] | parts: one trait each, one implementation a file |
+//! | [`config`] | the settings of all parts together, and the rules between them |
+//! | [`vae`] | the model, its passes, and the recipes of evaluation and inference |
+//! | [`train`] | the plan of a training, the recipe of its step, checkpoints |
 //!
-//! What stays true everywhere:
+//! Each part owns its settings, which are flags, defaults, JSON and documentation in one struct. It has an enum that lists its
+//! kinds and one `match` that makes them. So adding a likelihood, a prior, a posterior, an objective or an optimiser touches its
+//! new WGSL files, their new twin, their new self-test, and the enum with its match: `CONTRIBUTING.md` goes through an example.
 //!
-//! 1. WGSL owns bindings and workgroup sizes; the host reads both by reflection and binds by name. Sizes are `override`
-//!    constants.
-//! 2. Everything is recorded once and replayed: [`gpu::Kernel`], [`gpu::Dispatch`], [`gpu::Program`]. Nothing is created
-//!    inside the step loop, and memory is flat from the first step to the last.
-//! 3. The GPU runs the epoch ([`steps::Pass`]): images are uploaded once, as bytes; an epoch's order and table of steps
-//!    once an epoch; the last kernel of a step moves on to the next one. A batch that is too large for the adapter comes in
-//!    several steps, whose gradients are added up before the update. Noise is made on the GPU by a counter-based
-//!    generator; the backward pass finds it in the draw that was made with it.
+//! The invariants:
+//!
+//! 1. WGSL owns bindings and workgroup sizes. The host reads both by reflection and binds by name ([`gpu::Part`],
+//!    [`gpu::Launch`]). Sizes are `override` constants.
+//! 2. Everything is recorded once and replayed: [`gpu::Dispatch`], [`gpu::Program`]. Nothing is created inside the step loop,
+//!    and memory is flat from the first step to the last.
+//! 3. The GPU runs the epoch ([`step::Pass`]): images are uploaded once, as bytes; an epoch's order and table of steps
+//!    once an epoch; the last kernel of a step moves on to the next one. A batch that is too large for the adapter is
+//!    split into several steps, whose gradients are summed before the update. Noise is made on the GPU by a
+//!    counter-based generator. The backward pass recovers it from the draw.
 //! 4. The same seed on the same adapter gives the same bits: no float atomics, every sum is a tree or in index order. A
 //!    run that was stopped and resumed ends bit-identical to one that was not.
 //! 5. Every kernel is checked against an f64 reference ([`selftest`]), every gradient against central differences, and
@@ -74,52 +93,56 @@
 //!
 //! Two decisions that the code relies on everywhere: rows of every matrix are padded with zeros to whole `vec4`s
 //! ([`gpu::Tensor`]), so that kernels load four values at once and sums need no special case; and parameters, gradients
-//! and both of Adam's moments are one buffer each ([`gpu::Arena`]), so that an update is one dispatch.
+//! and each state of the optimiser are one buffer each ([`gpu::Arena`]), so that an update is one dispatch.
+//!
+//! # A step of training
+//!
+//! [`train::TrainingStep`] records a step in phases: forward and backward; the exchange of gradients, which one process
+//! does not need; and the update. A [`train::Player`] is a unit of training, with its parameters, gradients and
+//! optimiser. Each parameter has a [`nn::Role`], which says whether it is learned at all. Only a network that trains
+//! has the tensors of a backward pass.
 //!
 //! # Fusion
 //!
-//! A small model is bound by the number of its dispatches, so a step has few: 12 with one hidden layer each side. A line
-//! `#import name` in WGSL that names no header is a *slot*, and whoever makes the kernel says which file fills it
-//! ([`gpu::Source`]). A product of a dense layer has the slot `epilogue`, for what becomes of its result while it is still
-//! in registers ([`nn::Epilogue`]): it is stored; or activated, with the derivative kept; or it is the logits of a
-//! likelihood, of which only the gradient and the log probability are ever stored; or, in the backward pass, it goes on
-//! through the activation below, or through the posterior. A normalisation ([`nn::Normalisation`]) is a kernel between a
-//! product, which is then stored, and the activation, and has the slot `epilogue` too. The posterior's kernels have the slots
-//! `prior` and `objective`, the latter for how much each row weighs in the loss. So a new activation, likelihood, prior or
-//! objective is fused without a new kernel; what needs more than a row's quad at a time, as the categorical likelihood or a
-//! mixture as the prior, has kernels of its own. A layer's gradients, of its weight and of its input, are one dispatch.
+//! A small model is bound by the number of its dispatches, so a step has few: 12 with one hidden layer each side. A
+//! line `#import name` in WGSL that names no header is a *slot*. The code that makes the kernel fills it with a
+//! [`gpu::Part`]. A dense product has the slot `epilogue`, for its result while that is still in registers
+//! ([`nn::Epilogue`]). The epilogue stores the result; or it applies an activation; or it computes a likelihood from
+//! the result, and stores only the gradient and the log probability; or, in the backward pass, it passes the gradient
+//! through the activation below, or through the posterior. A normalisation ([`nn::Norm`]) is a kernel between a
+//! product, which is then stored, and the activation, and has the slot `epilogue` too. The posterior's kernels have the
+//! slots `prior` and `objective`. So a new activation, likelihood, prior or objective is fused without a new kernel. A
+//! part that needs more than a quad of a row at a time, such as the categorical likelihood or a mixture prior, has
+//! kernels of its own. The gradients of a layer, with respect to its weight and to its input, are one dispatch.
 //!
 //! # Families of kernels
 //!
-//! Products have families of kernels with the same formulas ([`gpu::KernelFamily`]), in `shaders/nn/dense/`: tiles in
-//! registers, tiles whose sums are cut into slices for few rows on a wide GPU, and tiles over SIMD lanes for adapters that run
-//! on a CPU. Each is two files, the product and its gradients. Which family makes which product is measured once for each
-//! adapter and driver and kept in the user's cache ([`gpu::KernelRequest`]); a run records it, and is resumed with it. A
-//! measurement puts back what the kernels wrote. A software adapter compiles a kernel for up to seconds: there, the other families
-//! are compiled only if the lanes are far from what the adapter can do at all.
+//! Products have families of kernels with the same formulas ([`nn::KernelFamily`]), in `shaders/nn/dense/`: tiles in
+//! registers, tiles whose sums are cut into slices for few rows on a wide GPU, and tiles over SIMD lanes for adapters
+//! that run on a CPU. Each is two files, the product and its gradients. The fastest family for each product is measured
+//! once for each adapter and driver and kept in the user's cache ([`gpu::KernelRequest`]). A run records its families,
+//! and resumes with them. A measurement restores the tensors that it wrote. A software adapter takes up to seconds to
+//! compile a kernel: there, the other families are compiled only if the lanes are far from the adapter's peak.
 //!
-//! On SIMD lanes, operands are read as textures. A texture mirrors a tensor's buffer as long as a dispatch reads through it:
-//! meanwhile, every write to the tensor is followed by a copy.
+//! On SIMD lanes, operands are read as textures. A texture mirrors a tensor's buffer as long as there is a dispatch
+//! that reads through it. Meanwhile, every write to the tensor is followed by a copy.
 //!
-//! # What drivers differ in
+//! # Differences between drivers
 //!
-//! A driver may drop NaN in comparisons, `min`, `max`, `exp` or `tanh`. What must show that a model is broken, the loss and the
-//! pixels, takes NaN from the bits of its inputs (`shaders/lib/nan.wgsl`). Noise uses no function whose accuracy the
-//! specifications leave open by much (`shaders/lib/rng.wgsl`).
+//! A driver may drop NaN in comparisons, `min`, `max`, `exp` or `tanh`. The loss and the pixels must show that a model
+//! is broken, so they detect NaN in the bits of their inputs (`shaders/lib/nan.wgsl`). Noise uses no function whose
+//! accuracy the specifications leave open by much (`shaders/lib/rng.wgsl`).
 //!
 //! # Priors
 //!
-//! A prior whose KL divergence has a closed form is no more than what fills the slot `prior`. A mixture of normals
-//! ([`prior::Prior`]) has dispatches of its own, which [`prior::PriorState`] records: what depends on the parameters alone, once
-//! before the steps where these stay as they are; each row's log density under each component after the draws; its gradients
-//! in the backward pass. The VampPrior runs the encoder twice, and what the second run adds to the encoder's gradients is
-//! added by the kernels that make them.
-//!
-//! Adding a likelihood, a prior, a posterior, an objective or a layer touches its WGSL files, their twin, one variant of the
-//! enum that lists them, and the self-test.
-#![deny(missing_docs, unsafe_code)]
+//! A prior whose KL divergence has a closed form is only a part in the slot `prior`. A mixture of normals
+//! ([`prior::Prior`]) has dispatches of its own: one for the values that depend only on the parameters, which runs once
+//! if the parameters do not change; the log density of each row under each component, after the draws; and its
+//! gradients, in the backward pass. The VampPrior runs the encoder twice. The kernels of the second run add to the
+//! encoder's gradients.
+// A library prints nothing, and fails with an error, not with a panic that names no cause.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used))]
 
-pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod error;
@@ -128,7 +151,6 @@ pub mod files;
 pub mod gpu;
 pub mod image;
 pub mod likelihood;
-pub mod metrics;
 pub mod nn;
 pub mod noise;
 pub mod numbers;
@@ -138,7 +160,8 @@ pub mod posterior;
 pub mod prior;
 pub mod run;
 pub mod selftest;
-pub mod steps;
+mod shaders;
+pub mod step;
 pub mod train;
 pub mod vae;
 
@@ -146,5 +169,5 @@ pub use config::Config;
 pub use data::Dataset;
 pub use error::Error;
 pub use gpu::{AdapterRequest, Gpu};
-pub use train::Trainer;
+pub use train::{Plan, Trainer};
 pub use vae::Vae;

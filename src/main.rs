@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     silence_device_select();
     match cli::Cli::parse().run() {
         Ok(code) => code,
-        // Whoever read the output has seen enough.
+        // The reader of the output has closed it.
         Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -19,11 +19,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Keeps Mesa's Vulkan layer for choosing a device from asking a window system that is not there: it prints "error:
-/// XDG_RUNTIME_DIR is invalid", and the adapter is chosen here anyway.
+/// Stops Mesa's Vulkan layer for choosing a device from asking for a window system that does not exist: it prints
+/// "error: XDG_RUNTIME_DIR is invalid", and the adapter is chosen here anyway.
 fn silence_device_select() {
     if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
         // SAFETY: this is the first thing that the program does, so no other thread reads the environment.
-        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+        #[allow(unsafe_code, reason = "a variable has to be there before the loader reads it")]
+        unsafe {
+            std::env::set_var("NODEVICE_SELECT", "1");
+        }
     }
 }

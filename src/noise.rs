@@ -1,6 +1,6 @@
 //! Names the streams of random numbers, so that no two purposes ever share draws.
 
-/// What random numbers are for. Together with the seed it keys every generator, on the host and on the GPU.
+/// The purpose of random numbers. Together with the seed it keys every generator, on the host and on the GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stream {
@@ -8,13 +8,13 @@ pub enum Stream {
     Initialisation = 0,
     /// The reparameterisation's noise in training.
     Training = 1,
-    /// The reparameterisation's noise in evaluation: the same for an example whatever the batch.
+    /// The reparameterisation's noise in evaluation: the same for an example in every batch.
     Evaluation = 2,
     /// Draws from the prior.
     Prior = 3,
-    /// The order of the examples, anew each epoch.
+    /// The order of the examples, new in each epoch.
     Order = 4,
-    /// The draws that make training data black and white.
+    /// The draws that binarise training data.
     Binarise = 5,
     /// The same for data that a model is evaluated on, or that it encodes.
     BinariseEvaluation = 6,
@@ -22,7 +22,7 @@ pub enum Stream {
     Pixels = 8,
 }
 
-/// The key that WGSL's generator takes: seed (low, high), stream, 0.
+/// The key of WGSL's generator: seed (low, high), stream, 0.
 pub fn key(seed: u64, stream: Stream) -> [u32; 4] {
     [seed as u32, (seed >> 32) as u32, stream as u32, 0]
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Whole numbers, such as the widths of hidden layers, of which a linear model has none.
+/// Whole numbers, such as the widths of hidden layers. The list may be empty: a linear model has no hidden layers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Numbers(pub Vec<usize>);

@@ -1,4 +1,7 @@
-//! Optimisers, the schedules of their learning rate, and the gradients of batches that come in parts.
+//! Optimisers, the schedules of their learning rate, and the sums of gradients over the parts of a batch.
+//!
+//! An optimiser is an implementation of [`UpdateRule`] in a file of its own, with its WGSL files at the same path. To add one,
+//! write these, and add a variant to [`Optimiser`] and an arm to [`OptimiserConfig::rule`].
 
 mod accumulate;
 mod adam;
@@ -6,17 +9,97 @@ pub mod schedule;
 
 pub use accumulate::accumulate;
 pub use adam::Adam;
+pub(crate) use adam::Words;
+
+use std::fmt::Debug;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::gpu::Arena;
+use crate::gpu::{Arena, Dispatch};
+use crate::step::At;
 
-/// The words that each of several arenas has.
-fn same_length(operation: &'static str, arenas: &[&Arena]) -> Result<usize, Error> {
-    let length = |arena: &&Arena| arena.whole().padded_len();
-    let expected = arenas.first().map_or(0, length);
-    match arenas.iter().map(length).find(|found| *found != expected) {
+/// The optimiser. There is no flag for it as long as there is only one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Optimiser {
+    /// Adam (Kingma & Ba 2015).
+    #[default]
+    Adam,
+}
+
+/// The optimiser and its settings.
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
+pub struct OptimiserConfig {
+    /// The kind of optimiser.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub optimiser: Optimiser,
+    /// The settings of Adam.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub adam: Adam,
+}
+
+impl OptimiserConfig {
+    /// The optimiser with its kernels: the only place that lists them all.
+    pub fn rule(&self) -> Box<dyn UpdateRule> {
+        match self.optimiser {
+            Optimiser::Adam => Box::new(self.adam),
+        }
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for the first that cannot work.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.adam.validate()
+    }
+}
+
+/// An optimiser as a kernel that updates all parameters at once.
+pub trait UpdateRule: Debug {
+    /// The names of its state arenas, each as large as the parameters, which start as zeros. Checkpoints store them
+    /// under these names.
+    fn states(&self) -> &'static [&'static str];
+
+    /// The constants that its kernel reads as `step.optimiser` in update `t`, counted from 1.
+    fn constants(&self, learning_rate: f64, t: u32) -> [f32; 4];
+
+    /// Records one update of all parameters. If a batch is split into several steps, the last one makes the update.
+    ///
+    /// # Shapes
+    ///
+    /// - `parameters`, `gradients`, each of `states`: arenas of the same tensors
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the arenas differ in size.
+    fn update(&self, at: At<'_>, update: Update<'_>) -> Result<Dispatch, Error>;
+}
+
+/// What an update is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Update<'a> {
+    /// The parameters.
+    pub parameters: &'a Arena,
+    /// Their gradients.
+    pub gradients: &'a Arena,
+    /// The arenas of [`UpdateRule::states`].
+    pub states: &'a [Arena],
+    /// The names of the parameters that are weights, which alone decay, where there is weight decay.
+    pub weights: &'a [&'a str],
+}
+
+/// The number of words of several arenas, which must be the same.
+fn same_length<'a>(operation: &'static str, arenas: impl IntoIterator<Item = &'a Arena>) -> Result<usize, Error> {
+    let mut lengths = arenas.into_iter().map(|arena| arena.whole().padded_len());
+    let expected = lengths.next().unwrap_or(0);
+    match lengths.find(|found| *found != expected) {
         None => Ok(expected),
-        Some(found) => Err(Error::Shape {
+        Some(found) => Err(Error::Argument {
             operation,
             expected: format!("arenas of {expected} words"),
             found: format!("{found} words"),

@@ -1,26 +1,120 @@
-//! Posteriors q(z|x): what the encoder describes.
+//! Posteriors q(z|x): the distributions that the encoder describes.
+//!
+//! A posterior is an implementation of [`Reparameterised`] in a file of its own, with its WGSL files at the same path. To add
+//! one, write these, and add a variant to [`Posterior`] and an arm to [`PosteriorConfig::distribution`].
 
 pub mod normal;
 
-use std::fmt;
+use std::fmt::{self, Debug};
 use std::str::FromStr;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-/// The posterior's settings.
+use crate::Error;
+use crate::gpu::{Dispatch, Part, Tensor};
+use crate::nn::Epilogue;
+use crate::step::At;
+use normal::Normal;
+
+/// The approximate posterior of the latents. There is no flag for it as long as there is only one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Posterior {
+    /// Normal with a diagonal covariance.
+    #[default]
+    Normal,
+}
+
+/// The posterior and its settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PosteriorConfig {
-    /// Hold the log variances of the posterior and of a mixture's components to a range, as -6,2; what lies
-    /// outside has no gradient [default: none]
+    /// The kind of posterior.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub posterior: Posterior,
+    /// Clamp the log variances of the posterior and of a mixture's components to a range, as -6,2; values outside have no
+    /// gradient [default: none]
     #[arg(long, value_name = "MIN,MAX", allow_hyphen_values = true, help_heading = "Data and model")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logvar_range: Option<LogvarRange>,
 }
 
-/// The range that the log variances of the posterior and of a mixture's components are held to: what lies
-/// outside is moved to the nearer end, and has no gradient.
+impl PosteriorConfig {
+    /// The posterior with its kernels: the only place that lists them all.
+    pub fn distribution(&self) -> Box<dyn Reparameterised> {
+        match self.posterior {
+            Posterior::Normal => Box::new(Normal { logvar_range: self.logvar_range }),
+        }
+    }
+}
+
+/// The tensors of the draws from a posterior, for one batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Draws<'a> {
+    /// The part for the slot `prior`: the KL divergence from the posterior to the prior.
+    pub prior: &'a Part,
+    /// The encoder's output, `(B, outputs)`.
+    pub outputs: &'a Tensor,
+    /// The draws, `(B * samples, L)`. The samples of an example are consecutive rows.
+    pub z: &'a Tensor,
+}
+
+/// A posterior as kernels: draws that are a differentiable function of its parameters and of noise.
+pub trait Reparameterised: Debug {
+    /// Numbers that the encoder outputs for the given number of latents. The first ones are the mean.
+    fn outputs(&self, latents: usize) -> usize;
+
+    /// The mean and the log variance of each latent, from the outputs for one example.
+    fn mean_and_logvar(&self, outputs: &[f32]) -> [Vec<f32>; 2];
+
+    /// Records the draws, with noise keyed by the step, and the KL divergence from the posterior to the prior for each.
+    ///
+    /// # Shapes
+    ///
+    /// - `kl`: `(B * samples, L)`, in nats, latent by latent
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the shapes do not fit.
+    fn draw(&self, at: At<'_>, draws: Draws<'_>, kl: &Tensor) -> Result<Dispatch, Error>;
+
+    /// The epilogue of the product that makes `dz`, in the layer whose input is `z`: passes the gradient on to the
+    /// encoder's output, and adds the gradient of `kl_weight` times the mean KL divergence over the batch. It requires
+    /// one sample of each example, the ELBO as the objective, and a KL divergence in closed form.
+    ///
+    /// # Shapes
+    ///
+    /// - `doutputs`: `(B, outputs)`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the shapes do not fit.
+    fn backward_epilogue(&self, at: At<'_>, draws: Draws<'_>, doutputs: &Tensor) -> Result<Epilogue, Error>;
+
+    /// Records the gradient with respect to the encoder's output from `dz`, the gradient with respect to the draws, for
+    /// any number of samples, objective and prior.
+    ///
+    /// # Shapes
+    ///
+    /// - `dz`: `(B * samples, L)`
+    /// - `doutputs`: `(B, outputs)`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the shapes do not fit.
+    fn backward(
+        &self,
+        at: At<'_>,
+        draws: Draws<'_>,
+        objective: &Part,
+        dz: &Tensor,
+        doutputs: &Tensor,
+    ) -> Result<Dispatch, Error>;
+}
+
+/// The range that the log variances of the posterior and of a mixture's components are clamped to: values outside are moved to
+/// the nearer end, and have no gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LogvarRange {
     /// The smallest log variance.
@@ -30,8 +124,8 @@ pub struct LogvarRange {
 }
 
 impl LogvarRange {
-    /// The log variance that the model sees; NaN stays.
-    pub fn hold(self, logvar: f32) -> f32 {
+    /// The clamped log variance; NaN stays NaN.
+    pub fn clamp(self, logvar: f32) -> f32 {
         if logvar < self.min {
             self.min
         } else if logvar > self.max {
@@ -39,12 +133,6 @@ impl LogvarRange {
         } else {
             logvar
         }
-    }
-
-    /// What `shaders/lib/logvar.wgsl` takes: nothing where there is no range.
-    pub(crate) fn overrides(range: Option<LogvarRange>) -> impl Iterator<Item = (&'static str, f64)> {
-        let ends = range.map(|LogvarRange { min, max }| [("LOGVAR_MIN", min), ("LOGVAR_MAX", max)]);
-        ends.into_iter().flatten().map(|(name, value)| (name, f64::from(value)))
     }
 }
 
@@ -78,7 +166,7 @@ mod tests {
         for wrong in ["", "2", "2,-6", "1,1", "a,b", "-inf,2", "NaN,2", "0,1,2"] {
             assert!(wrong.parse::<LogvarRange>().is_err_and(|message| message.contains(&format!("`{wrong}`"))));
         }
-        assert_eq!([-7.0, -6.0, 0.5, 3.0].map(|logvar| range.hold(logvar)), [-6.0, -6.0, 0.5, 2.0]);
-        assert!(range.hold(f32::NAN).is_nan());
+        assert_eq!([-7.0, -6.0, 0.5, 3.0].map(|logvar| range.clamp(logvar)), [-6.0, -6.0, 0.5, 2.0]);
+        assert!(range.clamp(f32::NAN).is_nan());
     }
 }

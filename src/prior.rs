@@ -1,34 +1,33 @@
-//! Priors p(z): what latents look like before any data are seen.
+//! Priors p(z): the distributions of the latents before any data are seen.
 //!
-//! Where the KL divergence from the posterior has a closed form, a prior is no more than what fills the slot `prior` of the
-//! posterior's kernels. Other priors take dispatches of their own, which [`PriorState`] records.
+//! If the KL divergence from the posterior has a closed form, a prior is only a part for the slot `prior` of the
+//! posterior's kernels. Other priors have dispatches of their own.
+//!
+//! A prior is an implementation of `LatentDensity`, which describes it before any tensor exists, and of `PriorState`, which
+//! records it for one batch size. Both are in a file of its own, with its WGSL files at the same path. To add one, write these,
+//! and add a variant to [`Prior`] and an arm to `PriorConfig::density`.
 
-mod config;
 pub(crate) mod mixture;
 pub mod standard_normal;
 mod vamp_prior;
 
-pub use config::PriorConfig;
+use std::fmt::Debug;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::data::batch::DeviceImages;
-use crate::data::order;
 use crate::error::require;
-use crate::gpu::{Arena, Dispatch, Gpu, Part, Program, Tensor};
-use crate::nn::Mlp;
-use crate::noise::{self, Stream};
+use crate::gpu::{Arena, Dispatch, Gpu, Part, Tensor};
+use crate::nn::{ParameterSpec, Stack};
 use crate::posterior::PosteriorConfig;
-use crate::steps::Step;
-use mixture::Mixture;
-use vamp_prior::{PSEUDO_INPUTS, PseudoInputs};
+use crate::step::At;
+use mixture::{MOST_COMPONENTS, MixtureOfNormals};
+use standard_normal::StandardNormal;
+use vamp_prior::VampPrior;
 
-/// The name of the parameter.
-const COMPONENTS: &str = "prior.components";
-
-/// How the KL divergence from the posterior to the prior is found.
+/// How the KL divergence from the posterior to the prior is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KlEstimate {
@@ -53,155 +52,150 @@ pub enum Prior {
     VampPrior,
 }
 
-impl Prior {
-    /// Whether the KL divergence from the posterior has a closed form. Where it has none it is the sample estimate
-    /// `log q(z|x) - log p(z)`, whatever the configuration asks for.
-    pub fn has_closed_form(self) -> bool {
-        self == Prior::StandardNormal
+/// The prior and its settings.
+#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+pub struct PriorConfig {
+    /// The prior p(z) of the latents
+    #[arg(id = "prior", long, value_enum, default_value_t, help_heading = "Data and model")]
+    #[serde(rename = "prior", default)]
+    pub kind: Prior,
+    /// Number of components of the priors that are mixtures
+    #[arg(long, value_name = "M", default_value_t = 500, help_heading = "Data and model")]
+    #[serde(default = "default_components")]
+    pub components: usize,
+}
+
+impl Default for PriorConfig {
+    fn default() -> PriorConfig {
+        PriorConfig { kind: Prior::default(), components: default_components() }
+    }
+}
+
+fn default_components() -> usize {
+    500
+}
+
+impl PriorConfig {
+    /// The prior with its kernels: the only place that lists them all.
+    pub(crate) fn density(&self) -> Box<dyn LatentDensity> {
+        match self.kind {
+            Prior::StandardNormal => Box::new(StandardNormal),
+            Prior::Mixture => Box::new(MixtureOfNormals { components: self.components }),
+            Prior::VampPrior => Box::new(VampPrior { components: self.components }),
+        }
     }
 
-    /// Sets the parameters that start from training data: pseudo-inputs become the first images of an order that depends on
-    /// the seed, as the model sees them.
+    /// Checks the settings of priors.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if there are fewer images than pseudo-inputs.
-    pub(crate) fn start_from(
-        self,
-        gpu: &Gpu,
-        upload: impl FnOnce() -> Result<DeviceImages, Error>,
-        parameters: &Arena,
-        seed: u64,
-    ) -> Result<(), Error> {
-        if self != Prior::VampPrior {
-            return Ok(());
-        }
-        let (images, inputs) = (upload()?, parameters.get(PSEUDO_INPUTS));
-        let (count, examples) = (inputs.rows(), images.count());
-        require("--components", count <= examples, &format!("at most the {examples} training images"), count)?;
-        // Epochs count from 1.
-        let order = Tensor::from_values(gpu, 1, examples, &order::shuffled(examples, seed, 0))?;
-        let row = Step { rows: count as u32, key: noise::key(seed, Stream::Training), ..Step::default() };
-        let step = Step::tensor(gpu)?;
-        step.write(gpu, bytemuck::cast_slice::<Step, u32>(&[row]))?;
-        let mut program = Program::default();
-        program.push(images.gather(gpu, &step, &order, &inputs)?);
-        gpu.run(&program, 1);
-        Ok(())
+    /// [`Error::Config`] for the first value that cannot work.
+    pub fn validate(&self) -> Result<(), Error> {
+        let fits = (1..=MOST_COMPONENTS).contains(&self.components);
+        require("--components", fits, &format!("a number from 1 to {MOST_COMPONENTS}"), self.components)
+    }
+
+    /// Whether the KL divergence from the posterior has a closed form. If it has none, it is the sample estimate
+    /// `log q(z|x) - log p(z)`, whatever the configuration asks for.
+    pub fn has_closed_form(&self) -> bool {
+        self.density().has_closed_form()
     }
 }
 
-/// A prior for one batch size, recorded over a network's tensors.
-pub struct PriorState {
-    gpu: Gpu,
-    parameters: Arena,
-    part: Part,
-    mixture: Option<Mixture>,
-    /// Where the encoder makes the mixture's components; else they are a parameter.
-    inputs: Option<PseudoInputs>,
+/// The arguments that a prior is made from, for one batch size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PriorContext<'a> {
+    pub gpu: &'a Gpu,
+    pub parameters: &'a Arena,
+    pub encoder: &'a Stack,
+    pub posterior: &'a PosteriorConfig,
+    pub latents: usize,
+    /// The largest number of draws, `B * samples`.
+    pub rows: usize,
+    /// How the KL divergence is computed, if there is a choice.
+    pub estimate: KlEstimate,
+    /// Whether a backward pass follows.
+    pub trains: bool,
 }
 
-impl PriorState {
-    /// Makes what the prior of a model needs for up to `batch` examples with so many samples each.
+/// A prior as a description.
+pub(crate) trait LatentDensity: Debug {
+    /// As [`PriorConfig::has_closed_form`].
+    fn has_closed_form(&self) -> bool {
+        false
+    }
+
+    /// Its parameter, if there is one, for inputs of the given number of dimensions.
+    fn parameter(&self, _latents: usize, _dimensions: usize) -> Option<ParameterSpec> {
+        None
+    }
+
+    /// The most columns of its tensors that have a row for each draw.
+    fn widest(&self) -> usize {
+        0
+    }
+
+    /// Sets the parameter if it starts from training data, which `upload` brings to the GPU.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if there are too few images.
+    fn start_from(
+        &self,
+        _gpu: &Gpu,
+        _upload: &dyn Fn() -> Result<DeviceImages, Error>,
+        _parameters: &Arena,
+        _seed: u64,
+    ) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Makes its tensors.
     ///
     /// # Errors
     ///
     /// As [`Tensor::zeros`].
-    pub fn new(
-        gpu: &Gpu,
-        config: &PriorConfig,
-        posterior: &PosteriorConfig,
-        parameters: &Arena,
-        encoder: &Mlp,
-        estimate: KlEstimate,
-        [batch, samples]: [usize; 2],
-    ) -> Result<PriorState, Error> {
-        let mixture =
-            |components: &Tensor| Mixture::new(gpu, components, posterior.logvar_range, batch * samples, samples);
-        let (mixture, inputs) = match config.prior {
-            Prior::StandardNormal => (None, None),
-            Prior::Mixture => (Some(mixture(&parameters.get(COMPONENTS))?), None),
-            Prior::VampPrior => {
-                let inputs = PseudoInputs::new(gpu, parameters, encoder)?;
-                (Some(mixture(&inputs.components)?), Some(inputs))
-            }
-        };
-        let part = mixture.as_ref().map_or_else(|| standard_normal::kl(estimate), Mixture::part);
-        Ok(PriorState { gpu: gpu.clone(), parameters: parameters.clone(), part, mixture, inputs })
+    fn state(&self, context: PriorContext<'_>) -> Result<Box<dyn PriorState>, Error>;
+}
+
+/// A prior for one batch size, recorded over a network's tensors.
+///
+/// # Shapes
+///
+/// - `z`: `(B * samples, L)`
+/// - `kl`: `(B * samples, L)`, in nats
+/// - `gradients`: an arena with the gradient of each parameter of the model
+pub(crate) trait PriorState: Debug {
+    /// The part for the slot `prior`.
+    fn part(&self) -> &Part;
+
+    /// Records the values that depend only on the parameters. They must be recomputed when the parameters change.
+    fn prepare(&self) -> Result<Vec<Dispatch>, Error> {
+        Ok(Vec::new())
     }
 
-    /// What fills the slot `prior`.
-    pub fn part(&self) -> &Part {
-        &self.part
+    /// Records the dispatches after the draws from the posterior, which complete `kl`.
+    fn forward(&self, _at: At<'_>, _z: &Tensor, _kl: &Tensor) -> Result<Vec<Dispatch>, Error> {
+        Ok(Vec::new())
     }
 
-    /// Records what depends on the parameters alone, and has to be made again when they change.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shader`] if a kernel cannot be made.
-    pub fn prepare(&self) -> Result<Vec<Dispatch>, Error> {
-        let mut dispatches = match &self.inputs {
-            None => Vec::new(),
-            Some(inputs) => inputs.encode(&self.gpu, &self.parameters)?,
-        };
-        dispatches.extend(self.mixture.as_ref().map(Mixture::prepare).transpose()?);
-        Ok(dispatches)
+    /// Records the tensors that the part reads in the gradient of the posterior.
+    fn backward_z(&self, _at: At<'_>, _z: &Tensor) -> Result<Option<Dispatch>, Error> {
+        Ok(None)
     }
 
-    /// Records what follows the draws from the posterior, and makes `kl` whole: `(rows, L)`, in nats. A mixture's density is
-    /// no sum over latents; each latent gets an equal part of it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shape`] if the tensors have other shapes.
-    pub fn forward(&self, step: &Tensor, z: &Tensor, kl: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        match &self.mixture {
-            None => Ok(Vec::new()),
-            Some(mixture) => Ok(vec![mixture.score(step, z)?, mixture.combine(step, kl)?]),
-        }
-    }
-
-    /// Records what the slot `prior` needs in the gradient of the posterior.
-    ///
-    /// # Errors
-    ///
-    /// As [`PriorState::forward`].
-    pub fn backward_z(&self, step: &Tensor, z: &Tensor) -> Result<Option<Dispatch>, Error> {
-        self.mixture.as_ref().map(|mixture| mixture.backward_z(step, z)).transpose()
-    }
-
-    /// Records the gradients of the prior's own parameters. If the encoder makes the components, what is due to it is added
-    /// to its gradients, which must be there.
-    ///
-    /// # Errors
-    ///
-    /// As [`PriorState::forward`].
-    pub fn backward(
+    /// Records the gradients with respect to its own parameters. If the encoder makes the components, the gradients
+    /// through them are added to the encoder's gradients, which must be stored already.
+    fn backward(
         &self,
-        step: &Tensor,
-        objective: &Part,
-        z: &Tensor,
-        gradients: &Arena,
+        _at: At<'_>,
+        _objective: &Part,
+        _z: &Tensor,
+        _gradients: &Arena,
     ) -> Result<Vec<Dispatch>, Error> {
-        let Some(mixture) = &self.mixture else { return Ok(Vec::new()) };
-        let Some(inputs) = &self.inputs else {
-            return Ok(vec![mixture.backward_components(step, objective, z, &gradients.get(COMPONENTS))?]);
-        };
-        let mut dispatches = vec![mixture.backward_components(step, objective, z, &inputs.dcomponents)?];
-        dispatches.extend(inputs.backward(&self.gpu, &self.parameters, gradients)?);
-        Ok(dispatches)
+        Ok(Vec::new())
     }
 
-    /// Records draws from the prior into `z`, `(B, L)`, with noise keyed by the step.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Limit`] if the batch is larger than the adapter's grid.
-    pub fn sample(&self, step: &Tensor, z: &Tensor) -> Result<Dispatch, Error> {
-        match &self.mixture {
-            None => standard_normal::sample(&self.gpu, step, z),
-            Some(mixture) => mixture.sample(step, z),
-        }
-    }
+    /// Records draws from the prior into `z`, with noise keyed by the step.
+    fn sample(&self, at: At<'_>, z: &Tensor) -> Result<Dispatch, Error>;
 }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::files::write_atomically;
 use crate::gpu::{AdapterSummary, KernelTable};
 use crate::image::curves;
-use crate::metrics::EpochMetrics;
+use crate::step::metrics::EpochMetrics;
+use crate::train::Checkpoint;
 
-/// `config.json`: all that is needed to repeat a run.
+/// `config.json`: everything that is needed to repeat a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunConfig {
     /// The version of Elbo that began the run.
@@ -24,7 +24,7 @@ pub struct RunConfig {
     pub config: Config,
     /// The adapter and its driver.
     pub adapter: AdapterSummary,
-    /// The kernel of each product of matrices; a resumed run uses the same ones, and so gets the same bits.
+    /// The kernel of each product of matrices; a resumed run uses the same kernels, and so gives the same bits.
     pub kernels: KernelTable,
 }
 
@@ -34,7 +34,7 @@ pub struct RunDirectory {
     path: PathBuf,
 }
 
-/// The directory that runs go to unless told otherwise.
+/// The default directory of runs.
 const RUNS: &str = "runs";
 const CONFIG: &str = "config.json";
 const METRICS: &str = "metrics.jsonl";
@@ -73,9 +73,9 @@ impl RunDirectory {
         }
     }
 
-    /// Makes the directory, writes `config.json`, and removes what an earlier run left there if `overwrite` is set.
+    /// Makes the directory and writes `config.json`. If `overwrite` is set, it removes the files of an earlier run.
     ///
-    /// Only what runs write is removed: a directory that holds other things keeps them.
+    /// Other files in the directory stay.
     ///
     /// # Errors
     ///
@@ -111,12 +111,12 @@ impl RunDirectory {
         self.path.join(MODEL)
     }
 
-    /// The model with the lowest loss on the images to validate with, if there were any.
+    /// The model with the lowest loss on the validation set, if there was one.
     pub fn best_model(&self) -> PathBuf {
         self.path.join(BEST)
     }
 
-    /// The model that the run is about: the best one where there is one, or else the last.
+    /// The model that the run stands for: the best one if there is one, else the last.
     pub fn model(&self) -> PathBuf {
         let best = self.best_model();
         if best.is_file() { best } else { self.last_model() }
@@ -163,7 +163,7 @@ impl RunDirectory {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if there is none; [`Error::Format`] if it is not what a run writes.
+    /// [`Error::Io`] if there is none; [`Error::Format`] if its content is not that of a run.
     pub fn read_config(&self) -> Result<RunConfig, Error> {
         let path = self.path.join(CONFIG);
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
@@ -196,7 +196,7 @@ impl RunDirectory {
     ///
     /// [`Error::Io`] if one of them cannot be written.
     pub fn write_checkpoint(&self, checkpoint: &Checkpoint, best: bool) -> Result<(), Error> {
-        // The best model comes first: a crash in between leaves one that is at least as good as the checkpoint knows.
+        // The best model is written first: after a crash in between, it is at least as good as the checkpoint says.
         if best {
             checkpoint.write_model(&self.best_model())?;
         }
@@ -208,7 +208,7 @@ impl RunDirectory {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if a line is not what a run writes.
+    /// [`Error::Io`] if it cannot be read; [`Error::Format`] if the content of a line is not that of a run.
     pub fn read_metrics(&self) -> Result<Vec<EpochMetrics>, Error> {
         let path = self.path.join(METRICS);
         let text = match fs::read_to_string(&path) {

@@ -1,29 +1,46 @@
 //! The self-test: every kernel, on the user's own adapter, against an f64 reference on the CPU.
 //!
-//! It goes through the same functions as training does, so what is tested is what is used. Inputs are pseudo-random and
-//! always the same. A kernel is right if each word of each output is: values within what Vulkan and WGSL allow a driver
-//! to be off, padding exactly zero, and rows past the end of a short batch exactly as they were. Drivers differ in what they
-//! do with NaN: that a broken model's NaN is not lost is checked by itself.
+//! It uses the same functions as training, so it tests the kernels that training uses. Inputs are pseudo-random and
+//! always the same. A kernel is right if each word of each output is right: values within the errors that Vulkan and
+//! WGSL allow, padding exactly zero, and rows past the end of a short batch unchanged. Drivers differ in their
+//! treatment of NaN, so separate checks make sure that the NaN of a broken model is not lost.
+//!
+//! The files mirror those of `shaders/`: each contains the shader's formula in f64, as short as possible, and the
+//! checks of the kernel against it. The formulae are those of the head comments in `shaders/`; nothing here is shared
+//! with the WGSL. Matrices have the rows of the batch and no padding; a vector with one element for each example is a
+//! matrix of one row.
 
 mod bench;
 mod compare;
-mod kernels;
-pub mod reference;
+mod data;
+mod eval;
+mod gpu;
+pub mod likelihood;
+mod matrix;
+mod nan;
+pub mod nn;
+pub mod noise;
+pub mod objective;
+pub mod optim;
+pub mod posterior;
+pub mod prior;
+mod step;
 mod tolerance;
 
 use std::fmt;
 
 pub use bench::UNTOUCHED;
 pub use compare::Worst;
+pub use matrix::Matrix;
 
 use crate::Error;
 use crate::gpu::Gpu;
 use bench::Bench;
 
-/// The sizes of one check; a kernel takes those that it knows.
+/// The sizes of one check. A kernel uses those that apply to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Rows that the tensors hold, B.
+    /// Rows of the tensors, B.
     pub batch: usize,
     /// Examples in the step, from 1 to `batch`: the last batch of an epoch may be short.
     pub rows: usize,
@@ -54,7 +71,7 @@ impl fmt::Display for Sizes {
     }
 }
 
-/// What came of one output of one kernel.
+/// The result of the check of one output of one kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// The kernel, as `file:entry point`.
@@ -63,7 +80,7 @@ pub struct Outcome {
     pub output: &'static str,
     /// The variant, if there are any, and the sizes.
     pub case: String,
-    /// The element that fits worst.
+    /// The element with the largest error relative to its tolerance.
     pub worst: Worst,
 }
 
@@ -87,11 +104,11 @@ impl fmt::Display for Outcome {
 /// The kernels whose name contains a text, which may be empty, at certain sizes.
 pub type Case<'a> = (&'a str, Sizes);
 
-/// In place of a kernel's name in a [`Case`]: what kernels do with NaN.
+/// In place of a kernel's name in a [`Case`]: the checks of NaN. The names of these checks start with it.
 pub const NAN: &str = "NaN";
 
-/// What [`run`] checks. Each number of columns or outputs is a set of kernels to compile, which is what takes the time;
-/// other batches are nearly free.
+/// The cases of [`run`]. Each number of columns or outputs needs a set of kernels to be compiled, which takes most of
+/// the time. Other batches cost little.
 pub const CASES: [Case<'static>; 5] = [
     ("", Sizes::new(37, 61, 43)),
     ("", Sizes::new(37, 61, 43).short(29, 74)),
@@ -100,7 +117,35 @@ pub const CASES: [Case<'static>; 5] = [
     (NAN, Sizes::new(3, 61, 43)),
 ];
 
-/// What may spoil an output, padding included, before it is compared: for tests of the tests.
+/// Puts a kernel on the bench and reports the outcome.
+type Check = fn(&mut Bench<'_>) -> Result<(), Error>;
+
+/// The checks of a file by name: a kernel's entry point, or a part that fills a slot, or, after [`NAN`], the place of a
+/// NaN.
+type Checks = &'static [(&'static str, Check)];
+
+/// The checks of every entry point of every WGSL file, of every part, and of NaN.
+const AREAS: [&[Checks]; 10] = [
+    data::CHECKS,
+    nn::CHECKS,
+    posterior::CHECKS,
+    objective::CHECKS,
+    prior::CHECKS,
+    likelihood::CHECKS,
+    eval::CHECKS,
+    optim::CHECKS,
+    step::CHECKS,
+    gpu::CHECKS,
+];
+
+/// The checks that a case's text selects.
+fn selected(text: &str) -> impl Iterator<Item = Check> {
+    let checks = AREAS.into_iter().flatten().copied().flatten();
+    let wanted = move |name: &str| name.starts_with(NAN) == (text == NAN) && name.contains(text);
+    checks.filter(move |(name, _)| wanted(name)).map(|(_, check)| *check)
+}
+
+/// May change an output, padding included, before it is compared: for negative controls.
 pub type Tamper<'a> = &'a dyn Fn(&mut [f64]);
 
 /// Checks every kernel, reports each outcome as it becomes known, and returns whether all were right.
@@ -112,7 +157,7 @@ pub fn run(gpu: &Gpu, on_outcome: impl FnMut(&Outcome)) -> Result<bool, Error> {
     run_cases(gpu, &CASES, &|_| (), on_outcome)
 }
 
-/// [`run`] for other cases, and with something that may spoil the outputs.
+/// [`run`] for other cases, and with a function that may change the outputs.
 ///
 /// # Errors
 ///
@@ -125,8 +170,7 @@ pub fn run_cases(
 ) -> Result<bool, Error> {
     let mut passed = true;
     for (text, sizes) in cases {
-        let checks = if *text == NAN { kernels::nan::CHECKS } else { kernels::KERNELS };
-        for (_, check) in checks.iter().filter(|(name, _)| *text == NAN || name.contains(text)) {
+        for check in selected(text) {
             let mut bench = Bench::new(gpu, *sizes, tamper, &mut on_outcome)?;
             check(&mut bench)?;
             passed &= bench.passed();

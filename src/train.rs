@@ -1,9 +1,17 @@
-//! Training: the epochs, each a pass over the training set and an evaluation on images that it does not train on.
+//! Training: each epoch is a pass over the training set and an evaluation on the validation or test set.
 
-mod course;
+mod checkpoint;
+mod history;
+mod plan;
+mod player;
+mod recipe;
 mod table;
 
-pub use course::Course;
+pub use checkpoint::Checkpoint;
+pub use history::HeldOutHistory;
+pub use plan::Plan;
+pub use player::Player;
+pub use recipe::{StepSizes, TrainingStep};
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -11,43 +19,40 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::{Config, TrainingConfig};
-use crate::data::{Dataset, order};
-use crate::error::require;
+use crate::config::TrainingConfig;
+use crate::data::order;
 use crate::eval::{Evaluation, LossWeights};
-use crate::gpu::{Arena, DispatchTime, Gpu, Program};
-use crate::metrics::{self, EpochMetrics, Sums};
-use crate::nn::{self, Mode};
+use crate::gpu::{Arena, DispatchTime, Gpu, KernelTable, Program};
 use crate::noise::Stream;
-use crate::optim;
-use crate::steps::{Pass, Step};
-use crate::vae::{Model, Network, Vae};
+use crate::step::Segment;
+use crate::step::metrics::{self, EpochMetrics, Sums};
+use crate::vae::{Network, Vae};
 use table::Table;
 
-/// How far a training has come: all that resuming needs beside the parameters and the moments.
+/// The progress of a training: everything that resuming needs apart from the parameters and the optimiser's state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Whole epochs done.
     pub epochs: u32,
-    /// Steps done of the epoch under way.
+    /// Steps done of the current epoch.
     pub steps: u32,
     /// The sums over those steps.
     pub sums: Sums,
     /// The seconds that they took.
     pub seconds: f64,
-    /// How the held-out loss has gone.
-    #[serde(default)]
-    pub course: Course,
+    /// The history of the held-out loss.
+    #[serde(default, rename = "course")]
+    pub history: HeldOutHistory,
 }
 
 impl Progress {
-    /// Checks that an epoch which is under way was begun on as many examples, in batches of the same size.
+    /// Checks that the current epoch was begun with the same number of examples and the same batch size.
     fn check(&self, examples: usize, batch_size: usize) -> Result<(), Error> {
         let done = u64::from(self.steps) * batch_size as u64;
         if self.sums.examples == done && done < examples as u64 {
             return Ok(());
         }
-        Err(Error::Shape {
+        Err(Error::Argument {
             operation: "resuming an epoch",
             expected: format!(
                 "the data and batch size it was begun with, {} examples in {} steps",
@@ -58,9 +63,9 @@ impl Progress {
     }
 }
 
-/// What is known in the middle of an epoch.
+/// The progress in the middle of an epoch.
 #[derive(Clone, Copy, Debug)]
-pub struct Update {
+pub struct EpochProgress {
     /// The epoch, counted from 1.
     pub epoch: u32,
     /// Examples of the epoch done.
@@ -72,93 +77,88 @@ pub struct Update {
 }
 
 /// A model in training on a data set that is on the GPU.
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// # use elbo::data::{ImageShape, Images, Split};
+/// # use elbo::Dataset;
+/// use elbo::{AdapterRequest, Config, Gpu, Plan, Trainer};
+///
+/// # fn main() -> Result<(), elbo::Error> {
+/// # let directory = tempfile::tempdir().map_err(elbo::Error::io("create", "a temporary directory"))?;
+/// # let path = directory.path().join("checkpoint.safetensors");
+/// # let images = Images::new([[0; 8], [255; 8]].concat().repeat(256), 256, ImageShape::grey(4, 4))?;
+/// # let split = Split { images, labels: None };
+/// # let data = Dataset { name: "halves".into(), train: split.clone(), validation: None, test: split };
+/// let gpu = Gpu::open(&AdapterRequest::default())?;
+/// let mut config = Config::default();
+/// config.training.epochs = 4;
+/// let mut trainer = Trainer::new(&gpu, &Plan::new(&config, &data)?)?;
+///
+/// trainer.run(|metrics, vae| {
+///     println!("epoch {}: {:.2} nats, {} parameters", metrics.epoch, metrics.train.elbo, vae.parameter_count());
+///     Ok(if metrics.epoch == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+/// })?;
+///
+/// // A checkpoint has everything that the other two epochs need: they end as if nothing had stopped them.
+/// trainer.snapshot()?.write(&path)?;
+/// let mut trainer = Trainer::resume(&gpu, &data, &config.training, &path)?;
+/// trainer.run(|_metrics, _vae| Ok(ControlFlow::Continue(())))?;
+/// assert_eq!(trainer.progress().epochs, 4);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
 pub struct Trainer {
     vae: Vae,
     config: TrainingConfig,
-    moment1: Arena,
-    moment2: Arena,
-    gradients: Arena,
     examples: usize,
     table: Table,
-    pass: Pass,
+    step: TrainingStep,
     program: Program,
     evaluation: Evaluation,
-    /// Whether the evaluation is on images to validate with, and not on the test set.
+    /// Whether the evaluation is on a validation set, and not on the test set.
     validates: bool,
     progress: Progress,
 }
 
 impl Trainer {
-    /// Makes a fresh model for the data and records its training.
+    /// Makes a fresh model and records its training.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for values that cannot work; [`Error::Limit`] for sizes beyond the adapter's.
-    pub fn new(gpu: &Gpu, data: &Dataset, config: &Config) -> Result<Trainer, Error> {
-        config.validate()?;
-        let images = &data.train.images;
-        let model = Model { height: images.height(), width: images.width(), config: config.model.clone() };
-        let vae = Vae::new(gpu, model, config.training.seed)?;
-        vae.start_prior(images, config.training.seed)?;
-        Trainer::from_vae(vae, data, &config.training, Progress::default())
+    /// [`Error::Config`] if the prior needs more images; [`Error::Limit`] for sizes beyond the adapter's.
+    pub fn new(gpu: &Gpu, plan: &Plan<'_>) -> Result<Trainer, Error> {
+        let vae = Vae::new(gpu, plan.model.clone(), plan.config.seed)?;
+        vae.start_prior(plan.train.images(), plan.config.seed)?;
+        Trainer::from_vae(vae, plan, Progress::default())
     }
 
-    /// Records the training of a model that exists, from where its parameters are and as far as `progress` says.
+    /// Records the training of the plan's model, from its current parameters and `progress` on.
     ///
     /// # Errors
     ///
-    /// As [`Trainer::new`].
-    pub fn from_vae(vae: Vae, data: &Dataset, config: &TrainingConfig, progress: Progress) -> Result<Trainer, Error> {
-        config.validate()?;
-        config.validate_for(data.train.images.count())?;
-        vae.model().config.validate_objective(&config.objective)?;
-        vae.check_size("training a model", &data.train.images)?;
-        progress.check(data.train.images.count(), config.batch_size)?;
-        let gpu = vae.gpu().clone();
-        let validates = data.validation.is_some();
-        require(
-            "--patience",
-            validates || config.patience == 0,
-            "--validation or data with a validation part",
-            config.patience,
-        )?;
-        let (train, held_out) = (&data.train.images, &data.validation.as_ref().unwrap_or(&data.test).images);
-        vae.check_support(train, "training")?;
-        vae.check_support(held_out, if validates { "validation" } else { "test" })?;
+    /// [`Error::Argument`] if the current epoch was begun with other data; [`Error::Limit`] for sizes beyond the
+    /// adapter's.
+    pub(super) fn from_vae(vae: Vae, plan: &Plan<'_>, progress: Progress) -> Result<Trainer, Error> {
+        let Plan { config, train, held_out, validates, .. } = plan;
+        let train = train.images();
+        progress.check(train.count(), config.batch_size)?;
         let table = Table::new(config, train.count(), Network::most_examples(&vae, config.objective.samples));
         vae.model().config.validate_batch(table.micro_batch())?;
-        let network = Network::new(&vae, table.micro_batch(), &config.objective)?;
-        let pass = Pass::with_steps(&gpu, train.count(), table.len())?;
-        let [gradients, moment1, moment2] = [(); 3].map(|()| nn::arena(&gpu, &vae.specs));
-        let (gradients, moment1, moment2) = (gradients?, moment1?, moment2?);
-
-        let mut program = Program::default();
-        program.push(vae.upload(train, Stream::Binarise)?.gather(&gpu, &pass.step, &pass.order, &network.x)?);
-        program.extend(network.prepare()?);
-        program.extend(network.forward(&pass.step, Mode::Training)?);
-        program.extend(network.backward(&pass.step, &gradients)?);
-        let mut batch_gradients = gradients.clone();
-        if table.chunks() > 1 {
-            batch_gradients = nn::arena(&gpu, &vae.specs)?;
-            program.push(optim::accumulate(&gpu, &pass.step, &gradients, &batch_gradients)?);
-        }
-        let (step, parameters) = (&pass.step, &vae.parameters);
-        program.push(config.adam.update(&gpu, step, parameters, &batch_gradients, &moment1, &moment2)?);
-        program.push(network.finish(&pass)?);
-
+        let sizes = StepSizes { examples: table.micro_batch(), chunks: table.chunks(), steps: table.len() };
+        let step = TrainingStep::new(&vae, &vae.upload(train, Stream::Binarise)?, config, sizes)?;
         let weights = LossWeights { kl_weight: config.objective.kl_weight, capacity: config.objective.capacity };
         Ok(Trainer {
-            evaluation: Evaluation::new(&vae, &network, held_out, weights, config.seed)?,
+            evaluation: Evaluation::new(&vae, &step.network, *held_out, weights, config.seed)?,
             vae,
             config: config.clone(),
-            moment1,
-            moment2,
-            gradients,
             examples: train.count(),
             table,
-            pass,
-            program,
-            validates,
+            program: step.joined(),
+            step,
+            validates: *validates,
             progress,
         })
     }
@@ -168,30 +168,25 @@ impl Trainer {
         &self.vae
     }
 
-    /// How far the training has come.
+    /// The progress of the training.
     pub fn progress(&self) -> Progress {
         self.progress
     }
 
-    /// Adam's first and second moments.
-    pub(crate) fn moments(&self) -> (&Arena, &Arena) {
-        (&self.moment1, &self.moment2)
-    }
-
     /// The error for a value that is NaN or infinite at this point of the training.
-    pub(crate) fn not_finite(&self, what: &'static str, value: f32) -> Error {
+    fn not_finite(&self, what: &'static str, value: f32) -> Error {
         let epoch = self.progress.epochs + u32::from(self.progress.steps > 0);
-        Error::NotFinite { what, epoch, step: self.progress.steps, value }
+        Error::Diverged { what, epoch, step: self.progress.steps, value }
     }
 
     /// The gradients of the last step.
     pub fn gradients(&self) -> &Arena {
-        &self.gradients
+        &self.step.players[0].gradients
     }
 
-    /// The time of each dispatch of a step by itself.
+    /// The time of each dispatch of a step, measured separately.
     ///
-    /// The dispatches are replayed out of order, so that the parameters are of no use afterwards.
+    /// The dispatches are replayed out of order, so the parameters are invalid afterwards.
     ///
     /// # Errors
     ///
@@ -211,9 +206,14 @@ impl Trainer {
         self.program.profile_kernels(&self.vae.gpu)
     }
 
-    /// Makes the first step of an epoch the one under way.
+    /// Makes the first step of an epoch the current one.
     fn first_step(&self) -> Result<(), Error> {
-        self.pass.step.write(&self.vae.gpu, bytemuck::cast_slice::<Step, u32>(&self.table.steps(1, 0)[..1]))
+        self.table.steps(1, 0)[0].write_to(&self.vae.gpu, &self.step.pass.step)
+    }
+
+    /// The choices that led to the kernels of a step.
+    pub fn kernels(&self) -> KernelTable {
+        self.program.kernels()
     }
 
     /// The dispatches of one step.
@@ -221,14 +221,14 @@ impl Trainer {
         self.program.dispatches().len()
     }
 
-    /// Epochs in all.
+    /// The total number of epochs.
     pub fn epochs(&self) -> u32 {
         self.config.epochs
     }
 
-    /// Whether the loss on the images to validate with has been too high for too long.
+    /// Whether the loss on the validation set has had no new minimum for `patience` epochs.
     pub fn stopped_early(&self) -> bool {
-        self.config.patience > 0 && self.progress.course.stalled >= self.config.patience
+        self.config.patience > 0 && self.progress.history.stalled >= self.config.patience
     }
 
     /// Training examples.
@@ -240,7 +240,7 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFinite`] if the loss becomes NaN or infinite; what `on_epoch` returns.
+    /// [`Error::Diverged`] if the loss becomes NaN or infinite; the error that `on_epoch` returns.
     pub fn run(
         &mut self,
         mut on_epoch: impl FnMut(&EpochMetrics, &Vae) -> Result<ControlFlow<()>, Error>,
@@ -255,31 +255,32 @@ impl Trainer {
         Ok(())
     }
 
-    /// Trains to the end of the epoch under way and evaluates the model, or stops between two steps when `on_update`
-    /// breaks, and then returns nothing; calling it again goes on from there.
+    /// Trains to the end of the current epoch and evaluates the model. If `on_update` breaks, it stops between two
+    /// steps and returns `None`; the next call continues from there.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFinite`] if the loss becomes NaN or infinite, or a parameter is at the end of the epoch.
+    /// [`Error::Diverged`] if the loss becomes NaN or infinite, or a parameter is at the end of the epoch.
     pub fn epoch(
         &mut self,
-        mut on_update: impl FnMut(&Update) -> ControlFlow<()>,
+        mut on_update: impl FnMut(&EpochProgress) -> ControlFlow<()>,
     ) -> Result<Option<EpochMetrics>, Error> {
         let epoch = self.progress.epochs + 1;
-        let cuts = self.progress.course.cuts;
+        let cuts = self.progress.history.lr_cuts;
         let (steps, chunks) = (self.table.steps(epoch, cuts), self.table.chunks());
         let order = order::shuffled(self.examples, self.config.seed, epoch);
         let start = Instant::now();
         let Progress { mut sums, seconds, .. } = self.progress;
         let of = self.examples as u64;
         let from = self.progress.steps as usize * chunks;
-        let done = self.pass.run(&self.vae.gpu, &self.program, &order, &steps, from, |row, step_sums| {
+        let segment = Segment { order: &order, steps: &steps, from };
+        let done = self.step.pass.run(&self.vae.gpu, &self.program, segment, |row, step_sums| {
             for (step, step_sums) in steps[row..].iter().zip(step_sums) {
                 check_finite(epoch, step.row / chunks as u32 + 1, step_sums.first_not_finite())?;
                 sums.add(step, step_sums);
             }
             let averages = sums.averages();
-            Ok(on_update(&Update { epoch, examples: sums.examples, of, averages }))
+            Ok(on_update(&EpochProgress { epoch, examples: sums.examples, of, averages }))
         })?;
         let seconds = seconds + start.elapsed().as_secs_f64();
         if done < steps.len() {
@@ -290,19 +291,19 @@ impl Trainer {
         let updates = steps.len().div_ceil(chunks) as u32;
         let held_out = self.evaluation.averages()?;
         check_finite(epoch, updates, held_out.first_not_finite())?;
-        // Where a comparison decides, as in relu, a driver may lose NaN, and then the loss does not show it.
+        // In a comparison, as in relu, a driver may lose NaN, and then the loss does not show it.
         let parameters = self.vae.parameters.whole().read::<f32>(&self.vae.gpu)?;
         let found = parameters.iter().find(|value| !value.is_finite());
         check_finite(epoch, updates, found.map(|value| ("a parameter", *value)))?;
         let (warming_up, patience) = (self.table.warms_up(epoch), self.config.learning_rate.patience);
-        let course = self.progress.course.after(epoch, held_out.loss, warming_up, patience);
-        self.progress = Progress { epochs: epoch, course, ..Progress::default() };
+        let history = self.progress.history.after(epoch, held_out.loss, warming_up, patience);
+        self.progress = Progress { epochs: epoch, history, ..Progress::default() };
         Ok(Some(EpochMetrics {
             epoch,
             train: sums.averages(),
             validation: self.validates.then_some(held_out),
             test: (!self.validates).then_some(held_out),
-            best: self.validates && course.best.is_some_and(|(best, _)| best == epoch),
+            best: self.validates && history.best.is_some_and(|(best, _)| best == epoch),
             kl_weight: self.table.last_kl_weight(epoch),
             learning_rate: self.table.learning_rate(epoch, cuts),
             examples_per_second: of as f64 / seconds,
@@ -313,5 +314,5 @@ impl Trainer {
 
 /// Fails if there is a value that is NaN or infinite.
 fn check_finite(epoch: u32, step: u32, found: Option<(&'static str, f32)>) -> Result<(), Error> {
-    found.map_or(Ok(()), |(what, value)| Err(Error::NotFinite { what, epoch, step, value }))
+    found.map_or(Ok(()), |(what, value)| Err(Error::Diverged { what, epoch, step, value }))
 }

@@ -1,103 +1,178 @@
 //! The variational autoencoder: encoder, posterior, decoder, likelihood and prior, put together.
 
+mod file;
 mod inference;
 mod network;
+mod recipe;
 
+pub(crate) use file::{download, upload, values};
 pub use inference::PosteriorParameters;
 pub use network::Network;
+pub use recipe::Recipe;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::config::ModelConfig;
-use crate::data::Images;
 use crate::data::batch::DeviceImages;
+use crate::data::{ImageShape, Images};
 use crate::error::require;
 use crate::gpu::{Arena, Gpu};
-use crate::likelihood::Pixels;
-use crate::nn::{self, Mlp, ParameterSpec, WIDEST};
+use crate::nn::{self, ParameterSpec, Stack, StackConfig, WIDEST};
 use crate::noise::Stream;
 
-/// The size of the images that a model describes, and its shape: what a file of weights has to state.
+/// The shape of a model, and of the images that it describes. A model file contains it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    /// Height of the images in pixels.
-    pub height: usize,
-    /// Width of the images in pixels.
-    pub width: usize,
+    /// The size of an image.
+    #[serde(flatten)]
+    pub image: ImageShape,
     /// The layers, the latents and the likelihood.
     #[serde(flatten)]
     pub config: ModelConfig,
 }
 
 impl Model {
-    /// Pixels of an image, `D`.
+    /// The data dimensions, `D`: the values of an image.
     pub fn dimensions(&self) -> usize {
-        self.height * self.width
+        self.image.dimensions()
     }
 
-    /// Checks that such a model can exist.
+    /// Checks the values that need no data.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
-        let pixels = self.height.checked_mul(self.width).filter(|pixels| (1..=WIDEST).contains(pixels));
-        let found = format!("{} x {}", self.height, self.width);
-        require("image size", pixels.is_some(), "from 1 to 1048576 pixels", found)?;
+        self.image.validate()?;
         self.config.validate()?;
         let outputs = self.outputs();
         require("--categories", outputs <= WIDEST, "at most 1048576 categories of all pixels together", outputs)
     }
 
-    /// Floating-point operations that training spends on the products of one image with so many importance samples: forward,
-    /// and both gradients of each layer but the first, whose input needs none.
+    /// Floating-point operations that training spends on the products of one image with the given number of importance
+    /// samples: forward, and both gradients of each layer, except the first layer, whose input needs no gradient.
     pub fn training_flops(&self, samples: usize) -> f64 {
-        let [encoder, decoder] = [self.encoder(), self.decoder()].map(|mlp| mlp.weights());
-        let total = |weights: &[usize]| weights.iter().sum::<usize>();
-        2.0 * (3 * total(&encoder) - encoder[0] + 3 * samples * total(&decoder)) as f64
+        let [encoder, decoder] = [self.encoder(), self.decoder()].map(|stack| stack.flops());
+        let total = |flops: &[f64]| flops.iter().sum::<f64>();
+        3.0 * total(&encoder) - encoder[0] + 3.0 * samples as f64 * total(&decoder)
     }
 
-    /// Numbers that the decoder puts out.
-    fn outputs(&self) -> usize {
-        self.dimensions() * self.config.likelihood.outputs_per_dimension()
+    /// Numbers that the decoder outputs.
+    pub(crate) fn outputs(&self) -> usize {
+        self.dimensions() * self.config.likelihood.density().outputs_per_dimension()
     }
 
     /// The most columns that a tensor has with a row for each example.
     pub(crate) fn widest(&self) -> usize {
-        let ModelConfig { hidden, latents, activation, prior, .. } = &self.config;
-        let hidden = hidden.0.iter().map(|width| width * activation.inputs());
-        hidden.chain([2 * latents, self.dimensions(), self.outputs(), prior.score_columns()]).max().unwrap_or(1)
+        self.encoder().widest().max(self.decoder().widest()).max(self.config.prior.density().widest()).max(1)
     }
 
-    fn encoder(&self) -> Mlp {
-        let ModelConfig { hidden, latents, activation, normalise, .. } = &self.config;
-        Mlp::new("encoder", self.dimensions(), &hidden.0, *activation, *normalise, "posterior", 2 * latents)
+    fn encoder(&self) -> Stack {
+        let ModelConfig { hidden, latents, posterior, .. } = &self.config;
+        let outputs = posterior.distribution().outputs(*latents);
+        Stack::dense(["encoder", "posterior"], [self.dimensions(), outputs], self.layers(&hidden.0))
     }
 
-    fn decoder(&self) -> Mlp {
-        let ModelConfig { hidden, latents, activation, normalise, .. } = &self.config;
+    fn decoder(&self) -> Stack {
+        let ModelConfig { hidden, latents, .. } = &self.config;
         let mirrored: Vec<usize> = hidden.0.iter().rev().copied().collect();
-        Mlp::new("decoder", *latents, &mirrored, *activation, *normalise, "likelihood", self.outputs())
+        Stack::dense(["decoder", "likelihood"], [*latents, self.outputs()], self.layers(&mirrored))
+    }
+
+    fn layers<'a>(&self, hidden: &'a [usize]) -> StackConfig<'a> {
+        let ModelConfig { activation, normalise, .. } = self.config;
+        StackConfig { hidden, activation, normalise }
     }
 
     /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood, prior.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         let ModelConfig { likelihood, prior, latents, .. } = &self.config;
-        let likelihood = likelihood.parameters(self.dimensions());
-        let prior = prior.parameters(*latents, self.dimensions());
+        let likelihood = likelihood.density().parameter(self.dimensions());
+        let prior = prior.density().parameter(*latents, self.dimensions());
         self.encoder().parameters().chain(self.decoder().parameters()).chain(likelihood).chain(prior).collect()
+    }
+
+    /// Checks that the model can describe images: their size, and their values as the model sees them. `part` names the
+    /// images, such as `training`; `operation` says what they are for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if they have another size; [`Error::Config`] that names the first pixel that the likelihood
+    /// cannot describe.
+    pub fn describe<'a>(
+        &self,
+        operation: &'static str,
+        images: &'a Images,
+        part: &str,
+    ) -> Result<Described<'a>, Error> {
+        self.check_size(operation, images)?;
+        self.config.likelihood.check(images, self.config.binarize, part)?;
+        Ok(Described(images))
+    }
+
+    /// Checks that images are of the size that the model describes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if they are not.
+    pub(crate) fn check_size(&self, operation: &'static str, images: &Images) -> Result<(), Error> {
+        if images.shape() == self.image {
+            return Ok(());
+        }
+        Err(Error::Argument {
+            operation,
+            expected: format!("images of {} pixels, as the model was trained on", self.image),
+            found: images.shape().to_string(),
+        })
+    }
+}
+
+/// Images that a model can describe: [`Model::describe`] checked it.
+#[derive(Clone, Copy, Debug)]
+pub struct Described<'a>(&'a Images);
+
+impl<'a> Described<'a> {
+    /// The images.
+    pub fn images(self) -> &'a Images {
+        self.0
     }
 }
 
 /// A model with its parameters on a GPU. Clones share the parameters.
-#[derive(Clone)]
+///
+/// [`Trainer`](crate::Trainer) trains one, and [`Vae::load`] reads one from a file.
+///
+/// ```
+/// use elbo::config::ModelConfig;
+/// use elbo::data::{ImageShape, Images};
+/// use elbo::likelihood::Pixels;
+/// use elbo::vae::Model;
+/// use elbo::{AdapterRequest, Gpu, Vae};
+///
+/// # fn main() -> Result<(), elbo::Error> {
+/// let gpu = Gpu::open(&AdapterRequest::default())?;
+/// let config = ModelConfig { latents: 2, ..ModelConfig::default() };
+/// let vae = Vae::new(&gpu, Model { image: ImageShape::grey(4, 4), config }, 0)?; // untrained
+///
+/// let images = Images::new(vec![128; 3 * 16], 3, ImageShape::grey(4, 4))?;
+/// let posterior = vae.encode(&images)?; // for each image, the mean and the log variance of each latent
+/// assert_eq!((posterior.mean.len(), posterior.logvar.len()), (3 * 2, 3 * 2));
+///
+/// let pixels = vae.decode(&posterior.mean, Pixels::Mean)?; // for each row of latents, an image
+/// assert_eq!(pixels, vae.reconstruct(&images, Pixels::Mean)?);
+///
+/// let samples = vae.sample(5, 7, Pixels::Mean)?; // from 5 draws of the prior, those of seed 7
+/// assert_eq!(samples.len(), 5 * 16);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
 pub struct Vae {
     pub(crate) gpu: Gpu,
     pub(crate) model: Model,
     pub(crate) specs: Vec<ParameterSpec>,
     pub(crate) parameters: Arena,
-    pixels: Pixels,
 }
 
 impl Vae {
@@ -106,7 +181,7 @@ impl Vae {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a model that cannot exist; [`Error::Limit`] for one too large for the adapter.
+    /// [`Error::Config`] for an invalid model; [`Error::Limit`] for one too large for the adapter.
     pub fn new(gpu: &Gpu, model: Model, seed: u64) -> Result<Vae, Error> {
         let vae = Vae::zeros(gpu, model)?;
         nn::initialise(gpu, &vae.specs, &vae.parameters, seed)?;
@@ -118,14 +193,7 @@ impl Vae {
         model.validate()?;
         let specs = model.parameters();
         let parameters = nn::arena(gpu, &specs)?;
-        Ok(Vae { gpu: gpu.clone(), model, specs, parameters, pixels: Pixels::Mean })
-    }
-
-    /// The same model, with the same parameters, whose images are draws from the likelihood where they would be its mean. The
-    /// same seed gives the same draws for the same latents.
-    #[must_use]
-    pub fn drawing(&self, seed: u64) -> Vae {
-        Vae { pixels: Pixels::Draw { seed }, ..self.clone() }
+        Ok(Vae { gpu: gpu.clone(), model, specs, parameters })
     }
 
     /// Sets the parameters of the prior that start from training images.
@@ -135,7 +203,7 @@ impl Vae {
     /// [`Error::Config`] if there are too few.
     pub(crate) fn start_prior(&self, images: &Images, seed: u64) -> Result<(), Error> {
         let upload = || self.upload(images, Stream::Binarise);
-        self.model.config.prior.prior.start_from(&self.gpu, upload, &self.parameters, seed)
+        self.model.config.prior.density().start_from(&self.gpu, &upload, &self.parameters, seed)
     }
 
     /// The model's shape.
@@ -143,38 +211,12 @@ impl Vae {
         &self.model
     }
 
-    /// The GPU that it lives on.
+    /// The GPU of the parameters.
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
     }
 
-    /// Checks that images are of the size that the model describes.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shape`] if they are not.
-    pub(crate) fn check_size(&self, operation: &'static str, images: &Images) -> Result<(), Error> {
-        let Model { height, width, .. } = self.model;
-        if (images.height(), images.width()) == (height, width) {
-            return Ok(());
-        }
-        Err(Error::Shape {
-            operation,
-            expected: format!("images of {height} x {width} pixels, as the model was trained on"),
-            found: format!("{} x {}", images.height(), images.width()),
-        })
-    }
-
-    /// Checks that the likelihood can describe images; `part` says which they are, as in `training`.
-    ///
-    /// # Errors
-    ///
-    /// As [`LikelihoodConfig::check`](crate::likelihood::LikelihoodConfig::check).
-    pub(crate) fn check_support(&self, images: &Images, part: &str) -> Result<(), Error> {
-        self.model.config.likelihood.check(images, self.model.config.binarize, part)
-    }
-
-    /// Uploads images as the model sees them; draws that make them black and white come from `stream`.
+    /// Uploads images as the model sees them; draws that binarise them come from `stream`.
     ///
     /// # Errors
     ///
@@ -183,13 +225,31 @@ impl Vae {
         DeviceImages::upload(&self.gpu, images, self.model.config.binarize, stream)
     }
 
-    /// The parameters, by name: to read them, or to write others over them.
+    /// The layers' descriptions of the parameters, in the order of the arena.
+    pub fn specs(&self) -> &[ParameterSpec] {
+        &self.specs
+    }
+
+    /// The parameters, by name, to read or to overwrite them.
     pub fn parameters(&self) -> &Arena {
         &self.parameters
     }
 
-    /// The number of parameters.
+    /// The number of parameters that are learned.
     pub fn parameter_count(&self) -> usize {
-        self.specs.iter().map(ParameterSpec::len).sum()
+        self.specs.iter().map(ParameterSpec::learned).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn height_and_width_stand_beside_the_configuration() {
+        let model = Model { image: ImageShape::grey(28, 14), config: ModelConfig::default() };
+        let json = serde_json::to_string(&model).unwrap();
+        assert!(json.starts_with(r#"{"height":28,"width":14,"hidden":[400],"latents":20,"#), "{json}");
+        assert_eq!(serde_json::from_str::<Model>(&json).unwrap(), model);
     }
 }

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::support::sources::files;
 
 /// The modules from top to bottom. Those of one floor do not use each other.
-const ORDER: [&[&str]; 20] = [
+const ORDER: [&[&str]; 18] = [
     &["cli"],
     &["run"],
     &["selftest"],
-    &["checkpoint"],
     &["train"],
     &["eval"],
     &["vae"],
@@ -22,11 +21,10 @@ const ORDER: [&[&str]; 20] = [
     &["posterior"],
     &["nn"],
     &["image"],
-    &["metrics"],
     &["data", "optim"],
-    &["steps"],
+    &["step"],
     &["gpu"],
-    &["noise", "numbers"],
+    &["noise", "numbers", "shaders"],
     &["files"],
     &["error"],
 ];
@@ -36,7 +34,7 @@ fn floor(module: &str) -> Option<usize> {
     ORDER.iter().position(|floor| floor.contains(&module))
 }
 
-/// The path of the module that a file below `src/` holds; the program's root counts as `cli`.
+/// The path of the module in a file below `src/`; the program's root counts as `cli`.
 fn module_path(file: &Path) -> Vec<String> {
     let path = file.with_extension("");
     let path: Vec<_> = path.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
@@ -89,7 +87,7 @@ fn code(text: &str) -> String {
     text.lines().map(without_comment).collect()
 }
 
-/// What a file takes from the root of the crate, by `crate::` and by `super::`.
+/// What a file uses from the root of the crate, by `crate::` and by `super::`.
 fn from_root(module: &[String], code: &str) -> Vec<String> {
     let mut found = Vec::new();
     // The indentations of the modules with braces that are open.
@@ -208,4 +206,52 @@ fn a_use_against_the_order_is_found() {
         assert!(found("gpu/tensor.rs", allowed).is_empty(), "{allowed}");
     }
     assert!(found("main.rs", "use crate::cli::Cli;\nuse elbo::Gpu;\n").is_empty());
+}
+
+/// The enums that list the kinds of a part, and the module that has the only `match` over them.
+const KINDS: [(&str, &str); 5] = [
+    ("Likelihood", "likelihood"),
+    ("Prior", "prior"),
+    ("Posterior", "posterior"),
+    ("Objective", "objective"),
+    ("Optimiser", "optim"),
+];
+
+/// The enums whose variants a file names though it is not their home. The configuration has the rules between parts, and
+/// the command line chooses.
+fn kinds_named(file: &Path, text: &str) -> Vec<&'static str> {
+    let module = module_path(file).swap_remove(0);
+    let text = code(text);
+    let names = |kind: &str| {
+        let path = format!("{kind}::");
+        text.match_indices(&path).any(|(at, _)| {
+            let before = text[..at].chars().next_back();
+            let variant = text[at + path.len()..].starts_with(|c: char| c.is_ascii_uppercase());
+            variant && !before.is_some_and(|c| c.is_alphanumeric())
+        })
+    };
+    let elsewhere = |home: &str| module != home && module != "config" && module != "cli";
+    KINDS.iter().filter(|(kind, home)| elsewhere(home) && names(kind)).map(|(kind, _)| *kind).collect()
+}
+
+#[test]
+fn the_kinds_of_a_part_are_named_in_one_place() {
+    let (files, _) = sources();
+    for (path, text) in &files {
+        let found = kinds_named(path, text);
+        assert!(found.is_empty(), "{} names variants of {found:?}, whose part should answer", path.display());
+    }
+    let text = "fn outputs() { match kind { Likelihood::Bernoulli => 1 } }\n";
+    assert_eq!(kinds_named(Path::new("vae.rs"), text), ["Likelihood"]);
+    assert!(kinds_named(Path::new("likelihood.rs"), text).is_empty());
+    assert!(kinds_named(Path::new("vae.rs"), "use crate::likelihood::{Likelihood, LikelihoodConfig};\n").is_empty());
+}
+
+#[test]
+fn the_documentation_states_the_order() {
+    let lib = std::fs::read_to_string("src/lib.rs").unwrap();
+    let floors: Vec<String> = ORDER.iter().map(|floor| floor.join(", ")).collect();
+    let stated = lib.lines().skip_while(|line| !line.starts_with("//! cli -> ")).take_while(|line| *line != "//! ```");
+    let stated: Vec<_> = stated.map(|line| line.trim_start_matches("//!").trim()).collect();
+    assert_eq!(stated.join(" "), floors.join(" -> "));
 }

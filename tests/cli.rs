@@ -1,4 +1,4 @@
-//! The program from outside: its commands, its files, and one clear line for each thing that can be wrong.
+//! The program from outside: its commands, its files, and one clear line for each kind of error.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The program from outside: data with a validation part, the best model, early stopping, and `elbo eval`.
+//! The program from outside: data with a validation set, the best model, early stopping, and `elbo eval`.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 
 use crate::support::program::{refuses, succeeds};
 
-/// Black and white stripes of 4 x 5: `count` images of 20 pixels, a byte each.
+/// Binary stripes of 4 x 5: `count` images of 20 pixels, a byte each.
 fn stripes(count: usize) -> Vec<u8> {
     (0..count * 20).map(|i| u8::from((i % 20 + i / 20 * 7) % 5 < 2)).collect()
 }
@@ -27,7 +27,7 @@ fn write_npz(path: &Path, parts: &[(&str, usize)]) {
     writer.finish().expect("finished");
 }
 
-/// A run on black and white data with a validation part, whose learning rate makes it worse after its best epoch.
+/// A run on binary data with a validation set. Its learning rate makes it worse after its best epoch.
 fn home() -> &'static Path {
     static HOME: OnceLock<TempDir> = OnceLock::new();
     let home = HOME.get_or_init(|| {
@@ -63,7 +63,7 @@ fn the_best_model_is_the_one_with_the_lowest_validation_loss() {
     let loss = |line: &Value| line["validation"]["loss"].as_f64().expect("a loss");
     let best = lines.iter().min_by(|a, b| loss(a).total_cmp(&loss(b))).expect("a line");
     assert_eq!(lines.iter().rfind(|line| line["best"] == true).expect("a best epoch")["epoch"], best["epoch"]);
-    // The run stands for its best model, and each file for itself.
+    // The run stands for its best model. Each model file can be named too.
     for (model, line) in
         [("run", best), ("run/best.safetensors", best), ("run/model.safetensors", lines.last().expect("a line"))]
     {
@@ -110,8 +110,12 @@ fn what_eval_cannot_do_is_refused() {
 }
 
 #[test]
-fn a_validation_part_is_taken_once() {
-    refuses(home(), &train(&["--validation", "10", "--out", "other"]), &["--validation", "20 images to validate"]);
+fn a_validation_set_is_taken_once() {
+    refuses(
+        home(),
+        &train(&["--validation", "10", "--out", "other"]),
+        &["--validation", "validation set of 20 images"],
+    );
     write_npz(&home().join("whole.npz"), &[("train", 60), ("test", 30)]);
     let whole = |more: &[&'static str]| [&["train", "--data", "whole.npz", "--hidden", "12"], more].concat();
     refuses(home(), &whole(&["--validation", "60"]), &["--validation", "fewer than the 60 training images"]);
@@ -126,7 +130,7 @@ fn a_validation_part_is_taken_once() {
 
 #[test]
 fn a_run_without_progress_stops_and_can_go_on() {
-    // A learning rate that changes nothing visible: no epoch is better than the first by more than chance.
+    // With this learning rate, an epoch is better than the first only by chance.
     let stopping = ["--epochs", "40", "--patience", "2", "--lr", "0.3", "--seed", "3", "--out", "stopped"];
     let printed = succeeds(home(), &train(&stopping));
     assert!(printed.contains("stopped early: no better epoch in 2"), "{printed}");

@@ -1,22 +1,22 @@
-//! Ten steps of training against PyTorch's, from the same parameters, order and noise; `tests/fixtures/README.md` says
-//! what the fixtures hold and how they were made.
+//! Ten steps of training against PyTorch's, from the same parameters, order and noise; `tests/fixtures/README.md`
+//! describes the fixtures and how they were made.
 
 use std::ops::ControlFlow;
 
-use elbo::config::ModelConfig;
+use elbo::config::{ModelConfig, TrainingConfig};
 use elbo::data::batch::DeviceImages;
-use elbo::data::{Binarize, Images};
-use elbo::gpu::{Arena, Program, Tensor};
+use elbo::data::{Binarize, ImageShape, Images};
+use elbo::gpu::{Program, Tensor};
 use elbo::likelihood::{Likelihood, LikelihoodConfig};
-use elbo::nn::{self, Activation, Mode, Normalise};
+use elbo::nn::{Activation, NormKind};
 use elbo::noise::{self, Stream};
 use elbo::numbers::Numbers;
-use elbo::objective::ObjectiveConfig;
-use elbo::optim::Adam;
-use elbo::posterior::normal::Draws;
+use elbo::optim::{Adam, OptimiserConfig, UpdateRule};
+use elbo::posterior::{Draws, PosteriorConfig};
 use elbo::prior::{KlEstimate, standard_normal};
-use elbo::steps::{Pass, Step, batches};
-use elbo::vae::{Model, Network, Vae};
+use elbo::step::{At, Segment, Step, batches};
+use elbo::train::{StepSizes, TrainingStep};
+use elbo::vae::{Model, Vae};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
@@ -39,7 +39,7 @@ const GRADIENT_TOLERANCE: f64 = 1e-4;
 /// Vulkan's bound on the error of sine and cosine, 2^-11, times the largest radius of a Box-Muller draw, 5.8.
 const NOISE_TOLERANCE: f64 = 5.8 / 2048.0;
 
-/// What a fixture's metadata say.
+/// The metadata of a fixture.
 #[derive(Deserialize)]
 struct Case {
     dimensions: usize,
@@ -47,7 +47,7 @@ struct Case {
     latents: usize,
     activation: Activation,
     #[serde(default)]
-    normalise: Normalise,
+    normalise: NormKind,
     likelihood: Likelihood,
     batch_size: usize,
     kl_weight: Vec<f64>,
@@ -94,11 +94,12 @@ impl Fixture {
         names
     }
 
-    /// What can be compared of a parameter. Behind batch normalisation a bias has no gradient but rounding, which Adam makes
-    /// whole steps of: nothing of it, and of the normalisation all but the running means, which follow the bias.
+    /// The values of a parameter that can be compared. The gradient of a bias before batch normalisation is only
+    /// rounding, and Adam turns it into whole steps. So such a bias is left out, and so are the running means, which
+    /// follow it.
     fn settled(&self, parameter: &str, mut values: Vec<f64>) -> Vec<f64> {
         let hidden = parameter.starts_with("encoder") || parameter.starts_with("decoder");
-        if self.case.normalise == Normalise::Batch && hidden {
+        if self.case.normalise == NormKind::Batch && hidden {
             if parameter.ends_with(".bias") {
                 values.clear();
             } else if parameter.ends_with(".norm") {
@@ -113,23 +114,21 @@ impl Fixture {
     fn steps(&self, optimiser: Adam) -> Vec<Step> {
         let Case { batch_size, kl_weight, learning_rate, seed, .. } = &self.case;
         let key = noise::key(seed.parse().unwrap(), Stream::Training);
-        let learning_rate = *learning_rate as f32;
         let rows = batches(self.order().len(), *batch_size).zip(kl_weight).zip(0..);
-        rows.map(|(((first, rows), &kl_weight), row)| {
-            let t = row + 1;
-            let (correction1, correction2) = optimiser.corrections(t);
-            let kl_weight = kl_weight as f32;
-            Step { row, t, first, rows, learning_rate, kl_weight, correction1, correction2, key, ..Step::default() }
+        rows.map(|(((first, examples), &kl_weight), row)| {
+            let (t, share) = (row + 1, 1.0);
+            let objective = [kl_weight as f32, 0.0, 0.0, 0.0];
+            let optimiser = optimiser.constants(*learning_rate, t);
+            Step { row, t, first, examples, key, optimiser, objective, share, ..Step::default() }
         })
         .collect()
     }
 }
 
-/// A fixture's training, recorded but not yet run.
+/// A fixture's training by the recipe of every training, recorded but not yet run.
 struct Replay {
     vae: Vae,
-    gradients: Arena,
-    pass: Pass,
+    step: TrainingStep,
     program: Program,
     order: Vec<u32>,
     steps: Vec<Step>,
@@ -144,51 +143,41 @@ impl Replay {
             latents: *latents,
             activation: *activation,
             normalise: *normalise,
-            likelihood: LikelihoodConfig { likelihood: *likelihood, variance: 1.0, ..LikelihoodConfig::default() },
+            likelihood: LikelihoodConfig { kind: *likelihood, variance: 1.0, ..LikelihoodConfig::default() },
             ..ModelConfig::default()
         };
-        let vae = Vae::new(gpu(), Model { height: 1, width: *dimensions, config }, 0).unwrap();
+        let vae = Vae::new(gpu(), Model { image: ImageShape::grey(1, *dimensions), config }, 0).unwrap();
         let mut names: Vec<_> = vae.parameters().tensors().map(|(name, _)| name.to_owned()).collect();
         names.sort();
         assert_eq!(names, fixture.parameters());
         for (name, tensor) in vae.parameters().tensors() {
             tensor.write(gpu(), &fixture.f32s(&format!("initial.{name}"))).unwrap();
         }
-        let images = Images::new(fixture.bytes_of("images"), order.len(), 1, *dimensions).unwrap();
-        let network = Network::new(&vae, *batch_size, &ObjectiveConfig::default()).unwrap();
-        let pass = Pass::new(gpu(), order.len(), *batch_size).unwrap();
-        let arena = || nn::arena(gpu(), &vae.model().parameters()).unwrap();
-        let [gradients, moment1, moment2] = [arena(), arena(), arena()];
+        let images = Images::new(fixture.bytes_of("images"), order.len(), ImageShape::grey(1, *dimensions)).unwrap();
         let images = DeviceImages::upload(gpu(), &images, Binarize::None, Stream::Binarise).unwrap();
-
-        let mut program = Program::default();
-        program.push(images.gather(gpu(), &pass.step, &pass.order, &network.x).unwrap());
-        program.extend(network.forward(&pass.step, Mode::Training).unwrap());
-        program.extend(network.backward(&pass.step, &gradients).unwrap());
-        let parameters = vae.parameters();
-        program.push(optimiser.update(gpu(), &pass.step, parameters, &gradients, &moment1, &moment2).unwrap());
-        program.push(network.finish(&pass).unwrap());
-        Replay { vae, gradients, pass, program, order, steps }
+        let optimiser = OptimiserConfig { adam: optimiser, ..OptimiserConfig::default() };
+        let config = TrainingConfig { batch_size: *batch_size, optimiser, ..TrainingConfig::default() };
+        let sizes = StepSizes { examples: *batch_size, chunks: 1, steps: steps.len() };
+        let step = TrainingStep::new(&vae, &images, &config, sizes).unwrap();
+        let program = step.joined();
+        Replay { vae, step, program, order, steps }
     }
 
     /// Runs the first step only: its gradients are in the arena afterwards.
     fn run_first_step(&self) {
-        self.pass.order.write(gpu(), &self.order).unwrap();
-        self.pass.step.write(gpu(), bytemuck::cast_slice::<Step, u32>(&self.steps[..1])).unwrap();
+        self.step.pass.order.write(gpu(), &self.order).unwrap();
+        self.steps[0].write_to(gpu(), &self.step.pass.step).unwrap();
         gpu().run(&self.program, 1);
     }
 
     /// Runs all steps: the loss, log_prob and kl of each, as means over its batch.
     fn run(&mut self) -> [Vec<f64>; 3] {
         let mut terms = [Vec::new(), Vec::new(), Vec::new()];
-        let Replay { pass, program, order, steps, .. } = self;
-        let done = pass.run(gpu(), program, order, steps, 0, |row, sums| {
+        let Replay { step, program, order, steps, .. } = self;
+        let done = step.pass.run(gpu(), program, Segment { order, steps, from: 0 }, |row, sums| {
             for (step, sums) in steps[row..].iter().zip(sums) {
-                let log_prob = f64::from(sums.log_prob) / f64::from(step.rows);
-                let kl = f64::from(sums.kl) / f64::from(step.rows);
-                let loss = f64::from(sums.loss) / f64::from(step.rows);
-                for (values, value) in terms.iter_mut().zip([loss, log_prob, kl]) {
-                    values.push(value);
+                for (values, sum) in terms.iter_mut().zip([sums.loss, sums.log_prob, sums.kl]) {
+                    values.push(f64::from(sum) / f64::from(step.examples));
                 }
             }
             Ok(ControlFlow::Continue(()))
@@ -280,7 +269,7 @@ fn the_first_gradients_are_those_of_pytorch() -> Result<(), String> {
         replay.run_first_step();
         println!("{name}");
         let mut worst = Worst::default();
-        for (parameter, tensor) in replay.gradients.tensors() {
+        for (parameter, tensor) in replay.step.players[0].gradients.tensors() {
             let want = widen(&fixture.f32s(&format!("gradient.{parameter}")));
             let largest = want.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
             assert!(largest > 0.0, "{name}: the gradient of {parameter} is zero");
@@ -300,21 +289,13 @@ fn the_noise_is_the_one_specified() -> Result<(), String> {
         // With mean and log variance 0 the draw is the noise itself.
         let posterior = Tensor::zeros(gpu(), batch_size, 2 * latents).unwrap();
         let z = Tensor::zeros(gpu(), batch_size, latents).unwrap();
-        let first = fixture.steps(Adam::default())[0];
-        let step = Tensor::from_values(gpu(), 1, size_of::<Step>() / 4, bytemuck::cast_slice::<Step, u32>(&[first]));
+        let step = fixture.steps(Adam::default())[0].upload(gpu()).unwrap();
         let mut program = Program::default();
         let kl = Tensor::zeros(gpu(), batch_size, latents).unwrap();
-        let (step, prior) = (step.unwrap(), standard_normal::kl(KlEstimate::ClosedForm));
-        let draws = Draws {
-            gpu: gpu(),
-            step: &step,
-            samples: 1,
-            logvar_range: None,
-            prior: &prior,
-            posterior: &posterior,
-            z: &z,
-        };
-        program.push(draws.draw(&kl).unwrap());
+        let prior = standard_normal::kl(KlEstimate::ClosedForm);
+        let at = At { gpu: gpu(), step: &step, samples: 1 };
+        let draws = Draws { prior: &prior, outputs: &posterior, z: &z };
+        program.push(PosteriorConfig::default().distribution().draw(at, draws, &kl).unwrap());
         gpu().run(&program, 1);
         println!("{name}");
         let mut worst = Worst::default();

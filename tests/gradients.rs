@@ -1,49 +1,23 @@
 //! The f64 gradients of the references against central differences of their forward passes.
 //!
-//! The kernels' gradients are held against the same references, so that this closes the chain.
+//! The kernels' gradients are compared with the same references, so this closes the chain.
 
 use clap::ValueEnum;
 
 use elbo::nn::Activation;
-use elbo::selftest::reference::likelihood::{bernoulli, categorical, gaussian, pairs};
-use elbo::selftest::reference::{Matrix, activation, dense, latents, objective};
+use elbo::selftest::Matrix;
+use elbo::selftest::likelihood::{
+    Share, bernoulli, beta_binomial, categorical, discretised_logistic, evaluate, gaussian, gaussian_predicted,
+};
+use elbo::selftest::nn::{activation, dense};
+use elbo::selftest::objective::{penalised, weighted};
+use elbo::selftest::posterior::normal;
+use elbo::selftest::prior::standard_normal;
 
-/// A matrix of values from -`scale` to `scale` that have nothing to do with each other.
-pub fn matrix(rows: usize, columns: usize, scale: f64, seed: usize) -> Matrix {
-    Matrix::from_fn(rows, columns, |r, c| scale * (((seed * 31 + r) * 37 + c) as f64).powi(2).sin())
-}
-
-pub fn sum_of_products(a: &Matrix, b: &Matrix) -> f64 {
-    a.values().iter().zip(b.values()).map(|(a, b)| a * b).sum()
-}
-
-/// Holds a gradient against central differences: returns the first element that differs.
-///
-/// With a distance of `h = cbrt(epsilon)`, the formula's error, `h^2 f''' / 6`, and that of the rounding,
-/// `epsilon |f| / h`, are both of the order of `epsilon^(2/3)`, 4e-11, times the size of `f` and its derivatives: a
-/// hundred times that is allowed.
-pub fn check(gradient: &Matrix, at: &Matrix, f: impl Fn(&Matrix) -> f64) -> Result<(), String> {
-    assert_eq!((gradient.rows(), gradient.columns()), (at.rows(), at.columns()));
-    let h = f64::EPSILON.cbrt();
-    let steepest = gradient.values().iter().fold(1.0_f64, |most, value| most.max(value.abs()));
-    let tolerance = 100.0 * f64::EPSILON.powf(2.0 / 3.0) * f(at).abs().max(steepest);
-    for row in 0..at.rows() {
-        for column in 0..at.columns() {
-            let moved = |by: f64| {
-                f(&Matrix::from_fn(at.rows(), at.columns(), |r, c| {
-                    at.at(r, c) + if (r, c) == (row, column) { by } else { 0.0 }
-                }))
-            };
-            let (found, expected) = (gradient.at(row, column), (moved(h) - moved(-h)) / (2.0 * h));
-            // A NaN is no match either.
-            if (found - expected).abs() <= tolerance {
-                continue;
-            }
-            return Err(format!("[{row}, {column}]: {found} against {expected} by differences, within {tolerance:e}"));
-        }
-    }
-    Ok(())
-}
+use crate::support::differences::{
+    KL_WEIGHT, SAMPLES, check, importance_samples, log_prob, log_weights, map_elements, matrix, mean, samples_gradient,
+    sum_of_products,
+};
 
 #[test]
 fn dense_layers() {
@@ -65,7 +39,7 @@ fn of_one_value() -> impl Iterator<Item = Activation> {
 
 #[test]
 fn activations() {
-    // Clear of 0, where some of them have a kink.
+    // Away from 0, where some of them have a kink.
     let points = [-30.0, -5.5, -1.0, -0.3, -0.01, 0.01, 0.4, 1.2, 6.0, 30.0];
     for kind in of_one_value() {
         for x in points.map(|x| Matrix::vector(vec![x])) {
@@ -79,15 +53,14 @@ fn activations() {
 #[test]
 fn the_latents() {
     let (posterior, noise, dz) = (matrix(3, 10, 2.0, 1), matrix(3, 5, 2.0, 2), matrix(3, 5, 1.0, 3));
-    let z = latents::reparameterise(&posterior, &noise);
-    let gradient = latents::reparameterise_backward(&posterior, &z, &dz);
-    check(&gradient, &posterior, |posterior| sum_of_products(&dz, &latents::reparameterise(posterior, &noise)))
-        .unwrap();
-    let gradient = latents::kl_backward(&posterior, 0.7);
-    check(&gradient, &posterior, |posterior| 0.7 * mean(&latents::kl(posterior))).unwrap();
+    let z = normal::reparameterise(&posterior, &noise);
+    let gradient = normal::reparameterise_backward(&posterior, &z, &dz);
+    check(&gradient, &posterior, |posterior| sum_of_products(&dz, &normal::reparameterise(posterior, &noise))).unwrap();
+    let gradient = standard_normal::kl_backward(&posterior, 0.7);
+    check(&gradient, &posterior, |posterior| 0.7 * mean(&standard_normal::kl(posterior))).unwrap();
 }
 
-/// The weight of each row where all weigh the same.
+/// The weight of each row if all have the same.
 fn alike(rows: usize) -> Vec<f64> {
     vec![1.0 / rows as f64; rows]
 }
@@ -109,19 +82,20 @@ fn the_likelihoods() {
 #[test]
 fn the_likelihoods_with_several_outputs() {
     let x = matrix(3, 7, 1.2, 1).map(|x| (255.0 * x.clamp(0.0, 1.0)).round() / 255.0);
-    // Each with values that are held.
-    let spread =
-        |scale: f64, far: f64| z_map(&matrix(3, 14, scale, 2), |r, c, v| if (r, c % 5) == (1, 1) { far } else { v });
-    let gradient_of = |output: &Matrix, share: fn(f64, [f64; 2]) -> pairs::Share| {
-        let (_, gradient) = pairs::evaluate(&x, output, share);
-        check(&gradient, output, |output| -mean(&pairs::evaluate(&x, output, share).0)).unwrap();
+    // Each has values that are clamped.
+    let spread = |scale: f64, far: f64| {
+        map_elements(&matrix(3, 14, scale, 2), |r, c, v| if (r, c % 5) == (1, 1) { far } else { v })
     };
-    gradient_of(&spread(2.0, -9.0), |x, output| pairs::gaussian_predicted(x, output, 0.1));
-    gradient_of(&spread(1.5, -6.0), pairs::discretised_logistic);
-    gradient_of(&spread(4.0, 8.0), pairs::beta_binomial);
-    let (black_and_white, logits) = (x.map(f64::round), spread(3.0, 5.0));
-    let gradient = categorical::backward(&black_and_white, &logits);
-    check(&gradient, &logits, |logits| -mean(&categorical::log_prob(&black_and_white, logits))).unwrap();
+    let gradient_of = |output: &Matrix, share: fn(f64, [f64; 2]) -> Share| {
+        let (_, gradient) = evaluate(&x, output, share);
+        check(&gradient, output, |output| -mean(&evaluate(&x, output, share).0)).unwrap();
+    };
+    gradient_of(&spread(2.0, -9.0), |x, output| gaussian_predicted::share(x, output, 0.1));
+    gradient_of(&spread(1.5, -6.0), discretised_logistic::share);
+    gradient_of(&spread(4.0, 8.0), beta_binomial::share);
+    let (binary, logits) = (x.map(f64::round), spread(3.0, 5.0));
+    let gradient = categorical::backward(&binary, &logits);
+    check(&gradient, &logits, |logits| -mean(&categorical::log_prob(&binary, logits))).unwrap();
 }
 
 #[test]
@@ -143,56 +117,6 @@ fn variances_where_rows_weigh_differently() {
     check(&gradient, &one, |logvar| weighted(&shares(logvar))).unwrap();
 }
 
-/// A smooth stand-in for the decoder and the likelihood: each row's log probability given its latents.
-fn log_prob(z: &Matrix) -> Matrix {
-    Matrix::from_fn(z.rows(), 1, |r, _| {
-        (0..z.columns()).map(|l| -0.5 * (z.at(r, l) * (1.0 + 0.3 * l as f64) - 0.4 * r as f64).powi(2)).sum()
-    })
-}
-
-fn log_prob_backward(z: &Matrix) -> Matrix {
-    z_map(z, |r, l, z| -(z * (1.0 + 0.3 * l as f64) - 0.4 * r as f64) * (1.0 + 0.3 * l as f64))
-}
-
-fn z_map(z: &Matrix, f: impl Fn(usize, usize, f64) -> f64) -> Matrix {
-    Matrix::from_fn(z.rows(), z.columns(), |r, l| f(r, l, z.at(r, l)))
-}
-
-pub const SAMPLES: usize = 3;
-const KL_WEIGHT: f64 = 0.7;
-
-/// Two examples' posteriors and the noise of three samples of each.
-pub fn importance_samples() -> (Matrix, Matrix) {
-    (matrix(2, 8, 1.0, 5), matrix(2 * SAMPLES, 4, 1.5, 6))
-}
-
-/// Each row's log importance weight, of the samples that the posterior makes of the noise.
-pub fn log_weights(posterior: &Matrix, noise: &Matrix) -> Vec<f64> {
-    let posterior = latents::repeat(posterior, SAMPLES);
-    let z = latents::reparameterise(&posterior, noise);
-    objective::log_weights(&log_prob(&z), &latents::kl_sampled(&posterior, &z, noise), KL_WEIGHT)
-}
-
-/// The gradient of the loss of which each row's log weight has that weight, by the posterior.
-pub fn samples_gradient(
-    posterior: &Matrix,
-    noise: &Matrix,
-    row_weights: &[f64],
-    sampled: bool,
-    doubly: bool,
-) -> Matrix {
-    let z = latents::reparameterise(&latents::repeat(posterior, SAMPLES), noise);
-    let examples = posterior.rows() as f64;
-    let dz = log_prob_backward(&z);
-    let dz = z_map(&z, |r, l, _| -dz.at(r, l) * row_weights[r] / examples);
-    let kl_weight = z_map(&z, |r, _, _| KL_WEIGHT * row_weights[r] / examples);
-    let draw_weights: Vec<_> = row_weights.iter().map(|weight| 1.0 - KL_WEIGHT * (1.0 - weight)).collect();
-    let doubly = doubly.then_some(&draw_weights[..]);
-    let kl_dz = sampled.then_some(&z);
-    let samples = latents::Samples { posterior, z: &z, dz: &dz, kl_weight: &kl_weight, kl_dz, doubly };
-    latents::samples_backward(&samples)
-}
-
 #[test]
 fn several_samples() {
     let (posterior, noise) = importance_samples();
@@ -202,8 +126,8 @@ fn several_samples() {
     check(&gradient, &posterior, elbo).unwrap();
     let gradient = samples_gradient(&posterior, &noise, &alike, false, false);
     let closed = |posterior: &Matrix| {
-        let z = latents::reparameterise(&latents::repeat(posterior, SAMPLES), &noise);
-        KL_WEIGHT * mean(&latents::kl(posterior)) - mean(&log_prob(&z))
+        let z = normal::reparameterise(&normal::repeat(posterior, SAMPLES), &noise);
+        KL_WEIGHT * mean(&standard_normal::kl(posterior)) - mean(&log_prob(&z))
     };
     check(&gradient, &posterior, closed).unwrap();
 }
@@ -211,28 +135,29 @@ fn several_samples() {
 #[test]
 fn the_importance_weighted_bound() {
     let (posterior, noise) = importance_samples();
-    let weights = objective::weights(&log_weights(&posterior, &noise), SAMPLES);
+    let weights = weighted::weights(&log_weights(&posterior, &noise), SAMPLES);
     let gradient = samples_gradient(&posterior, &noise, &weights, true, false);
     let loss = |posterior: &Matrix| {
-        let bounds = objective::bounds(&log_weights(posterior, &noise), SAMPLES);
+        let bounds = weighted::bounds(&log_weights(posterior, &noise), SAMPLES);
         -bounds.iter().sum::<f64>() / bounds.len() as f64
     };
     check(&gradient, &posterior, loss).unwrap();
 }
 
-/// The doubly reparameterised gradient is that of the log weights, where log q(z|x)'s parameters are held, so that z alone
-/// moves with the posterior; each counts as its weight times what is left of it after the score's term, both held too.
+/// The doubly reparameterised gradient is that of the log weights with the parameters of log q(z|x) fixed, so that only
+/// z depends on the posterior. The factor of each log weight, `w (1 - kl_weight (1 - w))`, is fixed too.
 #[test]
 fn the_doubly_reparameterised_gradient() {
     let (posterior, noise) = importance_samples();
-    let weights = objective::weights(&log_weights(&posterior, &noise), SAMPLES);
+    let weights = weighted::weights(&log_weights(&posterior, &noise), SAMPLES);
     let gradient = samples_gradient(&posterior, &noise, &weights, true, true);
-    let held = latents::repeat(&posterior, SAMPLES);
+    let fixed = normal::repeat(&posterior, SAMPLES);
     let surrogate = |posterior: &Matrix| {
-        let z = latents::reparameterise(&latents::repeat(posterior, SAMPLES), &noise);
-        // The noise that would make this z from the posterior that is held.
-        let own = z_map(&z, |r, l, z| (z - held.at(r, l)) * (-0.5 * held.at(r, 4 + l)).exp());
-        let log_weights = objective::log_weights(&log_prob(&z), &latents::kl_sampled(&held, &z, &own), KL_WEIGHT);
+        let z = normal::reparameterise(&normal::repeat(posterior, SAMPLES), &noise);
+        // The noise that would give this z from the fixed posterior.
+        let own = map_elements(&z, |r, l, z| (z - fixed.at(r, l)) * (-0.5 * fixed.at(r, 4 + l)).exp());
+        let log_weights =
+            weighted::log_weights(&log_prob(&z), &standard_normal::kl_sampled(&fixed, &z, &own), KL_WEIGHT);
         -log_weights
             .iter()
             .zip(&weights)
@@ -247,20 +172,15 @@ fn the_doubly_reparameterised_gradient() {
 fn penalties() {
     let kl = matrix(4, 6, 1.0, 7).abs();
     for (name, penalty) in
-        [("free bits", objective::free_bits as fn(&Matrix, f64, f64) -> _), ("capacity", objective::capacity)]
+        [("free bits", penalised::free_bits as fn(&Matrix, f64, f64) -> _), ("capacity", penalised::capacity)]
     {
         let (value, weights) = penalty(&kl, 0.45, KL_WEIGHT);
         assert!(value > 0.0);
         let gradient = Matrix::from_fn(4, 6, |_, l| weights[l] / 4.0);
         check(&gradient, &kl, |kl| penalty(kl, 0.45, KL_WEIGHT).0).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
-    let (_, weights) = objective::free_bits(&kl, 0.45, KL_WEIGHT);
+    let (_, weights) = penalised::free_bits(&kl, 0.45, KL_WEIGHT);
     assert!(weights.contains(&0.0) && weights.contains(&KL_WEIGHT), "latents on both sides: {weights:?}");
-}
-
-/// The mean over examples of the sum over a row.
-fn mean(terms: &Matrix) -> f64 {
-    terms.values().iter().sum::<f64>() / terms.rows() as f64
 }
 
 /// A VAE with one hidden layer on either side, on one batch.
@@ -275,7 +195,7 @@ struct TinyVae {
     parameters: Vec<Matrix>,
 }
 
-/// What the forward pass leaves for the backward pass.
+/// The values of the forward pass that the backward pass needs.
 struct Values {
     encoder: Matrix,
     encoded: Matrix,
@@ -307,7 +227,7 @@ impl TinyVae {
         let encoder = layer(0, &self.x);
         let encoded = activate(&encoder);
         let posterior = layer(1, &encoded);
-        let z = latents::reparameterise(&posterior, &self.noise);
+        let z = normal::reparameterise(&posterior, &self.noise);
         let decoder = layer(2, &z);
         let decoded = activate(&decoder);
         let output = layer(3, &decoded);
@@ -320,7 +240,7 @@ impl TinyVae {
             true => gaussian::log_prob(&self.x, &output, parameters[8].at(0, 0)),
             false => bernoulli::log_prob(&self.x, &output),
         };
-        self.kl_weight * mean(&latents::kl(&posterior)) - mean(&log_prob)
+        self.kl_weight * mean(&standard_normal::kl(&posterior)) - mean(&log_prob)
     }
 
     /// The gradient of each parameter.
@@ -335,8 +255,8 @@ impl TinyVae {
         };
         let ddecoder = through(&decoder, &dense::backward_input(&doutput, &self.parameters[6]));
         let dz = dense::backward_input(&ddecoder, &self.parameters[4]);
-        let dposterior = latents::reparameterise_backward(&posterior, &z, &dz)
-            .zip(&latents::kl_backward(&posterior, self.kl_weight), |a, b| a + b);
+        let dposterior = normal::reparameterise_backward(&posterior, &z, &dz)
+            .zip(&standard_normal::kl_backward(&posterior, self.kl_weight), |a, b| a + b);
         let dencoder = through(&encoder, &dense::backward_input(&dposterior, &self.parameters[2]));
         let mut gradients = Vec::new();
         let layers = [(&self.x, &dencoder), (&encoded, &dposterior), (&z, &ddecoder), (&decoded, &doutput)];

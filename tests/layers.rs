@@ -1,29 +1,32 @@
-//! Gated and normalised layers: their gradients by differences, a whole network against its f64 model, training and evaluation.
+//! Gated and normalised layers: their gradients by differences, a whole network against its f64 model, training and evaluation;
+//! parameters.
 
 mod model;
+mod parameters;
 
 use std::ops::ControlFlow;
 
 use elbo::config::Config;
 use elbo::eval::{Evaluation, LossWeights};
-use elbo::likelihood::Likelihood;
-use elbo::nn::{Activation, Normalise};
+use elbo::likelihood::{Likelihood, Pixels};
+use elbo::nn::{Activation, NormKind};
 use elbo::objective::{Objective, ObjectiveConfig};
-use elbo::selftest::reference::{Matrix, activation, dense, normalise as reference};
+use elbo::selftest::Matrix;
+use elbo::selftest::nn::{activation, dense, normalise as reference};
 use elbo::train::Trainer;
 use elbo::vae::{Network, Vae};
 
 use self::model::{INPUTS, Model, OUTPUTS, SIZES};
-use crate::gradients::{check, matrix, sum_of_products};
+use crate::support::differences::{check, matrix, sum_of_products};
 use crate::support::gpu;
-use crate::support::synthetic::{HIDDEN, LATENTS, config, dataset, images};
+use crate::support::synthetic::{HIDDEN, LATENTS, config, dataset, described, images, trainer};
 
-const KINDS: [(Activation, Normalise); 5] = [
-    (Activation::Gated, Normalise::None),
-    (Activation::Silu, Normalise::Batch),
-    (Activation::Silu, Normalise::Layer),
-    (Activation::Gated, Normalise::Batch),
-    (Activation::Gated, Normalise::Layer),
+const KINDS: [(Activation, NormKind); 5] = [
+    (Activation::Gated, NormKind::None),
+    (Activation::Silu, NormKind::Batch),
+    (Activation::Silu, NormKind::Layer),
+    (Activation::Gated, NormKind::Batch),
+    (Activation::Gated, NormKind::Layer),
 ];
 
 #[test]
@@ -60,10 +63,10 @@ fn difference(a: &Matrix, b: &Matrix) -> f64 {
     largest(&a.zip(b, |a, b| a - b))
 }
 
-/// What the GPU may be off by, relative to the largest element: three layers' products with sums of up to 14 terms, twice;
-/// sigmoids, whose exponentials are ten units off; normalisations over 10 rows or up to 20 columns, twice, whose errors the
-/// division makes larger where a variance is smaller than the mean is large. All in all some 300 units in the last place,
-/// which sums of opposite signs make worth three times as many.
+/// The allowed error of the GPU, relative to the largest element: three layers' products with sums of up to 14 terms,
+/// twice; sigmoids, whose exponentials are ten units off; normalisations over 10 rows or up to 20 columns, twice, whose
+/// errors the division makes larger where a variance is smaller than the mean is large. All in all some 300 units in
+/// the last place, which sums of opposite signs make worth three times as many.
 const TOLERANCE: f64 = 1000.0 * f32::EPSILON as f64;
 
 #[test]
@@ -96,15 +99,15 @@ fn whole_networks_on_the_gpu_are_their_f64_models() {
             };
             check(want, &model.parameters[index], of_parameter)
                 .unwrap_or_else(|error| panic!("{case}: {}: {error}", spec.name));
-            // Behind a normalisation a bias has no gradient: what is left is the rounding of its layer's.
+            // A bias before a normalisation has no gradient: the result is rounding of its layer's.
             let layer = spec.name.rsplit_once('.').unwrap().0;
             let of_layer = model.specs.iter().zip(&gradients).filter(|(spec, _)| spec.name.starts_with(layer));
             let scale = of_layer.map(|(_, gradient)| largest(gradient)).fold(0.0, f64::max);
             let error = difference(&found_gradients[index], want) / scale;
             assert!(error < TOLERANCE, "{case}: the gradient of {} is {error:e} off", spec.name);
             worst = worst.max(error);
-            if spec.name.ends_with("norm") && normalise == Normalise::Batch {
-                let running = &found_gradients[index].values()[2 * spec.columns..];
+            if spec.name.ends_with("norm") && normalise == NormKind::Batch {
+                let running = &found_gradients[index].values()[2 * spec.columns()..];
                 assert!(running.iter().all(|value| value.to_bits() == 0), "{case}: {running:?}");
             }
         }
@@ -125,7 +128,7 @@ fn bits(vae: &Vae) -> Vec<u32> {
 }
 
 fn trained(config: &Config, examples: usize) -> Trainer {
-    let mut trainer = Trainer::new(gpu(), &dataset(examples, 30), config).unwrap();
+    let mut trainer = trainer(gpu(), &dataset(examples, 30), config);
     trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
     trainer
 }
@@ -140,9 +143,9 @@ fn training_lowers_the_loss_and_is_resumed_to_the_same_bits() {
         config.training.epochs = 4;
         config.training.objective = match samples {
             1 => ObjectiveConfig::default(),
-            samples => ObjectiveConfig { objective: Objective::Iwae, samples, ..ObjectiveConfig::default() },
+            samples => ObjectiveConfig { kind: Objective::Iwae, samples, ..ObjectiveConfig::default() },
         };
-        let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
+        let mut trainer = trainer(gpu(), &data, &config);
         let first = trainer.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
         trainer.snapshot().unwrap().write(&checkpoint).unwrap();
         let mut last = first.clone();
@@ -172,8 +175,8 @@ fn evaluation_depends_on_no_batch_and_changes_nothing() {
         let before = bits(vae);
         let few = images(40, 5);
         let of_batches = |batch_size: usize| {
-            let network = Network::new(vae, batch_size, &ObjectiveConfig::default()).unwrap();
-            Evaluation::new(vae, &network, &few, LossWeights::default(), 5).unwrap().run().unwrap().elbo
+            let network = Network::evaluation(vae, batch_size, &ObjectiveConfig::default()).unwrap();
+            Evaluation::new(vae, &network, described(vae, &few), LossWeights::default(), 5).unwrap().run().unwrap().elbo
         };
         let elbos = [40, 7, 1].map(of_batches);
         assert!(elbos.iter().all(|elbo| (elbo / elbos[0] - 1.0).abs() < 1e-6), "{elbos:?}: {:?}", config.model);
@@ -182,26 +185,26 @@ fn evaluation_depends_on_no_batch_and_changes_nothing() {
         let row = 3 * LATENTS..4 * LATENTS;
         let worst = posterior.mean[row].iter().zip(&alone.mean).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "{worst}: {:?}", config.model);
-        let samples = vae.sample(5, 0).unwrap();
+        let samples = vae.sample(5, 0, Pixels::Mean).unwrap();
         assert_eq!(bits(vae), before, "{:?}", config.model);
 
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("model.safetensors");
         vae.save(&path).unwrap();
         let again = Vae::load(gpu(), &path).unwrap();
-        assert_eq!((bits(&again), again.sample(5, 0).unwrap()), (before, samples));
+        assert_eq!((bits(&again), again.sample(5, 0, Pixels::Mean).unwrap()), (before, samples));
     }
 }
 
 #[test]
 fn the_running_statistics_follow_the_batches() {
     let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
-    config.model.normalise = Normalise::Batch;
-    config.training.learning_rate.learning_rate = 1e-30;
+    config.model.normalise = NormKind::Batch;
+    config.training.learning_rate.initial = 1e-30;
     config.training.epochs = 40;
     config.training.batch_size = 100;
     let data = dataset(100, 30);
-    let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
+    let mut trainer = trainer(gpu(), &data, &config);
     trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
     let read = |name: &str| trainer.vae().parameters().get(name).read::<f32>(gpu()).unwrap();
     let (weight, bias, norm) = (read("encoder.0.weight"), read("encoder.0.bias"), read("encoder.0.norm"));
@@ -212,14 +215,14 @@ fn the_running_statistics_follow_the_batches() {
     let dimensions = pixels.len() / 100;
     let pre = dense::forward(&to_f64(&pixels, dimensions), &to_f64(&weight, dimensions), &to_f64(&bias, HIDDEN));
     let (means, variances) = (reference::means(&pre), reference::variances(&pre));
-    // Every batch is the whole set: after 40 of them, 0.9^40 of where they started is left.
+    // Every batch is the whole set: after 40 of them, 0.9^40 of the initial values is left.
     let left = 0.9f64.powi(40);
     for c in 0..HIDDEN {
         let want = [means.at(0, c) * (1.0 - left), variances.at(0, c) * 100.0 / 99.0 * (1.0 - left) + left];
         let found = [norm[2 * HIDDEN + c], norm[3 * HIDDEN + c]].map(f64::from);
         assert!(found.iter().zip(want).all(|(found, want)| (found - want).abs() < 1e-5), "{found:?} {want:?}");
     }
-    // The scale and the shift are where they were.
+    // The scale and the shift are unchanged.
     assert!(
         norm[..HIDDEN].iter().all(|scale| *scale == 1.0)
             && norm[HIDDEN..2 * HIDDEN].iter().all(|shift| shift.abs() < 1e-20)
@@ -231,9 +234,9 @@ fn batches_of_one_example_cannot_be_normalised() {
     let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
     config.training.batch_size = 1;
     config.validate().unwrap();
-    config.model.normalise = Normalise::Layer;
+    config.model.normalise = NormKind::Layer;
     config.validate().unwrap();
-    config.model.normalise = Normalise::Batch;
+    config.model.normalise = NormKind::Batch;
     let error = config.validate().expect_err("one example has no variance").to_string();
     assert!(error.contains("--batch-size") && error.contains("at least 2"), "{error}");
 }
@@ -243,13 +246,13 @@ fn a_gated_layer_has_twice_the_products() {
     let flops = |activation, normalise| {
         let mut config = config(1, activation, Likelihood::Bernoulli);
         config.model.normalise = normalise;
-        let trainer = Trainer::new(gpu(), &dataset(64, 30), &config).unwrap();
+        let trainer = trainer(gpu(), &dataset(64, 30), &config);
         trainer.vae().model().training_flops(1)
     };
-    let [plain, normalised] = [Normalise::None, Normalise::Batch].map(|normalise| flops(Activation::Relu, normalise));
+    let [plain, normalised] = [NormKind::None, NormKind::Batch].map(|normalise| flops(Activation::Relu, normalise));
     assert_eq!(plain, normalised);
     // The first layer has two products to make and the others three; one hidden layer on either side doubles.
     let (pixels, hidden, latents) = (42.0, HIDDEN as f64, LATENTS as f64);
     let more = 2.0 * (2.0 * pixels * hidden + 3.0 * latents * hidden);
-    assert_eq!(flops(Activation::Gated, Normalise::None) - plain, more);
+    assert_eq!(flops(Activation::Gated, NormKind::None) - plain, more);
 }

@@ -1,80 +1,65 @@
-//! Likelihoods: they add up to 1, their draws have their moments, models with them train, other data are refused.
+//! Likelihoods: they sum to 1, their draws have their moments, models with them train, other data are refused.
 
 mod data;
 
 use std::ops::ControlFlow;
 
+use clap::ValueEnum;
 use elbo::config::Config;
 use elbo::data::Binarize;
-use elbo::gpu::{Program, Tensor};
-use elbo::likelihood::{Likelihood, LikelihoodConfig, LikelihoodState, Pixels};
-use elbo::nn::{self, Activation, Dense, Mode, Recording};
+use elbo::gpu::{Arena, Dispatch, Program, Tensor};
+use elbo::likelihood::{self, Density, Likelihood, LikelihoodConfig, Pixels, Terms};
+use elbo::nn::{self, Activation, Dense, Epilogue, Layer, Mode, Recording};
 use elbo::objective::{Objective, ObjectiveConfig};
-use elbo::selftest::reference::likelihood::pairs;
-use elbo::steps::Step;
-use elbo::train::Trainer;
+use elbo::selftest::likelihood::{discretised_logistic, gaussian_predicted};
+use elbo::step::{At, Step};
 use elbo::vae::Vae;
 
 use crate::support::gpu;
-use crate::support::synthetic::{LATENTS, config, dataset};
+use crate::support::synthetic::{LATENTS, config, dataset, trainer};
 
-const ALL: [Likelihood; 8] = [
-    Likelihood::Bernoulli,
-    Likelihood::Gaussian,
-    Likelihood::GaussianFixed,
-    Likelihood::GaussianPerDimension,
-    Likelihood::GaussianPredicted,
-    Likelihood::DiscretisedLogistic,
-    Likelihood::BetaBinomial,
-    Likelihood::Categorical,
-];
-
-fn with_categories(likelihood: Likelihood, categories: usize) -> LikelihoodConfig {
-    LikelihoodConfig { likelihood, categories, variance: 0.05 }
+fn all() -> impl Iterator<Item = Likelihood> {
+    Likelihood::value_variants().iter().copied()
 }
 
-/// A likelihood over a layer whose weight is the identity, which hands it what a decoder would put out.
+fn with_categories(likelihood: Likelihood, categories: usize) -> LikelihoodConfig {
+    LikelihoodConfig { kind: likelihood, categories, variance: 0.05 }
+}
+
+/// A likelihood after a layer whose weight is the identity, so that the layer's input is the decoder's output.
 struct Bare {
-    state: LikelihoodState,
+    density: Box<dyn Density>,
     layer: Dense,
-    parameters: elbo::gpu::Arena,
+    parameters: Arena,
     dimensions: usize,
     outputs: usize,
 }
 
 impl Bare {
     fn new(config: &LikelihoodConfig, dimensions: usize) -> Bare {
-        let outputs = dimensions * config.outputs_per_dimension();
+        let density = config.density();
+        let outputs = dimensions * density.outputs_per_dimension();
         let layer = Dense::new("identity", outputs, outputs);
-        let mut specs = layer.parameters().to_vec();
-        specs.extend(config.parameters(dimensions));
+        let mut specs = layer.parameters();
+        specs.extend(density.parameter(dimensions));
         let parameters = nn::arena(gpu(), &specs).unwrap();
         nn::initialise(gpu(), &specs, &parameters, 0).unwrap();
         let identity: Vec<f32> = (0..outputs * outputs).map(|i| f32::from(i / outputs == i % outputs)).collect();
         parameters.get("identity.weight").write(gpu(), &identity).unwrap();
         parameters.get("identity.bias").write(gpu(), &vec![0f32; outputs]).unwrap();
-        let state = LikelihoodState::new(gpu(), config, &parameters, dimensions).unwrap();
-        Bare { state, layer, parameters, dimensions, outputs }
+        Bare { density, layer, parameters, dimensions, outputs }
     }
 
-    /// Runs the layer and what the likelihood makes of it.
+    /// Runs the layer and the likelihood.
     fn run(
         &self,
         outputs: &Tensor,
-        record: impl FnOnce(&Tensor) -> Result<(nn::Epilogue, Option<elbo::gpu::Dispatch>), elbo::Error>,
+        record: impl FnOnce(Recording<'_>) -> Result<(Epilogue, Option<Dispatch>), elbo::Error>,
     ) {
-        let step = Step::tensor(gpu()).unwrap();
-        let row = Step { rows: outputs.rows() as u32, ..Step::default() };
-        step.write(gpu(), bytemuck::cast_slice::<Step, u32>(&[row])).unwrap();
-        let (epilogue, after) = record(&step).unwrap();
-        let recording = Recording {
-            gpu: gpu(),
-            step: &step,
-            parameters: &self.parameters,
-            samples: 1,
-            mode: Mode::Training,
-            accumulate: false,
-        };
+        let step = Step { examples: outputs.rows() as u32, ..Step::default() }.upload(gpu()).unwrap();
+        let at = At { gpu: gpu(), step: &step, samples: 1 };
+        let recording = Recording::new(at, &self.parameters, Mode::Training);
+        let (epilogue, after) = record(recording).unwrap();
         let mut program = Program::default();
         program.push(self.layer.forward(recording, outputs, &epilogue).unwrap());
         program.extend(after);
@@ -87,8 +72,13 @@ impl Bare {
         let x = Tensor::from_values(gpu(), rows, self.dimensions, x).unwrap();
         let outputs = Tensor::from_values(gpu(), rows, self.outputs, outputs).unwrap();
         let doutput = Tensor::zeros(gpu(), rows, self.outputs).unwrap();
-        let log_prob = self.state.log_prob_tensor(gpu(), rows).unwrap();
-        self.run(&outputs, |step| self.state.log_prob(gpu(), step, 1, &x, &doutput, &log_prob));
+        let parts = self.density.partial_sums(gpu(), self.dimensions).unwrap();
+        let log_prob = Tensor::zeros(gpu(), rows, parts).unwrap();
+        let terms = Terms { x: &x, output: &doutput, log_prob: &log_prob, trains: true };
+        self.run(&outputs, |recording| {
+            terms.check(recording.at, &*self.density)?;
+            self.density.log_prob(recording, terms)
+        });
         let parts: Vec<f32> = log_prob.read(gpu()).unwrap();
         parts.chunks(log_prob.columns()).map(|row| row.iter().copied().map(f64::from).sum()).collect()
     }
@@ -99,7 +89,10 @@ impl Bare {
         let outputs = Tensor::from_values(gpu(), rows, self.outputs, &values).unwrap();
         let product = Tensor::zeros(gpu(), rows, self.outputs).unwrap();
         let result = Tensor::zeros(gpu(), rows, self.dimensions).unwrap();
-        self.run(&outputs, |step| self.state.pixels(gpu(), step, 1, pixels, &product, &result));
+        self.run(&outputs, |recording| {
+            let shown = likelihood::show(&*self.density, recording, pixels, &product, &result)?;
+            Ok((Epilogue::store(&product), Some(shown)))
+        });
         result.read(gpu()).unwrap()
     }
 }
@@ -115,7 +108,7 @@ fn levels(count: usize) -> Vec<f32> {
 }
 
 #[test]
-fn the_probabilities_of_all_levels_add_up_to_one() {
+fn the_probabilities_of_all_levels_sum_to_one() {
     let pairs =
         [[0.3, 0.0], [0.5, -9.0], [-0.2, -1.0], [1.7, 2.0], [0.004, -4.0], [2.0, 6.5], [-6.9, -6.9], [0.0, 90.0]];
     for likelihood in [Likelihood::DiscretisedLogistic, Likelihood::BetaBinomial] {
@@ -148,12 +141,12 @@ fn the_densities_integrate_to_one() {
         Likelihood::GaussianPerDimension,
         Likelihood::GaussianPredicted,
     ] {
-        // Two pixels, of which the second stays at its mean: its density there is the result.
+        // Two pixels. The second stays at its mean: its density there is the result.
         let bare = Bare::new(&with_categories(likelihood, 2), 2);
         for raw in [0.0f32, 3.0, -30.0] {
             let (outputs, variance): (Vec<f32>, f64) = match likelihood {
                 Likelihood::GaussianPredicted => {
-                    (vec![0.3, raw, -0.2, raw], pairs::predicted_logvar(raw.into(), 0.05f32.into()).exp())
+                    (vec![0.3, raw, -0.2, raw], gaussian_predicted::logvar(raw.into(), 0.05f32.into()).exp())
                 }
                 _ => (vec![0.3, -0.2], 0.05),
             };
@@ -181,9 +174,9 @@ fn moments(likelihood: Likelihood, outputs: &[f32]) -> (f64, f64) {
             (prob, prob * (1.0 - prob))
         }
         Likelihood::Gaussian | Likelihood::GaussianFixed | Likelihood::GaussianPerDimension => (wide[0], 0.05),
-        Likelihood::GaussianPredicted => (wide[0], pairs::predicted_logvar(wide[1], 0.05).exp()),
+        Likelihood::GaussianPredicted => (wide[0], gaussian_predicted::logvar(wide[1], 0.05).exp()),
         Likelihood::DiscretisedLogistic => {
-            let prob = |k: u32| pairs::discretised_logistic(f64::from(k) / 255.0, [wide[0], wide[1]]).log_prob.exp();
+            let prob = |k: u32| discretised_logistic::share(f64::from(k) / 255.0, [wide[0], wide[1]]).log_prob.exp();
             of_levels(&(0..256).map(prob).collect::<Vec<_>>())
         }
         Likelihood::BetaBinomial => {
@@ -202,7 +195,7 @@ fn moments(likelihood: Likelihood, outputs: &[f32]) -> (f64, f64) {
 fn draws_have_the_mean_and_the_variance_of_their_likelihood() {
     const ROWS: usize = 3000;
     const D: usize = 5;
-    for likelihood in ALL {
+    for likelihood in all() {
         let bare = Bare::new(&with_categories(likelihood, 4), D);
         let each = bare.outputs / D;
         let outputs: Vec<f32> = (0..bare.outputs).map(|i| 1.5 * ((3 * i * i + 1) as f32).sin()).collect();
@@ -221,7 +214,7 @@ fn draws_have_the_mean_and_the_variance_of_their_likelihood() {
             let allowed = 5.0 * ((moment(4) - variance * variance).max(0.0) / ROWS as f64).sqrt() + 1e-6;
             let off = (moment(2) - variance).abs();
             assert!(off < allowed, "{case}: variance {} for {variance}, within {allowed}", moment(2));
-            if likelihood.is_discrete() {
+            if with_categories(likelihood, 4).is_discrete() {
                 let highest = match likelihood {
                     Likelihood::Bernoulli => 1.0,
                     Likelihood::Categorical => 3.0,
@@ -246,7 +239,7 @@ fn trainable(likelihood: Likelihood, categories: usize) -> Config {
 #[test]
 fn every_likelihood_lowers_its_loss_and_is_resumed_to_the_same_bits() {
     let data = dataset(150, 30);
-    let mut cases: Vec<_> = ALL.iter().map(|likelihood| (trainable(*likelihood, 2), 1, Objective::Elbo)).collect();
+    let mut cases: Vec<_> = all().map(|likelihood| (trainable(likelihood, 2), 1, Objective::Elbo)).collect();
     cases.push((trainable(Likelihood::Categorical, 256), 1, Objective::Elbo));
     for likelihood in [
         Likelihood::Gaussian,
@@ -258,9 +251,9 @@ fn every_likelihood_lowers_its_loss_and_is_resumed_to_the_same_bits() {
         cases.push((trainable(likelihood, 2), 3, Objective::Iwae));
     }
     for (mut config, samples, objective) in cases {
-        config.training.objective = ObjectiveConfig { samples, objective, ..ObjectiveConfig::default() };
+        config.training.objective = ObjectiveConfig { samples, kind: objective, ..ObjectiveConfig::default() };
         let run = |interrupt: bool| {
-            let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
+            let mut trainer = trainer(gpu(), &data, &config);
             let mut losses = Vec::new();
             while trainer.progress().epochs < trainer.epochs() {
                 let epoch = trainer.epoch(|update| {
@@ -272,7 +265,7 @@ fn every_likelihood_lowers_its_loss_and_is_resumed_to_the_same_bits() {
             (losses, trainer.vae().parameters().whole().read::<u32>(gpu()).unwrap())
         };
         let (losses, bits) = run(false);
-        println!("{losses:?}: {:?}", config.model.likelihood.likelihood);
+        println!("{losses:?}: {:?}", config.model.likelihood.kind);
         assert!(losses[2] < losses[0], "{:?}: {losses:?}", config.model);
         assert_eq!((losses, bits), run(true), "{:?}", config.model);
     }
@@ -287,10 +280,10 @@ fn a_learned_variance_is_that_of_the_data_whatever_the_samples_and_the_objective
     let optimum = (pixels.iter().map(square).sum::<f64>() / pixels.len() as f64).ln() as f32;
     for (samples, objective) in [(1, Objective::Elbo), (3, Objective::Elbo), (3, Objective::Iwae)] {
         let mut config = trainable(Likelihood::Gaussian, 2);
-        config.training.objective = ObjectiveConfig { samples, objective, ..ObjectiveConfig::default() };
+        config.training.objective = ObjectiveConfig { samples, kind: objective, ..ObjectiveConfig::default() };
         config.training.epochs = 1;
         let dlogvar = |logvar: f32| {
-            let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
+            let mut trainer = trainer(gpu(), &data, &config);
             for (name, tensor) in trainer.vae().parameters().tensors() {
                 let value = if name == "likelihood.logvar" { logvar } else { 0.0 };
                 tensor.write(gpu(), &vec![value; tensor.rows() * tensor.columns()]).unwrap();
@@ -298,7 +291,7 @@ fn a_learned_variance_is_that_of_the_data_whatever_the_samples_and_the_objective
             trainer.epoch(|_| ControlFlow::Continue(())).unwrap();
             trainer.gradients().get("likelihood.logvar").read::<f32>(gpu()).unwrap()[0]
         };
-        // 42 pixels an example, of which each is worth 1/2 (1 - ratio of the variances).
+        // 42 pixels an example. Each contributes 1/2 (1 - ratio of the variances).
         let (at_optimum, above) = (dlogvar(optimum), dlogvar(optimum + std::f32::consts::LN_2));
         assert!(at_optimum.abs() < 1e-3, "{samples} samples, {objective:?}: {at_optimum}");
         assert!((above - 42.0 * 0.25).abs() < 1e-3, "{samples} samples, {objective:?}: {above}");
@@ -306,14 +299,15 @@ fn a_learned_variance_is_that_of_the_data_whatever_the_samples_and_the_objective
 }
 
 #[test]
-fn a_model_that_draws_shares_its_parameters_and_repeats_its_draws() {
-    let trainer = Trainer::new(gpu(), &dataset(64, 8), &trainable(Likelihood::Bernoulli, 2)).unwrap();
+fn draws_of_a_model_are_repeated_and_have_its_means() {
+    let trainer = trainer(gpu(), &dataset(64, 8), &trainable(Likelihood::Bernoulli, 2));
     let vae: &Vae = trainer.vae();
     // More rows than are decoded at a time, all alike.
     let latents = vec![0.25f32; 600 * LATENTS];
-    let (means, draws) = (vae.decode(&latents).unwrap(), vae.drawing(1).decode(&latents).unwrap());
-    assert_eq!(draws, vae.drawing(1).decode(&latents).unwrap());
-    assert_ne!(draws, vae.drawing(2).decode(&latents).unwrap());
+    let draw = |seed| vae.decode(&latents, Pixels::Draw { seed }).unwrap();
+    let (means, draws) = (vae.decode(&latents, Pixels::Mean).unwrap(), draw(1));
+    assert_eq!(draws, draw(1));
+    assert_ne!(draws, draw(2));
     assert!(draws.iter().all(|x| *x == 0.0 || *x == 1.0));
     let rows: Vec<_> = draws.chunks(42).collect();
     assert!((1..600).all(|row| rows[row] != rows[0]), "every row has draws of its own");
@@ -322,26 +316,27 @@ fn a_model_that_draws_shares_its_parameters_and_repeats_its_draws() {
         let mean = f64::from(means[d]);
         assert!((share - mean).abs() < 5.0 * (mean * (1.0 - mean) / 600.0).sqrt(), "{share} for {mean}");
     }
-    let samples = vae.drawing(5).sample(300, 5).unwrap();
-    assert_eq!(samples, vae.drawing(5).sample(300, 5).unwrap());
+    let sample = || vae.sample(300, 5, Pixels::Draw { seed: 5 }).unwrap();
+    let samples = sample();
+    assert_eq!(samples, sample());
     assert!(samples.iter().all(|x| *x == 0.0 || *x == 1.0));
 }
 
 #[test]
 fn a_draw_of_a_broken_model_is_an_error() {
-    for likelihood in ALL {
-        let trainer = Trainer::new(gpu(), &dataset(64, 8), &trainable(likelihood, 256)).unwrap();
+    for likelihood in all() {
+        let trainer = trainer(gpu(), &dataset(64, 8), &trainable(likelihood, 256));
         let bias = trainer.vae().parameters().get("likelihood.bias");
         bias.write(gpu(), &vec![f32::NAN; bias.columns()]).unwrap();
-        for vae in [trainer.vae().clone(), trainer.vae().drawing(0)] {
-            assert!(vae.sample(3, 0).is_err(), "{likelihood:?}");
+        for shown in [Pixels::Mean, Pixels::Draw { seed: 0 }] {
+            assert!(trainer.vae().sample(3, 0, shown).is_err(), "{likelihood:?}");
         }
     }
 }
 
 #[test]
 fn a_log_probability_is_never_nan_for_finite_outputs() {
-    for likelihood in ALL {
+    for likelihood in all() {
         let bare = Bare::new(&with_categories(likelihood, 2), 2);
         for (mean, raw) in [(1e38, 1e38), (-1e38, -1e38), (1e38, -1e38), (-1e38, 1e38), (0.5, -1e38), (1e-40, 1e38)] {
             let outputs: Vec<f32> = [mean, raw].into_iter().cycle().take(4 * bare.outputs).collect();

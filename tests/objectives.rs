@@ -3,20 +3,20 @@
 use std::ops::ControlFlow;
 
 use elbo::config::{Config, ModelConfig};
-use elbo::data::Images;
+use elbo::data::{ImageShape, Images};
 use elbo::eval::{self, ImportanceEstimate, ReportRequest};
 use elbo::likelihood::{Likelihood, LikelihoodConfig};
 use elbo::nn::Activation;
 use elbo::numbers::Numbers;
 use elbo::objective::{Objective, ObjectiveConfig};
 use elbo::prior::KlEstimate;
-use elbo::selftest::reference::{noise, objective};
-use elbo::train::Trainer;
+use elbo::selftest::noise;
+use elbo::selftest::objective::weighted;
 use elbo::vae::{Model, Vae};
 
-use crate::gradients::{SAMPLES, importance_samples, log_weights, samples_gradient};
+use crate::support::differences::{SAMPLES, importance_samples, log_weights, samples_gradient};
 use crate::support::gpu;
-use crate::support::synthetic::{config, dataset, images};
+use crate::support::synthetic::{config, dataset, described, images, trainer};
 
 fn with_objective(objective: ObjectiveConfig) -> Config {
     let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
@@ -29,7 +29,7 @@ fn first_gradients(objective: ObjectiveConfig) -> Vec<f32> {
     let mut config = with_objective(objective);
     config.training.batch_size = 60;
     config.training.epochs = 1;
-    let mut trainer = Trainer::new(gpu(), &dataset(60, 8), &config).unwrap();
+    let mut trainer = trainer(gpu(), &dataset(60, 8), &config);
     trainer.epoch(|_| ControlFlow::Continue(())).unwrap();
     trainer.gradients().whole().read(gpu()).unwrap()
 }
@@ -44,14 +44,14 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 fn the_bound_of_one_sample_is_the_elbo() {
     let sampled = ObjectiveConfig { kl: KlEstimate::Sampled, ..ObjectiveConfig::default() };
     let elbo = first_gradients(sampled.clone());
-    let iwae = first_gradients(ObjectiveConfig { objective: Objective::Iwae, ..sampled.clone() });
+    let iwae = first_gradients(ObjectiveConfig { kind: Objective::Iwae, ..sampled.clone() });
     // The bound is a sum of the same terms in another order, with a weight of exp(0) = 1.
     assert!(largest_difference(&elbo, &iwae) < 1e-6, "{}", largest_difference(&elbo, &iwae));
-    let other = first_gradients(ObjectiveConfig { objective: Objective::Dreg, ..sampled });
+    let other = first_gradients(ObjectiveConfig { kind: Objective::Dreg, ..sampled });
     assert!(largest_difference(&elbo, &other) > 1e-3, "the doubly reparameterised gradient is another");
 }
 
-/// The KL weight is not 1 here, where it would be simpler.
+/// The KL weight is not 1, which would be a special case.
 #[test]
 fn the_doubly_reparameterised_gradient_has_the_mean_of_the_standard_one() {
     const DRAWS: u32 = 20_000;
@@ -59,7 +59,7 @@ fn the_doubly_reparameterised_gradient_has_the_mean_of_the_standard_one() {
     let mut sums = vec![[0.0f64; 3]; posterior.values().len()];
     for t in 0..DRAWS {
         let noise = noise::noise([1, 2, 3, 0], t, 0, 0..SAMPLES as u32, posterior.rows() * SAMPLES, 4);
-        let weights = objective::weights(&log_weights(&posterior, &noise), SAMPLES);
+        let weights = weighted::weights(&log_weights(&posterior, &noise), SAMPLES);
         let gradient = |doubly| samples_gradient(&posterior, &noise, &weights, true, doubly);
         let (standard, doubly) = (gradient(false), gradient(true));
         for (sums, (doubly, standard)) in sums.iter_mut().zip(doubly.values().iter().zip(standard.values())) {
@@ -81,10 +81,10 @@ fn the_doubly_reparameterised_gradient_has_the_mean_of_the_standard_one() {
 fn free_bits_of_nothing_and_a_capacity_of_nothing_are_the_elbo() {
     let elbo = first_gradients(ObjectiveConfig::default());
     for objective in [Objective::FreeBits, Objective::Capacity] {
-        let nothing = ObjectiveConfig { objective, free_bits: 0.0, capacity: 0.0, ..ObjectiveConfig::default() };
+        let nothing = ObjectiveConfig { kind: objective, free_bits: 0.0, capacity: 0.0, ..ObjectiveConfig::default() };
         let difference = largest_difference(&elbo, &first_gradients(nothing));
         assert!(difference < 1e-6, "{objective:?}: {difference}");
-        let much = ObjectiveConfig { objective, free_bits: 9.0, capacity: 900.0, ..ObjectiveConfig::default() };
+        let much = ObjectiveConfig { kind: objective, free_bits: 9.0, capacity: 900.0, ..ObjectiveConfig::default() };
         assert!(largest_difference(&elbo, &first_gradients(much)) > 1e-2, "{objective:?}");
     }
 }
@@ -94,14 +94,14 @@ fn every_objective_lowers_its_loss_and_is_resumed_to_the_same_bits() {
     let data = dataset(150, 30);
     for objective in [Objective::Elbo, Objective::FreeBits, Objective::Capacity, Objective::Iwae, Objective::Dreg] {
         let config = with_objective(ObjectiveConfig {
-            objective,
+            kind: objective,
             samples: 3,
             capacity: 5.0,
             capacity_warmup: 2,
             ..ObjectiveConfig::default()
         });
         let run = |interrupt: bool| {
-            let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
+            let mut trainer = trainer(gpu(), &data, &config);
             let mut losses = Vec::new();
             while trainer.progress().epochs < trainer.epochs() {
                 let mut updates = 0;
@@ -120,14 +120,14 @@ fn every_objective_lowers_its_loss_and_is_resumed_to_the_same_bits() {
 }
 
 #[test]
-fn what_is_held_out_is_held_to_the_final_capacity() {
+fn the_held_out_loss_has_the_final_capacity() {
     let config = with_objective(ObjectiveConfig {
-        objective: Objective::Capacity,
+        kind: Objective::Capacity,
         capacity: 7.0,
         capacity_warmup: 5,
         ..ObjectiveConfig::default()
     });
-    let mut trainer = Trainer::new(gpu(), &dataset(150, 30), &config).unwrap();
+    let mut trainer = trainer(gpu(), &dataset(150, 30), &config);
     let metrics = trainer.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
     let held_out = metrics.held_out().1;
     // One batch, so that the mean over batches is that over examples.
@@ -136,7 +136,7 @@ fn what_is_held_out_is_held_to_the_final_capacity() {
 }
 
 fn estimate(vae: &Vae, images: &Images, samples: usize, seed: u64) -> ImportanceEstimate {
-    eval::estimate(vae, images, samples, seed, |_| ControlFlow::Continue(())).unwrap().unwrap()
+    eval::estimate(vae, described(vae, images), samples, seed, |_| ControlFlow::Continue(())).unwrap().unwrap()
 }
 
 #[test]
@@ -144,24 +144,24 @@ fn the_estimate_of_log_p_rises_with_the_samples() {
     // A posterior far from the prior leaves a gap between the ELBO and log p(x).
     let mut config = with_objective(ObjectiveConfig::default());
     config.training.objective.kl_weight = 0.1;
-    let mut trainer = Trainer::new(gpu(), &dataset(600, 30), &config).unwrap();
+    let mut trainer = trainer(gpu(), &dataset(600, 30), &config);
     trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
     let images = images(200, 3);
     let means = [1, 5, 50, 500].map(|samples| estimate(trainer.vae(), &images, samples, 0).mean());
     assert!(means.is_sorted() && means[3] > means[0] + 0.1, "{means:?}");
     let one = estimate(trainer.vae(), &images, 1, 0);
-    // In f32, 200 nats are known to 1e-5.
+    // In f32, 200 nats have a precision of 1e-5.
     assert!(one.log_prob.iter().zip(&one.elbo).all(|(log_prob, elbo)| (log_prob - elbo).abs() < 1e-3));
     let many = estimate(trainer.vae(), &images, 500, 0);
     assert!(many.log_prob.iter().zip(&many.elbo).all(|(log_prob, elbo)| log_prob > elbo));
     let elbo = many.elbo.iter().sum::<f64>() / 200.0;
-    // The last of the steps draws 12 samples more than count.
+    // The last step draws 12 samples that do not count.
     assert!((many.averages.elbo - elbo).abs() < 0.05, "{} {elbo}", many.averages.elbo);
 }
 
-/// A model without hidden layers and with a fixed variance, whose log p(x) is known: x is normal with the mean b and the
-/// covariance W W^T + variance I. The columns of W are at right angles, so that the posterior is diagonal, and the encoder
-/// has it exactly but for a shift of the means and a factor of the variances.
+/// A model without hidden layers and with a fixed variance, whose log p(x) is known: x is normal with the mean b and
+/// the covariance W W^T + variance I. The columns of W are orthogonal, so the posterior is diagonal. The encoder has it
+/// exactly, except for a shift of the means and a factor of the variances.
 struct LinearGaussian {
     vae: Vae,
     weight: [[f64; 2]; 6],
@@ -176,13 +176,13 @@ impl LinearGaussian {
             hidden: Numbers(Vec::new()),
             latents: 2,
             likelihood: LikelihoodConfig {
-                likelihood: Likelihood::GaussianFixed,
+                kind: Likelihood::GaussianFixed,
                 variance: VARIANCE as f32,
                 ..LikelihoodConfig::default()
             },
             ..ModelConfig::default()
         };
-        let vae = Vae::new(gpu(), Model { height: 2, width: 3, config }, 0).unwrap();
+        let vae = Vae::new(gpu(), Model { image: ImageShape::grey(2, 3), config }, 0).unwrap();
         let weight = [[0.5, 0.25], [-0.5, 0.25], [0.25, 0.0], [0.0, -0.5], [0.25, 0.5], [-0.25, 0.5]];
         assert_eq!((0..6).map(|d| weight[d][0] * weight[d][1]).sum::<f64>(), 0.0);
         let bias = 0.4;
@@ -229,7 +229,7 @@ impl LinearGaussian {
 
 fn small_images() -> Images {
     let bytes = (0..20 * 6u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    Images::new(bytes, 20, 2, 3).unwrap()
+    Images::new(bytes, 20, ImageShape::grey(2, 3)).unwrap()
 }
 
 #[test]
@@ -263,14 +263,16 @@ fn the_estimate_agrees_with_the_closed_form_within_its_standard_error() {
 #[test]
 fn an_estimate_can_be_stopped() {
     let model = LinearGaussian::new(0.0, 1.0);
-    let stopped = eval::estimate(&model.vae, &small_images(), 100_000, 0, |_| ControlFlow::Break(())).unwrap();
+    let images = small_images();
+    let images = described(&model.vae, &images);
+    let stopped = eval::estimate(&model.vae, images, 100_000, 0, |_| ControlFlow::Break(())).unwrap();
     assert_eq!(stopped, None);
 }
 
 #[test]
 fn a_report_says_what_its_parts_say() {
     let config = with_objective(ObjectiveConfig::default());
-    let mut trainer = Trainer::new(gpu(), &dataset(600, 30), &config).unwrap();
+    let mut trainer = trainer(gpu(), &dataset(600, 30), &config);
     trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
     let (vae, images) = (trainer.vae(), images(70, 3));
     let of = |importance_samples| {

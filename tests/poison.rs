@@ -5,19 +5,19 @@ use std::ops::ControlFlow;
 use elbo::Error;
 use elbo::config::Config;
 use elbo::eval::{Evaluation, LossWeights};
-use elbo::gpu::{Dispatch, Gpu, Program, Tensor};
-use elbo::likelihood::{Likelihood, LikelihoodConfig, LikelihoodState, Pixels};
-use elbo::metrics::EpochMetrics;
-use elbo::nn::{self, Activation, Dense, Mode, Normalise, Recording};
+use elbo::gpu::{Dispatch, Program, Tensor};
+use elbo::likelihood::{self, Likelihood, LikelihoodConfig, Pixels, Terms};
+use elbo::nn::{self, Activation, Dense, Epilogue, Layer, Mode, NormKind, Recording};
 use elbo::objective::ObjectiveConfig;
-use elbo::posterior::normal::Draws;
+use elbo::posterior::{Draws, PosteriorConfig};
 use elbo::prior::{KlEstimate, standard_normal};
-use elbo::steps::Step;
+use elbo::step::metrics::EpochMetrics;
+use elbo::step::{At, Step};
 use elbo::train::Trainer;
 use elbo::vae::{Network, Vae};
 
 use crate::support::gpu;
-use crate::support::synthetic::{ACTIVATIONS, LATENTS, LIKELIHOODS, config, dataset, images};
+use crate::support::synthetic::{self, ACTIVATIONS, LATENTS, LIKELIHOODS, config, dataset, described, images};
 
 const DENORMAL: f32 = 1e-40;
 const POISONS: [f32; 6] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e38, -1e38, DENORMAL];
@@ -28,7 +28,7 @@ const STEPS: u32 = 2;
 fn trainer(config: &Config) -> Trainer {
     let mut config = config.clone();
     config.training.batch_size = 32;
-    Trainer::new(gpu(), &dataset(32 * STEPS as usize, 16), &config).unwrap()
+    synthetic::trainer(gpu(), &dataset(32 * STEPS as usize, 16), &config)
 }
 
 fn epoch(trainer: &mut Trainer) -> Result<EpochMetrics, Error> {
@@ -52,7 +52,7 @@ fn check_training(result: &Result<EpochMetrics, Error>, latest: (u32, u32)) -> R
                 [metrics.train, metrics.held_out().1].map(|terms| [terms.elbo, terms.nll, terms.kl, terms.loss]);
             if terms.iter().flatten().all(|term| term.is_finite()) { Ok(()) } else { Err(format!("silent: {terms:?}")) }
         }
-        Err(error @ Error::NotFinite { epoch, step, value, .. }) => {
+        Err(error @ Error::Diverged { epoch, step, value, .. }) => {
             let named = error.to_string().contains(&format!("in epoch {epoch}, step {step}"));
             let fits = named && !value.is_finite() && (*epoch, *step) <= latest && (*epoch, *step) >= (1, 1);
             if fits { Ok(()) } else { Err(format!("{error}, expected by {latest:?}")) }
@@ -61,12 +61,12 @@ fn check_training(result: &Result<EpochMetrics, Error>, latest: (u32, u32)) -> R
     }
 }
 
-/// As [`check_training`], for what a model gives out.
+/// As [`check_training`], for the output of a model.
 fn check_output(result: &Result<Vec<f32>, Error>, row: Option<usize>) -> Result<(), String> {
     match result {
         Ok(values) if values.iter().all(|value| value.is_finite()) => Ok(()),
         Ok(_) => Err("silent".to_owned()),
-        Err(Error::NotFiniteValue { place, value, .. }) => {
+        Err(Error::NotFinite { place, value, .. }) => {
             let fits = !value.is_finite() && row.is_none_or(|row| place.starts_with(&format!("row {row} of ")));
             if fits { Ok(()) } else { Err(format!("found {value} in {place}, expected row {row:?}")) }
         }
@@ -81,8 +81,7 @@ fn silence_is_noticed() {
     check_training(&Ok(metrics.clone()), (1, 1)).unwrap();
     metrics.train.kl = f64::NAN;
     check_training(&Ok(metrics), (1, 1)).unwrap_err();
-    check_training(&Err(Error::NotFinite { what: "the loss", epoch: 1, step: 2, value: f32::NAN }), (1, 1))
-        .unwrap_err();
+    check_training(&Err(Error::Diverged { what: "the loss", epoch: 1, step: 2, value: f32::NAN }), (1, 1)).unwrap_err();
     check_output(&Ok(vec![0.0, f32::INFINITY]), None).unwrap_err();
 }
 
@@ -93,7 +92,8 @@ fn try_poisons(config: &Config) {
             let case = || format!("{value:e} in {name} of {:?}", config.model);
             let mut trainer = trainer(config);
             poison(trainer.vae(), name, value);
-            for result in [trainer.vae().sample(3, 0), trainer.vae().reconstruct(&images(3, 0))] {
+            let vae = trainer.vae();
+            for result in [vae.sample(3, 0, Pixels::Mean), vae.reconstruct(&images(3, 0), Pixels::Mean)] {
                 check_output(&result, None).unwrap_or_else(|error| panic!("{error}: {}", case()));
                 assert!(value != DENORMAL || result.is_ok(), "{result:?}: {}", case());
             }
@@ -101,9 +101,9 @@ fn try_poisons(config: &Config) {
             check_training(&result, (1, STEPS)).unwrap_or_else(|error| panic!("{error}: {}", case()));
             assert!(value != DENORMAL || result.is_ok(), "{result:?}: {}", case());
             assert!(!value.is_nan() || result.is_err(), "{result:?}: {}", case());
-            // Some drivers lose NaN in an activation; where there is none behind it, the very first loss has to show it.
+            // Some drivers lose NaN in an activation. If no activation follows, the very first loss has to show it.
             let direct = name.starts_with("posterior") || name.starts_with("likelihood");
-            let at_once = matches!(result, Err(Error::NotFinite { epoch: 1, step: 1, .. }));
+            let at_once = matches!(result, Err(Error::Diverged { epoch: 1, step: 1, .. }));
             assert!(!value.is_nan() || !direct || at_once, "{result:?}: {}", case());
         }
     }
@@ -125,7 +125,7 @@ fn a_poisoned_parameter_of_any_kind_of_model() {
 
 #[test]
 fn a_poisoned_parameter_of_a_normalised_model() {
-    for normalise in [Normalise::Batch, Normalise::Layer] {
+    for normalise in [NormKind::Batch, NormKind::Layer] {
         let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
         config.model.normalise = normalise;
         try_poisons(&config);
@@ -139,7 +139,7 @@ fn a_learning_rate_that_is_too_large_stops_the_training() {
             // 1e300 is infinite in f32.
             for learning_rate in [1e30, 1e300] {
                 let mut config = config(1, activation, likelihood);
-                config.training.learning_rate.learning_rate = learning_rate;
+                config.training.learning_rate.initial = learning_rate;
                 let result = epoch(&mut trainer(&config));
                 check_training(&result, (1, 2)).unwrap_or_else(|error| panic!("{error}: {config:?}"));
                 result.expect_err("such steps lead nowhere");
@@ -172,10 +172,10 @@ fn a_log_variance_that_overflows_stops_the_training() {
 
 #[test]
 fn a_training_that_stopped_stops_again() {
-    // So many steps that another submission is under way when the first one is found to have failed.
+    // Enough steps for another submission to be in flight when the first one is found to have failed.
     let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
     config.training.batch_size = 1;
-    let mut trainer = Trainer::new(gpu(), &dataset(64, 16), &config).unwrap();
+    let mut trainer = synthetic::trainer(gpu(), &dataset(64, 16), &config);
     poison(trainer.vae(), "posterior.bias", f32::NAN);
     for _ in 0..3 {
         let result = epoch(&mut trainer);
@@ -187,14 +187,15 @@ fn a_training_that_stopped_stops_again() {
 #[test]
 fn an_evaluation_of_a_poisoned_model_is_an_error() {
     let trainer = trainer(&config(1, Activation::Relu, Likelihood::Bernoulli));
+    let (vae, images) = (trainer.vae(), images(20, 0));
     let evaluate = || {
-        let network = Network::new(trainer.vae(), 16, &ObjectiveConfig::default())?;
-        Evaluation::new(trainer.vae(), &network, &images(20, 0), LossWeights::default(), 0)?.run()
+        let network = Network::evaluation(vae, 16, &ObjectiveConfig::default())?;
+        Evaluation::new(vae, &network, described(vae, &images), LossWeights::default(), 0)?.run()
     };
     evaluate().unwrap();
-    poison(trainer.vae(), "likelihood.bias", f32::NAN);
+    poison(vae, "likelihood.bias", f32::NAN);
     let error = evaluate().expect_err("the loss is NaN");
-    assert!(matches!(error, Error::NotFiniteValue { .. }), "{error}");
+    assert!(matches!(error, Error::NotFinite { .. }), "{error}");
 }
 
 #[test]
@@ -207,7 +208,7 @@ fn hostile_latents() {
                 let model = trainer(&config(1, activation, likelihood));
                 let mut latents = vec![0.5f32; (ROW + 3) * LATENTS];
                 latents[ROW * LATENTS + 1] = value;
-                let result = model.vae().decode(&latents);
+                let result = model.vae().decode(&latents, Pixels::Mean);
                 let case = || format!("{value:e} with {activation:?}, {likelihood:?}");
                 check_output(&result, Some(ROW)).unwrap_or_else(|error| panic!("{error}: {}", case()));
                 assert!(value.is_finite() || result.is_err(), "{}", case());
@@ -221,13 +222,12 @@ fn hostile_latents() {
     }
 }
 
-/// Makes a step of so many rows, records dispatches that read it, and runs them.
-fn run(rows: usize, record: impl FnOnce(&Gpu, &Tensor) -> Result<Vec<Dispatch>, Error>) {
-    let row = Step { rows: rows as u32, kl_weight: 1.0, ..Step::default() };
-    let step = Step::tensor(gpu()).unwrap();
-    step.write(gpu(), bytemuck::cast_slice::<Step, u32>(&[row])).unwrap();
+/// Makes a step of the given number of rows, records dispatches that read it, and runs them.
+fn run(rows: usize, record: impl FnOnce(At<'_>) -> Result<Vec<Dispatch>, Error>) {
+    let row = Step { examples: rows as u32, objective: [1.0, 0.0, 0.0, 0.0], ..Step::default() };
+    let step = row.upload(gpu()).unwrap();
     let mut program = Program::default();
-    program.extend(record(gpu(), &step).unwrap());
+    program.extend(record(At { gpu: gpu(), step: &step, samples: 1 }).unwrap());
     gpu().run(&program, 1);
 }
 
@@ -271,29 +271,30 @@ fn bernoulli_is_never_nan_for_a_finite_logit() {
         Tensor::from_values(gpu(), rows.len(), D, &values).unwrap()
     };
     let (logits, x) = (matrix(|row| &row.0), matrix(|row| &row.1));
-    let [dlogits, mean] = [(); 2].map(|()| Tensor::zeros(gpu(), rows.len(), D).unwrap());
-    // The likelihood is an epilogue: a layer whose weight is the identity hands it the logits as they are.
+    let [dlogits, product, mean] = [(); 3].map(|()| Tensor::zeros(gpu(), rows.len(), D).unwrap());
+    // The likelihood is an epilogue: a layer whose weight is the identity passes the logits to it unchanged.
     let layer = Dense::new("identity", D, D);
     let parameters = nn::arena(gpu(), &layer.parameters()).unwrap();
     let identity: Vec<f32> = (0..D * D).map(|i| if i / D == i % D { 1.0 } else { 0.0 }).collect();
     parameters.get("identity.weight").write(gpu(), &identity).unwrap();
-    let state = LikelihoodState::new(gpu(), &LikelihoodConfig::default(), &parameters, D).unwrap();
-    let log_prob = state.log_prob_tensor(gpu(), rows.len()).unwrap();
-    run(rows.len(), |gpu, step| {
-        let epilogues = [
-            state.log_prob(gpu, step, 1, &x, &dlogits, &log_prob)?.0,
-            state.pixels(gpu, step, 1, Pixels::Mean, &dlogits, &mean)?.0,
-        ];
-        let recording =
-            Recording { gpu, step, parameters: &parameters, samples: 1, mode: Mode::Training, accumulate: false };
-        epilogues.iter().map(|epilogue| layer.forward(recording, &logits, epilogue)).collect()
+    let density = LikelihoodConfig::default().density();
+    let log_prob = Tensor::zeros(gpu(), rows.len(), density.partial_sums(gpu(), D).unwrap()).unwrap();
+    run(rows.len(), |at| {
+        let recording = Recording::new(at, &parameters, Mode::Training);
+        let terms = Terms { x: &x, output: &dlogits, log_prob: &log_prob, trains: true };
+        Ok(vec![
+            layer.forward(recording, &logits, &density.log_prob(recording, terms)?.0)?,
+            layer.forward(recording, &logits, &Epilogue::store(&product))?,
+            likelihood::show(&*density, recording, Pixels::Mean, &product, &mean)?,
+        ])
     });
     let log_prob: Vec<f32> = log_prob.read(gpu()).unwrap();
     for (found, (logits, x, want)) in log_prob.chunks(log_prob.len() / rows.len()).zip(&rows) {
         let found = found.iter().sum::<f32>();
         assert!(agree(found, *want), "found {found:e}, expected {want:e} for logits {:e} and x {:e}", logits[7], x[7]);
     }
-    // Also where the log probability is infinite, the gradient and the mean are not; the last two rows have other logits.
+    // Even if the log probability is infinite, the gradient and the mean are finite; the last two rows have other
+    // logits.
     let numbers = (rows.len() - 2) * D;
     let (dlogits, mean): (Vec<f32>, Vec<f32>) = (dlogits.read(gpu()).unwrap(), mean.read(gpu()).unwrap());
     assert!(dlogits[..numbers].iter().all(|value| value.abs() <= 1.0), "{dlogits:?}");
@@ -322,10 +323,10 @@ fn kl_is_never_nan_for_a_finite_posterior() {
     }
     let posterior = Tensor::from_values(gpu(), cases.len(), 2 * LATENTS, &posterior).unwrap();
     let [z, kl] = [(); 2].map(|()| Tensor::zeros(gpu(), cases.len(), LATENTS).unwrap());
-    run(cases.len(), |gpu, step| {
+    run(cases.len(), |at| {
         let prior = standard_normal::kl(KlEstimate::ClosedForm);
-        let draws = Draws { gpu, step, samples: 1, logvar_range: None, prior: &prior, posterior: &posterior, z: &z };
-        Ok(vec![draws.draw(&kl)?])
+        let draws = Draws { prior: &prior, outputs: &posterior, z: &z };
+        Ok(vec![PosteriorConfig::default().distribution().draw(at, draws, &kl)?])
     });
     let kl: Vec<f32> = kl.read(gpu()).unwrap();
     for (found, (mean, logvar, want)) in kl.chunks(LATENTS).zip(cases) {

@@ -4,26 +4,26 @@ mod batch;
 
 use std::ops::ControlFlow;
 
-use elbo::config::Config;
-use elbo::data::Dataset;
+use elbo::config::{Config, ModelConfig};
+use elbo::data::{Dataset, ImageShape};
 use elbo::eval;
-use elbo::gpu::{AdapterRequest, Gpu, KernelFamily, KernelRequest, Program};
-use elbo::likelihood::Likelihood;
-use elbo::nn::Activation;
-use elbo::noise::{self, Stream};
+use elbo::gpu::{AdapterRequest, Gpu, KernelRequest};
+use elbo::likelihood::{Likelihood, LikelihoodConfig, Pixels};
+use elbo::nn::{Activation, KernelFamily};
+use elbo::numbers::Numbers;
 use elbo::objective::{Objective, ObjectiveConfig};
 use elbo::posterior::LogvarRange;
 use elbo::prior::{KlEstimate, Prior, PriorConfig};
-use elbo::selftest::reference::{Matrix, mixture};
-use elbo::steps::Step;
-use elbo::train::Trainer;
-use elbo::vae::{Model, Network, Vae};
+use elbo::selftest::Matrix;
+use elbo::selftest::prior::mixture;
+use elbo::train::{Plan, Trainer};
+use elbo::vae::{Model, Vae};
 
 use batch::Batch;
 
-use crate::gradients::{check, matrix};
+use crate::support::differences::{check, matrix};
 use crate::support::gpu;
-use crate::support::synthetic::{LATENTS, SIZE, config, dataset, images};
+use crate::support::synthetic::{LATENTS, config, dataset, described, images, trainer};
 
 const PRIORS: [Prior; 2] = [Prior::Mixture, Prior::VampPrior];
 
@@ -31,7 +31,7 @@ const COMPONENTS: usize = 9;
 
 fn with_prior(prior: Prior) -> Config {
     let mut config = config(1, Activation::Silu, Likelihood::Bernoulli);
-    config.model.prior = PriorConfig { prior, components: COMPONENTS };
+    config.model.prior = PriorConfig { kind: prior, components: COMPONENTS };
     config.training.batch_size = 20;
     config
 }
@@ -59,8 +59,8 @@ fn the_gradients_of_log_p_by_the_latents_and_by_the_components() {
     assert!(check(&wrong, &components, |components| weighted_nll(&z, components, &weights)).is_err());
 }
 
-/// What f32 may be off in a gradient: sums of up to 150 terms a layer over six layers, as in `tolerance::sum`, in units of
-/// 1.2e-7, where terms of both signs are a few times as large as what they add up to.
+/// The allowed error of a gradient in f32: sums of up to 150 terms a layer over six layers, as in `tolerance::sum`, in
+/// units of 1.2e-7, where terms of both signs are a few times as large as their sum.
 const ALLOWED: f64 = 4e-4;
 
 #[test]
@@ -68,14 +68,14 @@ fn the_gradient_of_the_whole_loss_in_every_parameter() {
     let plain = ObjectiveConfig::default();
     let objectives = [
         plain.clone(),
-        ObjectiveConfig { objective: Objective::Capacity, samples: 2, ..plain.clone() },
-        ObjectiveConfig { objective: Objective::Iwae, samples: 3, ..plain },
+        ObjectiveConfig { kind: Objective::Capacity, samples: 2, ..plain.clone() },
+        ObjectiveConfig { kind: Objective::Iwae, samples: 3, ..plain },
     ];
     for prior in PRIORS {
         for (number, objective) in objectives.iter().enumerate() {
             let mut config = with_prior(prior);
             config.training.objective = objective.clone();
-            // What is held has no gradient: about the middle of what an untrained encoder puts out.
+            // Clamped values have no gradient. The range ends at about the middle of an untrained encoder's outputs.
             config.model.posterior.logvar_range = (number == 1).then_some(LogvarRange { min: -4.0, max: -0.02 });
             let batch = Batch::new(gpu(), config);
             for index in 0..batch.gradients.len() {
@@ -89,17 +89,15 @@ fn the_gradient_of_the_whole_loss_in_every_parameter() {
 
 #[test]
 fn the_encoder_learns_from_the_components_in_every_family_of_kernels() {
-    let mut families = vec![KernelFamily::Tiles, KernelFamily::Slices];
-    families.extend_from_slice(gpu().kernel_families());
-    for family in families {
-        let kernels = KernelRequest::Only(family);
+    for family in KernelFamily::of(gpu()).unwrap() {
+        let kernels = KernelRequest::Only(family.name());
         let gpu = Gpu::open(&AdapterRequest { kernels, ..AdapterRequest::default() }).unwrap();
         let batch = Batch::new(&gpu, with_prior(Prior::VampPrior));
         for index in [0, 1, 2, 3, batch.gradients.len() - 1] {
             let found = batch.difference(index, false);
             assert!(found < ALLOWED, "{family:?}, parameter {index}: {found:.1e}");
         }
-        // The control: without what comes through the components, the gradient is another.
+        // The control: without the part through the components, the gradient differs.
         for index in 0..4 {
             assert!(batch.difference(index, true) > 20.0 * ALLOWED, "{family:?}, parameter {index}");
         }
@@ -110,7 +108,7 @@ fn the_encoder_learns_from_the_components_in_every_family_of_kernels() {
 fn first_step(config: &Config, prepare: impl Fn(&Vae)) -> (Vec<Vec<f32>>, f64, f64) {
     let mut config = config.clone();
     (config.training.batch_size, config.training.epochs) = (60, 1);
-    let mut trainer = Trainer::new(gpu(), &dataset(60, 8), &config).unwrap();
+    let mut trainer = trainer(gpu(), &dataset(60, 8), &config);
     prepare(trainer.vae());
     let metrics = trainer.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
     (trainer.gradients().read(gpu()).unwrap(), metrics.train.loss, metrics.train.kl)
@@ -138,22 +136,23 @@ fn a_mixture_of_one_standard_normal_is_the_standard_normal_prior() {
 #[test]
 fn draws_have_the_moments_of_the_mixture() {
     const ROWS: usize = 20_000;
-    let Config { mut model, .. } = with_prior(Prior::Mixture);
-    model.prior.components = 3;
-    let [height, width] = SIZE;
-    let vae = Vae::new(gpu(), Model { height, width, config: model }, 0).unwrap();
+    // A decoder that shows the latents themselves: they are the means of the pixels.
+    let model = ModelConfig {
+        hidden: Numbers(Vec::new()),
+        latents: LATENTS,
+        likelihood: LikelihoodConfig { kind: Likelihood::GaussianFixed, ..LikelihoodConfig::default() },
+        prior: PriorConfig { kind: Prior::Mixture, components: 3 },
+        ..ModelConfig::default()
+    };
+    let vae = Vae::new(gpu(), Model { image: ImageShape::grey(1, LATENTS), config: model }, 0).unwrap();
+    let identity: Vec<f32> = (0..LATENTS * LATENTS).map(|i| f32::from(i / LATENTS == i % LATENTS)).collect();
+    vae.parameters().get("likelihood.weight").write(gpu(), &identity).unwrap();
+    vae.parameters().get("likelihood.bias").write(gpu(), &[0f32; LATENTS]).unwrap();
     let means = [-3.0f32, 0.5, 4.0];
     let logvars = [0.0f32, -2.0, 1.0];
     let row = |c: usize| [[means[c]; LATENTS], [logvars[c]; LATENTS]].concat();
     vae.parameters().get("prior.components").write(gpu(), &[row(0), row(1), row(2)].concat()).unwrap();
-    let network = Network::new(&vae, ROWS, &ObjectiveConfig::default()).unwrap();
-    let step = Step { rows: ROWS as u32, key: noise::key(1, Stream::Prior), ..Step::default() };
-    let step_tensor = Step::tensor(gpu()).unwrap();
-    step_tensor.write(gpu(), bytemuck::cast_slice::<Step, u32>(&[step])).unwrap();
-    let mut program = Program::default();
-    program.push(network.draw_prior(&step_tensor).unwrap());
-    gpu().run(&program, 1);
-    let z: Vec<f32> = network.z.read(gpu()).unwrap();
+    let z = vae.sample(ROWS, 1, Pixels::Mean).unwrap();
     // E[(m + s n)^k] for k = 1, 2 and 4, the mean over the components.
     let moment = |power: u32| -> f64 {
         let of = |(mean, logvar): (&f32, &f32)| {
@@ -186,7 +185,7 @@ fn training_lowers_the_loss_and_is_resumed_to_the_same_bits_and_files_keep_all()
     for prior in PRIORS {
         let mut config = with_prior(prior);
         config.training.epochs = 6;
-        let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
+        let mut trainer = trainer(gpu(), &data, &config);
         let start = trainer.vae().parameters().read(gpu()).unwrap().pop().unwrap();
         let first = trainer.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
         trainer.snapshot().unwrap().write(&checkpoint).unwrap();
@@ -214,9 +213,9 @@ fn training_lowers_the_loss_and_is_resumed_to_the_same_bits_and_files_keep_all()
         let loaded = Vae::load(gpu(), &model).unwrap();
         assert_eq!(loaded.model(), trainer.vae().model());
         assert_eq!(parameter_bits(&loaded), parameter_bits(trainer.vae()));
-        let dreams = loaded.sample(5, 1).unwrap();
-        assert_eq!(dreams, trainer.vae().sample(5, 1).unwrap());
-        assert_ne!(dreams, loaded.sample(5, 2).unwrap());
+        let dreams = loaded.sample(5, 1, Pixels::Mean).unwrap();
+        assert_eq!(dreams, trainer.vae().sample(5, 1, Pixels::Mean).unwrap());
+        assert_ne!(dreams, loaded.sample(5, 2, Pixels::Mean).unwrap());
     }
 }
 
@@ -226,10 +225,11 @@ fn the_estimate_of_log_p_rises_with_the_samples() {
     for prior in PRIORS {
         let mut config = with_prior(prior);
         config.training.objective.kl_weight = 0.1;
-        let mut trainer = Trainer::new(gpu(), &dataset(300, 30), &config).unwrap();
+        let mut trainer = trainer(gpu(), &dataset(300, 30), &config);
         trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
         let estimate = |samples| {
-            eval::estimate(trainer.vae(), &images, samples, 0, |_| ControlFlow::Continue(())).unwrap().unwrap()
+            let images = described(trainer.vae(), &images);
+            eval::estimate(trainer.vae(), images, samples, 0, |_| ControlFlow::Continue(())).unwrap().unwrap()
         };
         let means = [1, 5, 50, 500].map(|samples| estimate(samples).mean());
         assert!(means.is_sorted() && means[3] > means[0] + 0.1, "{prior:?}: {means:?}");
@@ -245,7 +245,7 @@ fn pseudo_inputs_start_as_different_training_images() {
     let start = |seed: u64| {
         let mut config = with_prior(Prior::VampPrior);
         config.training.seed = seed;
-        let trainer = Trainer::new(gpu(), &data, &config).unwrap();
+        let trainer = trainer(gpu(), &data, &config);
         trainer.vae().parameters().get("prior.pseudo_inputs").read::<f32>(gpu()).unwrap()
     };
     let pixels: Vec<f32> = data.train.images.pixels().collect();
@@ -267,7 +267,7 @@ fn pseudo_inputs_start_as_different_training_images() {
 }
 
 fn refusal(data: &Dataset, config: &Config) -> String {
-    Trainer::new(gpu(), data, config).err().expect("refused").to_string()
+    Plan::new(config, data).and_then(|plan| Trainer::new(gpu(), &plan)).expect_err("refused").to_string()
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn what_cannot_work_is_refused() {
     config.training.batch_size = 8;
     let error = refusal(&dataset(8, 8), &config);
     assert!(error.starts_with("--components: expected at most the 8 training images, found 9"), "{error}");
-    config.training.objective.objective = Objective::FreeBits;
+    config.training.objective.kind = Objective::FreeBits;
     let error = refusal(&dataset(40, 8), &config);
     assert!(error.starts_with("--objective: expected ") && error.contains("free-bits"), "{error}");
     assert!(config.model.kl_is_estimate() && !with_prior(Prior::StandardNormal).model.kl_is_estimate());

@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use elbo::{Config, Dataset, Trainer};
+use elbo::{Config, Dataset, Plan, Trainer};
 
 use crate::support::gpu;
 
@@ -21,7 +21,7 @@ fn three_seeds_land_within_a_nat_of_the_published_run() -> Result<(), elbo::Erro
         let mut config = Config::default();
         config.training.seed = seed;
         let mut losses = Vec::new();
-        Trainer::new(gpu(), &data, &config)?.run(|metrics, _| {
+        Trainer::new(gpu(), &Plan::new(&config, &data)?)?.run(|metrics, _| {
             println!(
                 "seed {seed}, epoch {}: train {:.2}, test {:.2}",
                 metrics.epoch,

@@ -1,4 +1,4 @@
-//! Runs that stop, go on, are in the way of others or meet a full disk: nothing that was there is lost.
+//! Runs that stop, continue, overwrite others or meet a full disk: no file is lost.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn an_existing_directory_is_only_replaced_when_asked() {
     let before = fs::read(run.join("model.safetensors")).expect("a model");
     refuses(directory.path(), &train(&[]), &["run already exists", "--out", "--overwrite"]);
     assert_eq!(fs::read(run.join("model.safetensors")).expect("a model"), before);
-    // What cannot work must not cost the old run either.
+    // Invalid options must not cost the old run either.
     refuses(directory.path(), &train(&["--overwrite", "--lr", "0"]), &["--lr"]);
     assert_eq!(fs::read(run.join("model.safetensors")).expect("a model"), before);
     succeeds(directory.path(), &train(&["--overwrite", "--epochs", "1"]));
@@ -33,13 +33,13 @@ fn an_output_that_cannot_be_written_is_named() {
     refuses(home(), &["sample", "run", "--out", "nowhere/x.png"], &["nowhere/x.png", "cannot write"]);
 }
 
-/// The disk is a small file system in memory, which takes the right to mount one in a namespace of its own.
+/// The disk is a small file system in memory. The test needs the right to mount it in a namespace of its own.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_costs_nothing_that_was_there() {
     let directory = copy_of_the_run();
     let before = fs::read(directory.path().join("run/checkpoint.safetensors")).expect("a checkpoint");
-    // What the disk holds in the end is copied out of the namespace, which ends with the shell.
+    // The files on the disk are copied out of the namespace, which ends with the shell.
     let script = "mkdir disk after && mount -t tmpfs -o size=1m none disk || exit 77; cp -r run disk
         cat /dev/zero >disk/ballast 2>/dev/null; \"$0\" resume disk/run --epochs 3; code=$?
         cp -r disk/run/. after; exit $code";
@@ -67,7 +67,7 @@ fn a_picture_that_cannot_be_written_ends_the_run_an_epoch_later() {
     assert_refused(&output, &["cannot write", "0003.png"]);
     let printed = String::from_utf8_lossy(&output.stdout);
     assert!(printed.contains("epoch 4/9: ") && !printed.contains("epoch 5/9: "), "{printed}");
-    // What was written before the picture holds, and the run goes on from there.
+    // Everything that was written before the picture is valid, and the run continues from there.
     let epochs = || fs::read_to_string(run.join("metrics.jsonl")).expect("metrics").lines().count();
     assert_eq!(epochs(), 3);
     fs::remove_file(run.join("samples")).expect("removed");
@@ -129,7 +129,7 @@ fn an_interrupted_run_resumes_to_the_same_bits() {
     assert!(errors.contains("elbo resume run"), "{errors}");
     let done = errors.split("stopped after ").nth(1).and_then(|rest| rest.split(' ').next());
     let done = done.and_then(|done| done.parse::<u32>().ok()).expect("how far it came");
-    // All that was handed to the writer is there.
+    // Everything that the writer got is on disk.
     assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |lines| lines.lines().count()), done as usize);
     for epoch in 1..=done {
         image::open(run.join(format!("reconstructions/{epoch:04}.png"))).expect("the last file of each epoch");

@@ -1,18 +1,23 @@
-//! Every shader without a GPU: it parses, validates, translates to what each backend takes, and is where it should be.
+//! Every shader without a GPU: it parses, validates, translates to the language of each backend, and is in the right
+//! place.
 //!
 //! The files are found by walking `shaders/`, so that none can be forgotten.
 
+use std::any::type_name_of_val;
+use std::collections::BTreeSet;
+use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
 use elbo::gpu::{Shader, Source};
+use elbo::step::Step;
 use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ShaderStage};
+use naga::{AddressSpace, Module, ShaderStage, TypeInner};
 
-use crate::support::sources::{entry_points, files};
+use crate::support::sources::{entry_points, files, headers, repository};
 
-/// A size that is a multiple of nothing.
+/// A size that is not a multiple of anything.
 const SIZE: f64 = 61.0;
 
 /// Storage buffers that wgpu's default limits let one kernel bind.
@@ -26,12 +31,14 @@ fn source(path: &Path, text: &str) -> Source {
     Source::new(String::leak(path.to_str().unwrap().replace('\\', "/")), String::leak(text.to_owned()))
 }
 
-/// The slots that kernels leave for others to fill, and what those define that do.
-const SLOTS: [(&str, &str); 7] = [
+/// The slots of kernels, each with a definition that the parts for it have.
+const SLOTS: [(&str, &str); 9] = [
     ("epilogue", "fn finish("),
+    ("gradient", "fn keep_gradient("),
     ("objective", "fn loss_part("),
-    ("pixel", "fn pixel("),
+    ("pixel", "fn pixel_mean("),
     ("prior", "fn kl_term("),
+    ("slope", "fn keep_slope("),
     ("sums", "alias Sums"),
     ("tile", "const TILE_ROWS"),
     ("words", "fn update_word("),
@@ -40,18 +47,22 @@ const SLOTS: [(&str, &str); 7] = [
 /// The files with entry points, each with every combination of parts that can fill its slots.
 fn kernels() -> Vec<Source> {
     let files = files("shaders", "wgsl");
-    let files: Vec<_> = files.iter().filter(|(path, _)| !path.starts_with("lib")).collect();
+    let headers = headers();
+    let files: Vec<_> = files.iter().filter(|(path, _)| !headers.contains(path)).collect();
     let entries = files.iter().filter(|(_, text)| text.contains("@compute"));
     entries.flat_map(|(path, text)| filled(path, text, &files)).collect()
 }
 
-/// Whether a part is made for a kernel: epilogues of gradients are called so, and the plain one is for all.
+/// The binding of kernels that import `lib/step.wgsl`.
+const STEP: &str = "@group(0) @binding(0) var<storage, read> step: Step;";
+
+/// Whether a part is made for a kernel: the names of epilogues of gradients say so, and the plain one is for all.
 fn fits(part: &Path, slot: &str, kernel: &Path) -> bool {
     let backward = |path: &Path| path.ends_with("backward.wgsl");
     slot != "epilogue" || part == Path::new("nn/epilogue.wgsl") || backward(part) == backward(kernel)
 }
 
-/// A file with its slots filled in every way, and theirs.
+/// A file with its slots filled in every way, and the slots of those parts too.
 fn filled(path: &Path, text: &str, files: &[&(PathBuf, String)]) -> Vec<Source> {
     let mut all = vec![source(path, text)];
     for (slot, definition) in SLOTS {
@@ -87,7 +98,7 @@ fn constants(module: &Module) -> PipelineConstants {
     needed.map(value).collect()
 }
 
-/// Translates one entry point to what Vulkan, Metal and DX12 take, and GL if it is for that too, with run-time checks and
+/// Translates one entry point for Vulkan, Metal and DX12, and for GL if it supports it, with run-time checks and
 /// without.
 fn translate(module: &Module, info: &ModuleInfo, entry: &str, on_gl: bool) -> Result<(), String> {
     let stage = ShaderStage::Compute;
@@ -207,20 +218,120 @@ fn no_kernel_binds_more_than_every_adapter_allows() -> Result<(), String> {
 }
 
 #[test]
+fn a_slot_takes_what_fills_it_and_every_filling_needs_its_slot() {
+    let file = |path: &str, text: &str| source(Path::new(path), text);
+    let text = |source: &Source| match Shader::parse(source) {
+        Ok(shader) => shader.text().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let part = |text: &str| file("part.wgsl", text);
+    let kernel = file("kernel.wgsl", "#import slot\nconst A = B;");
+    assert_eq!(text(&kernel.clone().with("slot", part("const B = 1;"))), "const B = 1;\nconst A = B;\n");
+    // A part may have slots too.
+    let nested = part("#import inner\nconst B = C;").with("inner", part("const C = 1;"));
+    assert_eq!(text(&kernel.clone().with("slot", nested)), "const C = 1;\nconst B = C;\nconst A = B;\n");
+    let complains = |source: Source, complaint: &str| {
+        let error = text(&source);
+        assert!(error.contains(complaint), "expected `{complaint}`, found {error}");
+    };
+    complains(kernel.clone(), "nothing to import for `slot` in kernel.wgsl");
+    let filled = kernel.clone().with("slot", part("const B = 1;"));
+    complains(filled.with("other", part("const C = 1;")), "kernel.wgsl has no slot `other`");
+    let with_a_filling_too_many = part("const B = 1;").with("other", part("const C = 1;"));
+    complains(kernel.clone().with("slot", with_a_filling_too_many), "part.wgsl has no slot `other`");
+    // A slot of a part has to be filled in the part.
+    let filled = kernel.with("slot", part("#import inner\nconst B = C;"));
+    complains(filled.with("inner", part("const C = 1;")), "nothing to import for `inner` in part.wgsl");
+}
+
+/// The fields of a Rust struct, each with its type and its offset; a missing field does not compile.
+macro_rules! fields {
+    ($name:ident { $($field:ident),* }) => {{
+        let $name { $($field),* } = &$name::default();
+        vec![$((stringify!($field), type_name_of_val($field), offset_of!($name, $field))),*]
+    }};
+}
+
+#[test]
+fn a_step_is_laid_out_in_rust_as_in_wgsl() -> Result<(), String> {
+    let text = format!("#import lib/step.wgsl\n{STEP}\n@group(0) @binding(1) var<storage, read> steps: array<Step>;");
+    let (module, _) = module(&source(Path::new("importing.wgsl"), &text))?;
+    let (step, members) = module
+        .types
+        .iter()
+        .find_map(|(handle, of)| match &of.inner {
+            TypeInner::Struct { members, .. } if of.name.as_deref() == Some("Step") => Some((handle, members)),
+            _ => None,
+        })
+        .expect("the header has the struct");
+    let rust_type = |inner: &TypeInner| match *inner {
+        TypeInner::Scalar(naga::Scalar::U32) => "u32",
+        TypeInner::Scalar(naga::Scalar::F32) => "f32",
+        TypeInner::Vector { size: naga::VectorSize::Quad, scalar: naga::Scalar::U32 } => "[u32; 4]",
+        TypeInner::Vector { size: naga::VectorSize::Quad, scalar: naga::Scalar::F32 } => "[f32; 4]",
+        _ => "another",
+    };
+    let of_member = |member: &naga::StructMember| {
+        (member.name.clone().unwrap(), rust_type(&module.types[member.ty].inner), member.offset as usize)
+    };
+    let in_wgsl: Vec<_> = members.iter().map(of_member).collect();
+    let mut in_rust = fields!(Step {
+        row,
+        t,
+        first,
+        examples,
+        key,
+        optimiser,
+        objective,
+        first_sample,
+        live_samples,
+        chunk,
+        chunks_left,
+        share,
+        reserved
+    });
+    // WGSL pads the struct implicitly; Rust has to do it explicitly.
+    let (padding, ..) = in_rust.pop().unwrap();
+    assert_eq!(padding, "reserved");
+    let in_rust: Vec<_> = in_rust.into_iter().map(|(name, of, offset)| (name.to_owned(), of, offset)).collect();
+    assert_eq!(in_wgsl, in_rust);
+    let stride = module.types.iter().find_map(|(_, of)| match of.inner {
+        TypeInner::Array { base, stride, .. } if base == step => Some(stride as usize),
+        _ => None,
+    });
+    assert_eq!(stride, Some(size_of::<Step>()));
+    Ok(())
+}
+
+/// Whether a Rust file names a shader.
+fn names(text: &str, shader: &Path) -> bool {
+    let quoted = format!("source!(\"{}\")", shader.to_str().unwrap().replace('\\', "/"));
+    text.lines().any(|line| line.contains(&quoted) && !line.trim_start().starts_with("//"))
+}
+
+/// The shaders apart from the headers, each with its twin: the Rust file that names it.
+fn twins() -> Vec<((PathBuf, String), (PathBuf, String))> {
+    let (sources, shaders, headers) = (files("src", "rs"), files("shaders", "wgsl"), headers());
+    let twin = |path: &Path| {
+        let naming: Vec<_> = sources.iter().filter(|(_, text)| names(text, path)).collect();
+        let [twin] = naming[..] else { panic!("{} files name {}", naming.len(), path.display()) };
+        twin.clone()
+    };
+    let shaders = shaders.into_iter().filter(|(path, _)| !headers.contains(path));
+    shaders.map(|shader| (shader.clone(), twin(&shader.0))).collect()
+}
+
+/// The Rust file at a file's path, and those at the paths of the folders that it is in: a/b.rs and a.rs for a/b.wgsl.
+fn places(path: &Path) -> Vec<PathBuf> {
+    let paths = path.ancestors().filter(|path| *path != Path::new(""));
+    paths.map(|path| path.with_extension("rs")).collect()
+}
+
+#[test]
 fn every_shader_has_a_twin_which_uses_each_of_its_entry_points() {
-    let sources = files("src", "rs");
-    for (path, text) in files("shaders", "wgsl").iter().filter(|(path, _)| !path.starts_with("lib")) {
-        let name = path.to_str().unwrap().replace('\\', "/");
-        let quoted = format!("source!(\"{name}\")");
-        let names =
-            |text: &str| text.lines().any(|line| line.contains(&quoted) && !line.trim_start().starts_with("//"));
-        let naming: Vec<_> = sources.iter().filter(|(_, text)| names(text)).collect();
-        let [(twin, twin_text)] = naming[..] else { panic!("{quoted} stands in {} files", naming.len()) };
-        // The twin has the shader's path, or that of a folder that the shader is in: src/a.rs for shaders/a/b.wgsl.
-        let folders = path.ancestors().skip(1).map(|folder| folder.with_extension("rs"));
-        let places: Vec<_> = [path.with_extension("rs")].into_iter().chain(folders).collect();
-        assert!(places.contains(twin), "src/{} is not the twin of {name}", twin.display());
-        for entry in entry_points(text) {
+    for ((path, text), (twin, twin_text)) in twins() {
+        assert!(places(&path).contains(&twin), "src/{} is not the twin of {}", twin.display(), path.display());
+        for entry in entry_points(&text) {
             let quoted = format!("\"{entry}\"");
             assert!(twin_text.contains(&quoted), "src/{} never uses `{entry}`", twin.display());
         }
@@ -228,16 +339,52 @@ fn every_shader_has_a_twin_which_uses_each_of_its_entry_points() {
 }
 
 #[test]
-fn headers_can_be_imported_and_hold_no_bindings_and_no_entry_points() -> Result<(), String> {
-    for (path, text) in files("shaders", "wgsl").into_iter().filter(|(path, _)| path.starts_with("lib")) {
+fn every_shader_has_its_self_test_at_the_path_of_its_twin() {
+    let checks: BTreeSet<_> = files("src/selftest", "rs").into_iter().map(|(path, _)| path).collect();
+    let is_area = |path: &Path| path.components().count() == 1;
+    for ((path, _), (twin, _)) in twins() {
+        // The file of the twin's folder counts too, but that of a whole area, like likelihood.rs, has only the code
+        // that its files share: it counts only if it is at the twin's own path.
+        let mut places = places(&twin).into_iter().filter(|place| *place == twin || !is_area(place));
+        let is_there = places.any(|place| checks.contains(&place));
+        assert!(is_there, "{} has no self-test at src/selftest/{}", path.display(), twin.display());
+    }
+    // Each file in a folder of self-tests is at the path of a shader or of a folder of shaders.
+    let shaders = repository().join("shaders");
+    for path in checks.iter().filter(|path| !is_area(path)) {
+        let is_there =
+            [path.with_extension("wgsl"), path.with_extension("")].iter().any(|path| shaders.join(path).exists());
+        assert!(is_there, "src/selftest/{} tests no shader", path.display());
+    }
+}
+
+#[test]
+fn the_list_of_headers_is_that_of_the_files_which_others_import_and_of_the_library() {
+    let list = std::fs::read_to_string(repository().join("src/shaders.rs")).unwrap();
+    let headers = headers();
+    for (path, _) in files("shaders", "wgsl") {
+        assert_eq!(names(&list, &path), headers.contains(&path), "{}", path.display());
+        assert!(headers.contains(&path) || !path.starts_with("lib"), "nothing imports {}", path.display());
+    }
+}
+
+#[test]
+fn headers_can_be_imported_and_have_no_entry_points_and_those_of_the_library_no_bindings() -> Result<(), String> {
+    let headers = headers();
+    for (path, text) in files("shaders", "wgsl").into_iter().filter(|(path, _)| headers.contains(path)) {
         let name = path.to_str().unwrap().replace('\\', "/");
-        let importing = source(Path::new("importing.wgsl"), &format!("#import {name}"));
+        // A file that imports the struct has the binding: a header's own, or else the kernel's.
+        let has_struct = name == "lib/step.wgsl" || text.contains("#import lib/step.wgsl");
+        let needs_step = has_struct && !text.contains(STEP);
+        let own = if needs_step { STEP } else { "" };
+        let importing = source(Path::new("importing.wgsl"), &format!("#import {name}\n{own}"));
         let shader = Shader::parse(&importing).map_err(|error| error.to_string())?;
         let mut own = text.lines().filter(|line| !line.starts_with("#import "));
         assert!(own.all(|line| shader.text().contains(line)), "{name}");
         let (module, _) = module(&importing)?;
         assert!(module.entry_points.is_empty(), "{name} has an entry point");
-        assert!(module.global_variables.iter().all(|(_, variable)| variable.binding.is_none()), "{name} has a binding");
+        let bound = module.global_variables.iter().filter(|(_, variable)| variable.binding.is_some()).count();
+        assert!(bound == usize::from(needs_step) || !path.starts_with("lib"), "{name} has a binding");
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! What the tests share: one device for the whole binary. No adapter is a failure, not a skip.
+//! The code that the tests share: one device for the whole binary. No adapter is a failure, not a skip.
 
+pub mod differences;
 pub mod finished;
 pub mod program;
 pub mod sources;
@@ -10,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use elbo::gpu::{AdapterRequest, Gpu};
 
-/// Held by the test that may use a GL device now.
+/// The test that may use a GL device has this lock.
 static TURN: Mutex<()> = Mutex::new(());
 
 thread_local! {
@@ -32,7 +33,7 @@ pub fn gpu() -> &'static Gpu {
     gpu
 }
 
-/// Says that a check was not made and why, where everyone sees it: what `eprintln` writes, a passing test hides.
+/// Says that a check was not made and why, on the real standard error: a passing test hides the output of `eprintln`.
 pub fn report_ignored(test: &str, why: &str) {
     let line = format!("test {test} could not be made: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();

@@ -18,31 +18,46 @@ mod golden;
 /// Dependencies between modules point one way.
 mod architecture;
 
+/// The project's words are plain.
+mod language;
+
 /// Every shader parses, validates and translates, without a GPU.
 mod shaders;
+
+/// The slots, bindings and headers that `shaders/README.md` describes.
+mod shader_readme;
 
 /// Hostile values end in finite results or named errors.
 mod poison;
 
-/// Determinism, resuming, flat memory, backends.
+/// Determinism, resuming, flat memory, backends, the phases of a step.
 mod training;
 
-/// Objectives, and the estimate of log p(x) against what is known in closed form.
+/// Networks for evaluation: less memory, the same bits.
+mod networks;
+
+/// Objectives, and the estimate of log p(x) against closed forms.
 mod objectives;
 
-/// Likelihoods: they add up to 1, their draws have their moments, models with them train, other data are refused.
+/// Likelihoods: they sum to 1, their draws have their moments, models with them train, other data are refused.
 mod likelihoods;
 
 /// Priors that are mixtures, over whole models.
 mod priors;
 
+/// The programs in `examples/`.
+mod examples;
+
+/// The files that README.md and the other documents name.
+mod documents;
+
 /// The program from outside: its commands, files and error messages.
 mod cli;
 
-/// Runs that stop, go on, are in the way of others or meet a full disk.
+/// Runs that stop, continue, overwrite others or meet a full disk.
 mod runs;
 
-/// Data with a validation part, the best model, early stopping, and what `elbo eval` reports.
+/// Data with a validation set, the best model, early stopping, and what `elbo eval` reports.
 mod evaluation;
 
 /// The choice of kernels: measured once, kept, recorded by a run.

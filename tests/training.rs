@@ -1,4 +1,6 @@
-//! Training as a whole, on small synthetic data: determinism, interruptions, flat memory, backends, weights, warm-up.
+//! Training as a whole, on small synthetic data: determinism, interruptions, flat memory, backends, weights, warm-up, phases.
+
+mod phases;
 
 use std::ops::ControlFlow;
 use std::process::Command;
@@ -6,15 +8,15 @@ use std::process::Command;
 use elbo::config::Config;
 use elbo::data::Dataset;
 use elbo::eval::{Evaluation, LossWeights};
-use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelFamily, KernelRequest, adapters};
-use elbo::likelihood::Likelihood;
-use elbo::metrics::EpochMetrics;
-use elbo::nn::{Activation, Normalise};
+use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelRequest, adapters};
+use elbo::likelihood::{Likelihood, Pixels};
+use elbo::nn::{Activation, KernelFamily, NormKind};
 use elbo::objective::ObjectiveConfig;
+use elbo::step::metrics::EpochMetrics;
 use elbo::train::{Progress, Trainer};
 use elbo::vae::{Network, Vae};
 
-use crate::support::synthetic::{ACTIVATIONS, HIDDEN, LATENTS, LIKELIHOODS, config, dataset};
+use crate::support::synthetic::{ACTIVATIONS, HIDDEN, LATENTS, LIKELIHOODS, config, dataset, described, trainer};
 use crate::support::{gpu, report_ignored};
 
 fn relu() -> Config {
@@ -27,7 +29,7 @@ fn parameter_bits(vae: &Vae) -> Vec<u32> {
 
 /// Trains to the end, without a pause.
 fn train(gpu: &Gpu, data: &Dataset, config: &Config) -> (Vec<EpochMetrics>, Trainer) {
-    let mut trainer = Trainer::new(gpu, data, config).unwrap();
+    let mut trainer = trainer(gpu, data, config);
     let mut curve = Vec::new();
     trainer
         .run(|metrics, _| {
@@ -38,7 +40,7 @@ fn train(gpu: &Gpu, data: &Dataset, config: &Config) -> (Vec<EpochMetrics>, Trai
     (curve, trainer)
 }
 
-/// What must be the same when a training is repeated: all but the times.
+/// The values that must be the same when a training is repeated: all but the times.
 fn values(curve: &[EpochMetrics]) -> Vec<[f64; 10]> {
     let epoch = |m: &EpochMetrics| {
         let [train, test] = [m.train, m.held_out().1].map(|terms| [terms.elbo, terms.nll, terms.kl, terms.loss]);
@@ -73,11 +75,9 @@ fn the_same_seed_gives_the_same_bits_and_another_does_not() {
 fn every_family_of_kernels_repeats_its_bits_and_gives_the_same_curve_with_checks_and_without() {
     let data = dataset(300, 100);
     let (reference, _) = train(gpu(), &data, &relu());
-    let mut families = vec![KernelFamily::Tiles, KernelFamily::Slices];
-    families.extend_from_slice(gpu().kernel_families());
-    for family in families {
+    for family in KernelFamily::of(gpu()).unwrap() {
         for shader_checks in [false, true] {
-            let kernels = KernelRequest::Only(family);
+            let kernels = KernelRequest::Only(family.name());
             let gpu = Gpu::open(&AdapterRequest { kernels, shader_checks, ..AdapterRequest::default() }).unwrap();
             let (curve, trainer) = train(&gpu, &data, &relu());
             let (again, trainer_again) = train(&gpu, &data, &relu());
@@ -96,9 +96,9 @@ fn an_interrupted_training_ends_with_the_same_bits() {
     let mut config = relu();
     config.training.batch_size = 7;
     config.training.objective.kl_warmup = 2;
-    let (curve, trainer) = train(gpu(), &data, &config);
+    let (curve, straight) = train(gpu(), &data, &config);
 
-    let mut interrupted = Trainer::new(gpu(), &data, &config).unwrap();
+    let mut interrupted = trainer(gpu(), &data, &config);
     let (mut interruptions, mut interrupted_curve) = (0, Vec::new());
     while interrupted_curve.len() < curve.len() {
         match interrupted.epoch(|_| ControlFlow::Break(())).unwrap() {
@@ -109,10 +109,10 @@ fn an_interrupted_training_ends_with_the_same_bits() {
             }
         }
     }
-    // A submission holds at most twice the steps of the one before, and an epoch has 43.
+    // A submission has at most twice the steps of the one before, and an epoch has 43.
     assert!(interruptions >= 3, "the training was interrupted {interruptions} times");
     assert_eq!(values(&curve), values(&interrupted_curve));
-    assert_eq!(parameter_bits(trainer.vae()), parameter_bits(interrupted.vae()));
+    assert_eq!(parameter_bits(straight.vae()), parameter_bits(interrupted.vae()));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_snapshot_is_written_later_and_resumed_to_the_same_bits() {
     let data = dataset(300, 100);
     let directory = tempfile::tempdir().unwrap();
     let [checkpoint, model] = ["checkpoint", "model"].map(|name| directory.path().join(name));
-    let mut trainer = Trainer::new(gpu(), &data, &relu()).unwrap();
+    let mut trainer = trainer(gpu(), &data, &relu());
     trainer.epoch(|_| ControlFlow::Continue(())).unwrap();
     let (snapshot, bits, progress) = (trainer.snapshot().unwrap(), parameter_bits(trainer.vae()), trainer.progress());
     trainer.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
@@ -131,7 +131,7 @@ fn a_snapshot_is_written_later_and_resumed_to_the_same_bits() {
     assert_eq!((parameter_bits(resumed.vae()), resumed.progress()), (bits, progress));
     resumed.run(|_, _| Ok(ControlFlow::Continue(()))).unwrap();
     assert_eq!(parameter_bits(resumed.vae()), parameter_bits(trainer.vae()));
-    // What the crate's documentation saves a model with writes the same file.
+    // `Vae::save` writes the same file.
     let again = directory.path().join("again");
     resumed.snapshot().unwrap().write_model(&model).unwrap();
     resumed.vae().save(&again).unwrap();
@@ -156,7 +156,7 @@ fn training_lowers_the_loss_of_every_kind_of_model() {
     }
     // The control: steps that are too small lower nothing.
     let mut config = relu();
-    config.training.learning_rate.learning_rate = 1e-12;
+    config.training.learning_rate.initial = 1e-12;
     let (curve, _) = train(gpu(), &data, &config);
     assert!(curve[2].held_out().1.loss > curve[0].train.loss - 2.0, "{curve:?}");
 }
@@ -184,11 +184,9 @@ fn every_example_counts_once_whatever_the_batch() {
 
     let mut elbo = None;
     for batch_size in [1, 7, 64, EXAMPLES] {
-        let network = Network::new(trained.vae(), batch_size, &ObjectiveConfig::default()).unwrap();
-        let found = Evaluation::new(trained.vae(), &network, &data.test.images, LossWeights::default(), 5)
-            .unwrap()
-            .run()
-            .unwrap();
+        let network = Network::evaluation(trained.vae(), batch_size, &ObjectiveConfig::default()).unwrap();
+        let images = described(trained.vae(), &data.test.images);
+        let found = Evaluation::new(trained.vae(), &network, images, LossWeights::default(), 5).unwrap().run().unwrap();
         let want = *elbo.get_or_insert(found.elbo);
         assert!(relative(found.elbo, want) < 1e-6, "batch {batch_size}: {found:?}, expected elbo {want}");
         assert!(relative(found.kl, kl) < 1e-5, "batch {batch_size}: {found:?}, expected kl {kl}");
@@ -196,15 +194,15 @@ fn every_example_counts_once_whatever_the_batch() {
         // In training the noise differs with the batch; the kl does not depend on it, if the parameters stay.
         let mut config = relu();
         config.training.batch_size = batch_size;
-        config.training.learning_rate.learning_rate = 1e-12;
-        let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
+        config.training.learning_rate.initial = 1e-12;
+        let mut trainer = trainer(gpu(), &data, &config);
         trainer.vae().parameters().whole().write(gpu(), &parameters).unwrap();
         let metrics = trainer.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
         assert!(relative(metrics.train.kl, kl) < 1e-5, "batch {batch_size}: {metrics:?}, expected kl {kl}");
         assert!(relative(metrics.held_out().1.kl, kl) < 1e-5, "batch {batch_size}: {metrics:?}, expected kl {kl}");
         assert!(relative(metrics.train.nll, metrics.held_out().1.nll) < 0.05, "batch {batch_size}: {metrics:?}");
     }
-    // The control: to average the batches' means would be noticed.
+    // The control: an average of the batches' means would be noticed.
     let means = each.chunks(64).map(|batch| batch.iter().sum::<f64>() / batch.len() as f64);
     let wrong = means.sum::<f64>() / EXAMPLES.div_ceil(64) as f64;
     assert!(relative(wrong, kl) > 1e-4, "{wrong} is too close to {kl}");
@@ -216,12 +214,12 @@ fn warm_up_raises_the_kl_weight_linearly_over_the_steps() {
     let mut config = relu();
     config.training.batch_size = 50;
     config.training.epochs = 4;
-    config.training.learning_rate.learning_rate = 1e-12;
+    config.training.learning_rate.initial = 1e-12;
     config.training.objective.kl_weight = 3.0;
     config.training.objective.kl_warmup = 3;
     let steps_of_warmup = 3.0 * 6.0;
-    let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
-    // Without weights, each example has the same kl, and what the loss adds to the nll tells the weight.
+    let mut trainer = trainer(gpu(), &data, &config);
+    // With all weights zero, each example has the same kl, and the loss minus the nll gives the KL weight.
     let posterior = trainer.vae().parameters().get("posterior.weight");
     posterior.write(gpu(), &[0f32; 2 * LATENTS * HIDDEN]).unwrap();
     for epoch in 1..=4u32 {
@@ -230,7 +228,7 @@ fn warm_up_raises_the_kl_weight_linearly_over_the_steps() {
             let steps = update.examples / 50;
             let want = (0..steps).map(weight).sum::<f64>() / steps as f64;
             let found = (update.averages.loss - update.averages.nll) / update.averages.kl;
-            // The loss is an f32, and most of it is nll: its last bits are many times larger beside the KL term.
+            // The loss is an f32, and most of it is nll: its last bits are large compared with the KL term.
             let allowed = 8.0 * f64::from(f32::EPSILON) * update.averages.nll / (want * update.averages.kl);
             assert!(
                 allowed < 0.01 && relative(found, want) < allowed,
@@ -240,7 +238,7 @@ fn warm_up_raises_the_kl_weight_linearly_over_the_steps() {
         });
         let metrics = metrics.unwrap().unwrap();
         assert!(relative(metrics.kl_weight, weight(5)) < 1e-12, "{metrics:?}");
-        // What is tested is the whole loss, also while the weight is still growing.
+        // The evaluation uses the whole KL weight, even while it is still growing in training.
         assert!(
             relative(metrics.held_out().1.loss, metrics.held_out().1.nll + 3.0 * metrics.held_out().1.kl) < 1e-6,
             "{metrics:?}"
@@ -254,9 +252,9 @@ fn a_batch_in_parts_is_the_batch() {
     let run = |normalise, micro_batch_size, interrupt: bool| {
         let mut config = relu();
         config.model.normalise = normalise;
-        // No multiple of the parts, and a last batch that is short: 64 = 25 + 25 + 14, 22.
+        // Not a multiple of the parts, and a last batch that is short: 64 = 25 + 25 + 14, 22.
         config.training.micro_batch_size = micro_batch_size;
-        let mut trainer = Trainer::new(gpu(), &data, &config).unwrap();
+        let mut trainer = trainer(gpu(), &data, &config);
         while trainer.progress().epochs < 2 {
             let mut updates = 0;
             let epoch = trainer.epoch(|_| {
@@ -271,13 +269,14 @@ fn a_batch_in_parts_is_the_batch() {
         }
         trainer.vae().parameters().whole().read::<f32>(gpu()).unwrap()
     };
-    // The running statistics move with every part.
-    let batch = |interrupt| run(Normalise::Batch, Some(25), interrupt);
+    // Every part changes the running statistics.
+    let batch = |interrupt| run(NormKind::Batch, Some(25), interrupt);
     assert_eq!(batch(false), batch(true));
-    let (whole, parts) = (run(Normalise::None, None, false), run(Normalise::None, Some(25), false));
-    assert_eq!(parts, run(Normalise::None, Some(25), true));
+    let (whole, parts) = (run(NormKind::None, None, false), run(NormKind::None, Some(25), false));
+    assert_eq!(parts, run(NormKind::None, Some(25), true));
     assert_ne!(whole, parts);
-    // Adam's first steps are of the learning rate's size, 0.01, whatever the gradient: rounding shows where it is nearly 0.
+    // Adam's first steps are of the learning rate's size, 0.01, whatever the gradient: rounding is visible where the
+    // gradient is nearly 0.
     let far = whole.iter().zip(&parts).filter(|(a, b)| (*a - *b).abs() > 1e-3).count();
     assert!(far * 100 <= whole.len(), "{far} of {} parameters differ", whole.len());
 }
@@ -292,13 +291,14 @@ fn resident() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }
 
-/// What each epoch left behind: bytes of tensors, KiB of resident memory.
+/// The memory after an epoch: bytes of tensors, KiB of resident memory.
 type Footprint = (u64, Option<u64>);
 
 /// KiB by which resident memory may differ: allocators and drivers keep some MiB or give them back as they please.
 const RESIDENT_NOISE: u64 = 8 << 10;
 
-/// Fails if memory has grown from the second epoch to the last: tensors at all, resident memory beyond the noise.
+/// Fails if memory has grown from the second epoch to the last: tensors by any amount, resident memory by more than the
+/// noise.
 fn check_flat(epochs: &[Footprint]) -> Result<(), String> {
     let (early, late) = epochs[1..].split_at(epochs.len() / 2);
     let least = |epochs: &[Footprint]| epochs.iter().filter_map(|(_, resident)| *resident).min().unwrap_or(0);
@@ -315,12 +315,12 @@ fn measure_memory() {
     config.training.batch_size = 8;
     config.training.epochs = 10;
     let mut epochs: Vec<Footprint> = Vec::new();
-    let mut trainer = Trainer::new(&gpu, &data, &config).unwrap();
+    let mut trainer = trainer(&gpu, &data, &config);
     let created = gpu.allocated_bytes();
     trainer
         .run(|_, vae| {
-            vae.sample(64, 0)?;
-            vae.reconstruct(&data.test.images)?;
+            vae.sample(64, 0, Pixels::Mean)?;
+            vae.reconstruct(&data.test.images, Pixels::Mean)?;
             parameter_bits(vae);
             epochs.push((gpu.allocated_bytes(), resident()));
             Ok(ControlFlow::Continue(()))
@@ -340,7 +340,7 @@ fn memory_is_flat() {
     if std::env::var_os(PROBE).is_some() {
         return measure_memory();
     }
-    // In a process of its own: the other tests that run in this one have memory too.
+    // In a process of its own: the other tests use memory of this one.
     let this = std::env::current_exe().unwrap();
     let output = Command::new(this)
         .args(["training::memory_is_flat", "--exact", "--nocapture"])
@@ -369,7 +369,7 @@ fn vulkan_and_gl_give_the_same_curve() {
     let request = |backend, adapter| AdapterRequest { backend: Some(backend), adapter, ..AdapterRequest::default() };
     let mut curves = Vec::new();
     for backend in [Backend::Vulkan, Backend::Gl] {
-        // An empty name: what the environment asks for plays no part here.
+        // An empty name, so that the environment does not choose.
         let (found, _) = adapters(&request(backend, Some(String::new()))).unwrap();
         let Some(software) = found.iter().find(|adapter| adapter.kind == "software") else {
             return report_ignored(

@@ -1,6 +1,7 @@
 //! The choice of kernels: measured once, kept in the cache, recorded by a run and used again when it is resumed.
 //!
-//! All on GL, where an adapter has the families that every GPU has, and none is taken without measuring the others.
+//! All tests use GL, where an adapter has the families that every GPU has, and none is chosen without measuring the
+//! others.
 
 #![cfg(target_os = "linux")]
 
@@ -26,7 +27,7 @@ fn gl(test: &str) -> bool {
 #[track_caller]
 fn elbo(directory: &Path, arguments: &[&str]) -> String {
     let mut command = command(directory, arguments);
-    // Mesa has a cache of its own, and remarks on it.
+    // Mesa has a cache of its own, and prints notes about it.
     command.env("XDG_CACHE_HOME", directory.join("cache")).env("MESA_SHADER_CACHE_DISABLE", "true");
     let output = command.args(["--backend", "gl"]).output();
     let output = output.expect("elbo starts");
@@ -76,7 +77,7 @@ fn choices_are_measured_once_kept_and_recorded() {
     let measured = recorded(&home.join("measured"));
     assert!(measured.len() >= 4, "{measured:?}");
 
-    // What stands in the cache is used: here, the contrary of what was measured.
+    // The choices in the cache are used: here, the opposite of the measured ones.
     let cache = the_cache(home);
     let kept = fs::read_to_string(&cache).expect("the cache");
     let contrary = kept.replace("\"tiles\"", "\"\"").replace("\"slices\"", "\"tiles\"").replace("\"\"", "\"slices\"");
@@ -89,7 +90,7 @@ fn choices_are_measured_once_kept_and_recorded() {
     // The cache also knows the products of the pictures: a run records its own.
     assert_eq!(whole.len(), measured.len(), "{whole:?}");
 
-    // A run goes on with its own kernels, whatever the cache says by then, and ends with the same bits.
+    // A run continues with its own kernels, whatever the cache says by then, and ends with the same bits.
     train(home, "parts", "1", &[]);
     fs::write(&cache, kept).expect("written");
     elbo(home, &["resume", "parts", "--epochs", "2"]);
@@ -117,7 +118,7 @@ fn a_cache_that_cannot_be_used_is_named_once_and_the_work_goes_on() {
     fs::write(&cache, kept.replace(&version, "\"version\": \"0.0.1\"")).expect("written");
     assert_noted(&train(home, "old", "1", &[]), &["0.0.1", "measured again"]);
     assert_eq!(recorded(&home.join("old")).len(), products);
-    // What was measured again is kept again.
+    // New measurements are kept again.
     assert_eq!(train(home, "new", "1", &[]), "");
 
     // A program that ended while it measured leaves its mark, and the next one does not measure.

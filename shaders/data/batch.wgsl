@@ -1,7 +1,8 @@
 // Gathers a batch of images by index, as the model sees them: x[b, d] = images[order[first + b], d].
 //
-// Bytes stand for 0 to 1. What is grey can be made black and white: by a threshold, or by a draw with that probability of
-// white, which is the same each time or new in each step. One thread makes four pixels: x is the quad of columns, y the row b.
+// Bytes stand for 0 to 1. Grey pixels can be binarised: by a threshold, or by a draw that is 1 with the pixel as its
+// probability. The draw is the same each time or new in each step. One thread makes four pixels: x is the quad of columns,
+// y the row b.
 
 #import lib/matrix.wgsl
 #import lib/rng.wgsl
@@ -10,7 +11,7 @@
 override D: u32;
 override MODE: u32;
 override STREAM: u32;       // of the draws
-override QUADS: u32 = (D + 3u) / 4u;
+override X_QUADS: u32;
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> bytes: array<u32>;        // (N, D), rows padded to whole words with zeros
@@ -30,7 +31,7 @@ fn seen(grey: vec4f, image: u32, quad: u32) -> vec4f {
         default: {
             let t = select(0u, step.t, MODE == DYNAMIC);
             let words = threefry(vec4u(step.key.xy, STREAM, 0u), vec4u(quad, image, t, 0u));
-            // 24 bits, from 0 to just below 1: black stays black, and white white.
+            // 24 bits, from 0 to just below 1: 0 stays 0, and 1 stays 1.
             let uniform = vec4f(words >> vec4u(8u)) * 0x1p-24;
             return select(vec4f(), vec4f(1.0), uniform < grey);
         }
@@ -38,21 +39,21 @@ fn seen(grey: vec4f, image: u32, quad: u32) -> vec4f {
 }
 
 fn store(b: u32, quad: u32, image: u32, grey: vec4f) {
-    x[b * QUADS + quad] = keep(seen(grey, image, quad), 4u * quad, D);
+    x[b * X_QUADS + quad] = keep(seen(grey, image, quad), 4u * quad, D);
 }
 
 @compute @workgroup_size(64)
 fn gather_bytes(@builtin(global_invocation_id) id: vec3u) {
-    if id.x < QUADS && id.y < step.rows {
+    if id.x < X_QUADS && id.y < step.examples {
         let image = order[step.first + id.y];
-        store(id.y, id.x, image, unpack4x8unorm(bytes[image * QUADS + id.x]));
+        store(id.y, id.x, image, unpack4x8unorm(bytes[image * X_QUADS + id.x]));
     }
 }
 
 @compute @workgroup_size(64)
 fn gather_floats(@builtin(global_invocation_id) id: vec3u) {
-    if id.x < QUADS && id.y < step.rows {
+    if id.x < X_QUADS && id.y < step.examples {
         let image = order[step.first + id.y];
-        store(id.y, id.x, image, floats[image * QUADS + id.x]);
+        store(id.y, id.x, image, floats[image * X_QUADS + id.x]);
     }
 }

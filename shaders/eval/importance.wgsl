@@ -1,9 +1,9 @@
-// Adds the importance weights of a step to what is known of each example so far.
+// Adds the importance weights of a step to the running sums of each example.
 //
 //   estimates[example] = (largest log weight m, sum exp(log_weights - m), sum log_weights, 0)
 //
-// of all samples so far, so that log p(x) is about m + log(sum / K) however many samples there are: they come in several
-// steps, the first of which starts from nothing. One thread takes one example.
+// over all samples so far, so that log p(x) is about m + log(sum / K). The samples may be split over several steps; the
+// first step starts from zero. One thread processes one example.
 
 #import lib/nan.wgsl
 #import lib/step.wgsl
@@ -15,18 +15,18 @@
 @compute @workgroup_size(64)
 fn accumulate(@builtin(global_invocation_id) id: vec3u) {
     let b = id.x;
-    if b < step.rows {
+    if b < step.examples {
         let example = step.first + b;
         let first = b * SAMPLES;
-        // Of the last step's samples, some may be too many.
-        let end = first + min(SAMPLES, step.samples);
+        // Some samples of the last step may not count.
+        let end = first + min(SAMPLES, step.live_samples);
         var largest = log_weights[first];
         for (var row = first + 1u; row < end; row++) {
             largest = max(largest, log_weights[row]);
         }
         var sum = 0.0;
         var known_total = 0.0;
-        if step.sample > 0u {
+        if step.first_sample > 0u {
             let known = estimates[example];
             largest = max(largest, known.x);
             sum = known.y * exp(known.x - largest);

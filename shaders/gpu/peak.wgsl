@@ -1,8 +1,8 @@
-// As many multiply-adds as a chip can do: what the speed of products is held against.
+// As many multiply-adds as a chip can do: the bound for the speed of products.
 //
 //   result[i] = 8 x, where x = 1 - 2^-n for the n multiply-adds x = x / 2 + 1 / 2 that begin at 0
 //
-// Eight chains a thread that wait for nothing but themselves; nothing is loaded.
+// Each thread has eight independent chains; nothing is loaded.
 
 override ROUNDS: u32;       // of four multiply-adds in each chain
 
@@ -17,7 +17,7 @@ fn four(x: vec4f, half: vec4f) -> vec4f {
 
 @compute @workgroup_size(64)
 fn multiply_add(@builtin(global_invocation_id) id: vec3u) {
-    // No constant, or a compiler could work the loop out.
+    // This is not a constant, since a compiler could then evaluate the loop.
     let half = vec4f(1.0 / f32(2u + id.y));
     var a = vec4f(); var b = vec4f(); var c = vec4f(); var d = vec4f();
     var e = vec4f(); var f = vec4f(); var g = vec4f(); var h = vec4f();

@@ -13,7 +13,7 @@ const SOFTPLUS = 7u;
 
 const LEAKY_SLOPE = 0.01;
 
-// exp is taken of a negative number only: it cannot overflow.
+// The argument of exp is never positive, so it cannot overflow.
 fn sigmoid(x: vec4f) -> vec4f {
     let e = exp(-abs(x));
     return or_nan(select(e, vec4f(1.0), x >= vec4f()) / (1.0 + e), x);

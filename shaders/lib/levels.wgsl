@@ -1,4 +1,4 @@
-// What likelihoods of grey levels have in common: the pixels 0, 1/255, ..., 1, and parameters that are held to a range.
+// Shared by the likelihoods over grey levels: the pixels 0, 1/255, ..., 1, and clamped parameters.
 
 #import lib/nan.wgsl
 
@@ -8,7 +8,7 @@ const LEVELS = 255.0;       // above 0
 const LOG_SCALE_START = -2.302585092994046;
 const LOG_SCALE_MIN = -7.0;
 
-// Both of the beta distribution's counts lie between exp(-7) and exp(7).
+// Both of the beta distribution's counts are between exp(-7) and exp(7).
 const LOG_COUNT_MAX = 7.0;
 
 // The nearest level. NaN stays NaN, here and below.
@@ -19,11 +19,11 @@ fn nearest_level(x: f32) -> f32 {
 
 fn log_scale(raw: vec2f) -> vec2f {
     let started = raw + LOG_SCALE_START;
-    let held = select(started, vec2f(LOG_SCALE_MIN), started < vec2f(LOG_SCALE_MIN));
-    return or_nan(vec4f(held, vec2f()), vec4f(raw, vec2f())).xy;
+    let clamped = select(started, vec2f(LOG_SCALE_MIN), started < vec2f(LOG_SCALE_MIN));
+    return or_nan(vec4f(clamped, vec2f()), vec4f(raw, vec2f())).xy;
 }
 
 fn log_count(raw: vec4f) -> vec4f {
-    let held = select(raw, vec4f(-LOG_COUNT_MAX), raw < vec4f(-LOG_COUNT_MAX));
-    return or_nan(select(held, vec4f(LOG_COUNT_MAX), raw > vec4f(LOG_COUNT_MAX)), raw);
+    let clamped = select(raw, vec4f(-LOG_COUNT_MAX), raw < vec4f(-LOG_COUNT_MAX));
+    return or_nan(select(clamped, vec4f(LOG_COUNT_MAX), raw > vec4f(LOG_COUNT_MAX)), raw);
 }

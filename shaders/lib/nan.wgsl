@@ -1,6 +1,6 @@
-// NaN, found by its bits. A driver may assume that there is none: it folds `x != x` to false, turns a comparison and a
-// `select` into `min` or `max`, which drop NaN, and computes any number as `exp` or `tanh` of NaN. A broken model must be
-// noticed all the same, so its NaN has to reach the loss and the pixels.
+// Detects NaN by its bits. A driver may assume that there is no NaN: it may fold `x != x` to false, turn a comparison and a
+// `select` into `min` or `max`, which drop NaN, and return any number as `exp` or `tanh` of NaN. A broken model must still
+// be noticed, so its NaN has to reach the loss and the pixels.
 
 fn is_nan(x: vec4f) -> vec4<bool> {
     return (bitcast<vec4u>(x) & vec4u(0x7FFFFFFFu)) > vec4u(0x7F800000u);

@@ -4,7 +4,7 @@ const REDUCE_SIZE = 256u;
 
 var<workgroup> partial_sums: array<vec4f, REDUCE_SIZE>;
 
-// Adds up one vector a thread; every thread gets the sum. Call it once, from uniform control flow: it holds barriers.
+// Sums one vector of each thread; every thread gets the sum. Call it once, from uniform control flow: it has barriers.
 fn workgroup_sum(value: vec4f, lane: u32) -> vec4f {
     partial_sums[lane] = value;
     for (var width = REDUCE_SIZE / 2u; width > 0u; width /= 2u) {

@@ -1,4 +1,4 @@
-// Counter-based noise: the same key and counter give the same draw on every thread, whatever the batch or the order.
+// Counter-based noise: the same key and counter give the same draw on every thread, in any batch and order.
 //
 // Threefry-4x32 with 20 rounds: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 
@@ -53,8 +53,8 @@ fn minus_log(u: f32) -> f32 {
     return select(-log(u), 2.0 * t * (1.0 + series), u > 0.5);
 }
 
-// Cosine and sine of an angle from -pi to pi, given as the upper 24 bits of a word. Of a whole number of quarters the turn is
-// known, and the rest, at most an eighth, goes into Taylor's series: a driver's own functions may be off by 2^-11.
+// Cosine and sine of an angle from -pi to pi, given as the upper 24 bits of a word. A whole number of quarter turns is
+// exact. The rest, at most an eighth of a turn, uses Taylor's series: a driver's own functions may be off by 2^-11.
 fn cos_sin(word: u32) -> vec2f {
     let eighths = (word >> 8u) + (1u << 21u);
     let quarters = (eighths >> 22u) + 2u;

@@ -1,23 +1,44 @@
-// One row of the table of steps that the host uploads for an epoch, and the copy of it that the kernels read.
+// One row of the table of steps that the host uploads for an epoch, the copy of it that the kernels read as `step`, and the
+// rows of matrices. A row is (example, sample, position), the last one varies fastest.
 
-// Importance samples of each example. Behind the draw from the posterior, an example has so many rows, one after the other.
-override SAMPLES: u32 = 1u;
+override SAMPLES: u32 = 1u;     // importance samples of each example, in kernels after z is drawn
+override POSITIONS: u32 = 1u;   // positions of each sample, in layers that have several
 
 struct Step {
     row: u32,           // this row's number in the table
     t: u32,             // updates so far, this one included; 0 outside training
     first: u32,         // the batch's first position in the epoch's order
-    rows: u32,          // examples in this batch; the last batch may be short
-    learning_rate: f32,
-    kl_weight: f32,
-    correction1: f32,   // 1 - beta1^t, Adam's bias corrections
-    correction2: f32,   // 1 - beta2^t
+    examples: u32,      // in this batch; the last batch may be short
     key: vec4u,         // noise key: seed (low, high), stream, 0
-    sample: u32,        // the number of an example's first importance sample: they may come in several steps
-    capacity: f32,      // what the KL divergence is drawn to, in nats, where the objective has a capacity
-    samples: u32,       // samples of each example that count, where they come in several steps
-    chunk: u32,         // steps of the same batch before this one: one that is too large for memory comes in several
-    chunks_left: u32,   // those after it; the last one updates the parameters
-    share: f32,         // of its batch's examples
-    unused: vec2u,
+    optimiser: vec4f,   // the optimiser's constants for this update
+    objective: vec4f,   // the objective's constants for this update; the first one is the KL weight
+    first_sample: u32,  // index of an example's first importance sample in this step: its samples may be split over steps
+    live_samples: u32,  // samples of each example that count in this step
+    chunk: u32,         // steps of the same batch before this one: a batch that is too large for memory is split
+    chunks_left: u32,   // steps of the same batch after this one; the last one updates the parameters
+    share: f32,         // fraction of its batch's examples
+}
+
+// The rows of this step. Kernels leave the rows after them unchanged.
+fn live_rows() -> u32 {
+    return step.examples * SAMPLES * POSITIONS;
+}
+
+// The example that a row belongs to.
+fn example_of(row: u32) -> u32 {
+    return row / (SAMPLES * POSITIONS);
+}
+
+// The row of the data for a row of outputs: the data have positions, but no samples.
+fn target_row(row: u32) -> u32 {
+    return example_of(row) * POSITIONS + row % POSITIONS;
+}
+
+// A row's share of a mean over the rows of this step.
+fn share_of_row(value: vec4f) -> vec4f {
+    return value / f32(live_rows());
+}
+
+fn kl_weight_of_step() -> f32 {
+    return step.objective.x;
 }

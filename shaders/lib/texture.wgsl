@@ -1,4 +1,4 @@
-// Textures that mirror buffers: quads in the buffer's order, over rows of one width.
+// Textures that mirror buffers: quads in the buffer's order, in rows of a fixed width.
 
 override TEXTURE_WIDTH: u32;    // texels in a row of every texture
 

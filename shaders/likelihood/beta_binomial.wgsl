@@ -1,23 +1,24 @@
-// The beta-binomial likelihood: level k of n = 255 is a binomial draw whose probability is a beta draw. From the stored
-// product that makes, dimension by dimension, log alpha and log beta; the gradient takes the product's place.
+// The beta-binomial likelihood: level k of n = 255 is a binomial draw whose probability is a beta draw. It reads the stored
+// product: log alpha and log beta of each dimension. The gradient overwrites the product.
 //
 //   log p = log choose(n, k) + T(alpha, k) + T(beta, n - k) - T(alpha + beta, n),  T(z, k) = lgamma(z + k) - lgamma(z)
 //   -dlog p / dlog alpha = -alpha (P(alpha, k) - P(alpha + beta, n)),  P(z, k) = digamma(z + k) - digamma(z)
 //
-// T and P come from Stirling's series at Z = z + 8, where it is exact in f32, and from the ratio of the eight factors below.
-// Of T, the largest part is k log(Z + k) - k; these three parts are joined in logarithms of quotients, so that little cancels:
+// T and P come from Stirling's series at Z = z + 8, where it is exact in f32, and from the ratio of the eight factors
+// below. The largest part of T is k log(Z + k) - k. The sum of the three T combines these parts in logarithms of quotients,
+// so that little cancels:
 //
 //   T(z, k) = k (log(Z + k) - 1) + (Z - 1/2) log(1 + k/Z) + S(Z + k) - S(Z) - log prod_i (z + k + i) / (z + i),  i = 0 .. 7
 //
-// One thread takes two dimensions: x is the quad (log alpha, log beta, log alpha, log beta), y the row.
+// One thread processes two dimensions: x is the quad (log alpha, log beta, log alpha, log beta), y the row.
 
 #import lib/levels.wgsl
 #import lib/matrix.wgsl
 #import lib/step.wgsl
 
 override D: u32;
-override QUADS: u32 = (2u * D + 3u) / 4u;
-override PAIRS: u32 = (D + 3u) / 4u * 2u;
+override X_QUADS: u32;
+override OUTPUT_QUADS: u32;
 override LOG_PROB_STRIDE: u32;
 
 @group(0) @binding(0) var<storage, read> step: Step;
@@ -36,13 +37,13 @@ fn log1p(y: vec4f) -> vec4f {
     return select(log(1.0 + y), 2.0 * t * series, y < vec4f(0.5));
 }
 
-// What Stirling's series adds to lgamma(z), z >= 8.
+// The part of Stirling's series in lgamma(z), z >= 8.
 fn stirling(z: vec4f) -> vec4f {
     let inverse = 1.0 / z;
     return inverse * (1.0 / 12.0 - inverse * inverse / 360.0);
 }
 
-// What it adds to digamma(z) - log(z).
+// Its part in digamma(z) - log(z).
 fn stirling_slope(z: vec4f) -> vec4f {
     let inverse = 1.0 / z;
     let square = inverse * inverse;
@@ -75,12 +76,12 @@ fn digamma_difference(z: vec4f, k: vec4f) -> vec4f {
 fn evaluate(@builtin(global_invocation_id) id: vec3u) {
     let quad = id.x;
     let row = id.y;
-    if quad < QUADS && row < step.rows * SAMPLES {
-        let at = row * QUADS + quad;
+    if quad < OUTPUT_QUADS && row < live_rows() {
+        let at = row * OUTPUT_QUADS + quad;
         let raw = output[at];
         let z = exp(log_count(raw));
         let both = z + z.yxwz;
-        let level = round(LEVELS * x[row / SAMPLES * PAIRS + quad]);
+        let level = round(LEVELS * x[2u * target_row(row) * X_QUADS + quad]);
         let k = vec4f(level.x, LEVELS - level.x, level.y, LEVELS - level.y);
         let n = vec4f(LEVELS);
         let own = k * log((z + SHIFT + k) / (both + SHIFT + n)) + rest(z, k);
@@ -89,7 +90,7 @@ fn evaluate(@builtin(global_invocation_id) id: vec3u) {
         let shares = keep(or_nan(vec4f(log_p.x, 0.0, log_p.y, 0.0), raw), 4u * quad, 2u * D);
         log_prob[row * LOG_PROB_STRIDE + quad] = dot(shares, vec4f(1.0));
         let slope = z * (digamma_difference(both, n) - digamma_difference(z, k));
-        let gradient = select(slope, vec4f(), abs(raw) > vec4f(LOG_COUNT_MAX)) / f32(step.rows * SAMPLES);
-        output[at] = keep(gradient, 4u * quad, 2u * D);
+        let gradient = select(slope, vec4f(), abs(raw) > vec4f(LOG_COUNT_MAX));
+        output[at] = keep(share_of_row(gradient), 4u * quad, 2u * D);
     }
 }

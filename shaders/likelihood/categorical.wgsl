@@ -1,18 +1,18 @@
-// The categorical likelihood over the levels 0, 1/(C - 1), ..., 1, from the stored product that makes, dimension by
-// dimension, C logits; the gradient takes the product's place.
+// The categorical likelihood over the levels 0, 1/(C - 1), ..., 1. It reads the stored product: C logits of each dimension.
+// The gradient overwrites the product.
 //
 //   log_prob[row, d] = logits[k] - log sum_c exp(logits[c]),  k = (C - 1) x
 //   dlogits[c] = (softmax(logits)[c] - [c = k]) / rows, the gradient of the mean of -log_prob
 //
-// One thread takes one dimension: x is the dimension, y the row.
+// One thread processes one dimension: x is the dimension, y the row.
 
 #import lib/nan.wgsl
 #import lib/step.wgsl
 
 override D: u32;
 override CATEGORIES: u32;
-override X_STRIDE: u32 = (D + 3u) / 4u * 4u;
-override STRIDE: u32 = (D * CATEGORIES + 3u) / 4u * 4u;
+override X_STRIDE: u32;
+override OUTPUT_STRIDE: u32;
 override LOG_PROB_STRIDE: u32;
 
 @group(0) @binding(0) var<storage, read> step: Step;
@@ -24,8 +24,8 @@ override LOG_PROB_STRIDE: u32;
 fn evaluate(@builtin(global_invocation_id) id: vec3u) {
     let d = id.x;
     let row = id.y;
-    if d < D && row < step.rows * SAMPLES {
-        let first = row * STRIDE + d * CATEGORIES;
+    if d < D && row < live_rows() {
+        let first = row * OUTPUT_STRIDE + d * CATEGORIES;
         var largest = output[first];
         for (var c = 1u; c < CATEGORIES; c++) {
             largest = max(largest, output[first + c]);
@@ -34,12 +34,12 @@ fn evaluate(@builtin(global_invocation_id) id: vec3u) {
         for (var c = 0u; c < CATEGORIES; c++) {
             sum += exp_or_nan(output[first + c] - largest);
         }
-        let k = u32(round(f32(CATEGORIES - 1u) * x[row / SAMPLES * X_STRIDE + d]));
-        // The sum is of 1 at least, since the largest is among them.
+        let k = u32(round(f32(CATEGORIES - 1u) * x[target_row(row) * X_STRIDE + d]));
+        // The sum is at least 1, since the largest term is 1.
         log_prob[row * LOG_PROB_STRIDE + d] = output[first + k] - largest - log(sum);
         for (var c = 0u; c < CATEGORIES; c++) {
             let prob = exp_or_nan(output[first + c] - largest) / sum;
-            output[first + c] = (prob - select(0.0, 1.0, c == k)) / f32(step.rows * SAMPLES);
+            output[first + c] = (prob - select(0.0, 1.0, c == k)) / f32(live_rows());
         }
     }
 }

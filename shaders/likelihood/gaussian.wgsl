@@ -1,32 +1,32 @@
-// The Gaussian likelihood p(x|z) = N(x; mean, exp(logvar) I) with one variance for all dimensions, as the epilogue of the
-// product that makes the mean.
+// The Gaussian likelihood p(x|z) = prod_d N(x_d; mean_d, exp(logvar_d)) with one log variance for all dimensions, or one
+// for each, as the epilogue of the product that makes the mean.
 //
-//   log_prob[row, block] = -1/2 * sum_d (log(2 pi) + logvar + (x - mean)^2 * exp(-logvar))
-//   dmean = (mean - x) * exp(-logvar) / rows, the gradient of the mean of -log_prob
+//   log_prob[row, block] = -1/2 * sum_d (log(2 pi) + logvar_d + (x - mean)^2 * exp(-logvar_d))
+//   gradient = (mean - x) * exp(-logvar_d) / rows, the gradient of the mean of -log_prob with respect to the mean
 
 #import lib/matrix.wgsl
 #import lib/normal.wgsl
+#import likelihood/log_prob.wgsl
+#import gradient
 
 override D: u32;
-override QUADS: u32 = (D + 3u) / 4u;
-override LOG_PROB_STRIDE: u32;
+override X_QUADS: u32;
+override PER_DIMENSION: bool;   // whether each dimension has a log variance of its own
 
 @group(0) @binding(10) var<storage, read> x: array<vec4f>;              // (B, D)
-@group(0) @binding(11) var<storage, read> logvar: array<f32>;           // (1)
-@group(0) @binding(12) var<storage, read_write> dmean: array<vec4f>;    // (B * SAMPLES, D)
-@group(0) @binding(13) var<storage, read_write> log_prob: array<f32>;   // (B * SAMPLES, blocks of D)
+@group(0) @binding(12) var<storage, read> logvar: array<vec4f>;         // (D) if PER_DIMENSION, or (1)
 
-const ROW_SUMS = true;
-
-fn finish(row: u32, quad: u32, mean: vec4f) -> f32 {
-    let i = row * QUADS + quad;
-    let inverse_variance = exp(-logvar[0]);
-    let error = keep(mean - x[row / SAMPLES * QUADS + quad], 4u * quad, D);
-    dmean[i] = error * (inverse_variance / f32(step.rows * SAMPLES));
-    let columns = f32(min(4u, D - 4u * quad));
-    return -0.5 * (columns * (LOG_TWO_PI + logvar[0]) + dot(error, error) * inverse_variance);
+fn logvar_of(quad: u32) -> vec4f {
+    if PER_DIMENSION {
+        return logvar[quad];
+    }
+    return vec4f(logvar[0].x);
 }
 
-fn finish_block(row: u32, block: u32, sum: f32) {
-    log_prob[row * LOG_PROB_STRIDE + block] = sum;
+fn finish(row: u32, quad: u32, mean: vec4f) -> f32 {
+    let logvars = logvar_of(quad);
+    let error = keep(mean - x[target_row(row) * X_QUADS + quad], 4u * quad, D);
+    let scaled = error * exp(-logvars);
+    keep_gradient(row, quad, scaled);
+    return -0.5 * dot(keep(LOG_TWO_PI + logvars + error * scaled, 4u * quad, D), vec4f(1.0));
 }

@@ -1,13 +1,13 @@
 // The ELBO with a penalty in place of the KL divergence, as the objective: free bits or a capacity. The penalty and its
 // derivatives come from `penalised/penalty.wgsl`.
 
-@group(0) @binding(20) var<storage, read> kl_weights: array<vec4f>;     // (L), derivatives of the penalty by each latent's KL
-@group(0) @binding(21) var<storage, read> penalty: array<f32>;          // (1)
+@group(0) @binding(20) var<storage, read> kl_weights: array<vec4f>;     // (L), derivatives with respect to each latent's KL
+@group(0) @binding(21) var<storage, read> penalty: array<f32>;          // (1), in nats
 
 const DOUBLY = false;
 
 fn row_weight(row: u32) -> f32 {
-    return 1.0 / f32(step.rows * SAMPLES);
+    return 1.0 / f32(live_rows());
 }
 
 fn kl_weight(row: u32, quad: u32) -> vec4f {
@@ -19,5 +19,5 @@ fn draw_weight(row: u32) -> f32 {
 }
 
 fn loss_part(lane: u32, lanes: u32, log_prob: f32, kl: f32) -> f32 {
-    return select(0.0, penalty[0] * f32(step.rows), lane == 0u) - log_prob;
+    return select(0.0, penalty[0] * f32(step.examples), lane == 0u) - log_prob;
 }

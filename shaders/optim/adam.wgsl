@@ -4,14 +4,15 @@
 //   v += (1 - beta2) * (g^2 - v)
 //   p -= learning_rate * (m / correction1) / (sqrt(v / correction2) + epsilon)
 //
-// A batch that comes in several steps has its update in the last of them. One thread updates one word of the arenas; what a
-// word is depends on what fills the slot `words`, which defines `update_word(i)`. The complements 1 - beta come from the
-// host: in f32, 1 - 0.999 is 5e-5 off.
+// If a batch is split into several steps, the last one makes the update. One thread updates one word of the arenas. The
+// part in the slot `words` defines the size of a word and `update_word(i)`. The complements 1 - beta come from the host: in
+// f32, 1 - 0.999 is 5e-5 off.
 
+#import lib/folded.wgsl
 #import lib/step.wgsl
 #import words
 
-override WORDS: u32;
+override GRADIENTS_STRIDE: u32;     // values in an arena
 override COMPLEMENT1: f32;
 override COMPLEMENT2: f32;
 override EPSILON: f32;
@@ -27,15 +28,14 @@ struct State {
 fn updated(state: State, g: vec4f) -> State {
     let m = state.moment1 + COMPLEMENT1 * (g - state.moment1);
     let v = state.moment2 + COMPLEMENT2 * (g * g - state.moment2);
-    let change = step.learning_rate * (m / step.correction1) / (sqrt(v / step.correction2) + EPSILON);
+    let change = step.optimiser.x * (m / step.optimiser.y) / (sqrt(v / step.optimiser.z) + EPSILON);
     return State(state.parameter - change, m, v);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(FOLDED_SIZE)
 fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    // A large arena needs more workgroups than one axis holds: the grid is folded, x within y.
-    let i = id.x + id.y * groups.x * 64u;
-    if i < WORDS && step.chunks_left == 0u {
+    let i = folded_index(id, groups);
+    if i < GRADIENTS_STRIDE / VALUES && step.chunks_left == 0u {
         update_word(i);
     }
 }

@@ -3,8 +3,8 @@
 //
 //   kl = 1/2 * (mean^2 + exp(logvar) - logvar - 1)
 //
-// What fills the slot `prior` defines the KL divergence as a function of a draw, of its mean and of its log variance, and
-// the derivatives by each of them while the others are held.
+// A part in the slot `prior` defines the KL divergence as a function of a draw, its mean and its log variance, and the
+// derivatives with respect to each of them with the others fixed.
 
 fn kl_term(mean: vec4f, logvar: vec4f, z: vec4f, noise: vec4f) -> vec4f {
     return 0.5 * (mean * mean + (exp(logvar) - logvar - 1.0));

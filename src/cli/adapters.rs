@@ -27,13 +27,13 @@ impl Adapters {
             for adapter in &found {
                 say(row(adapter, chosen))?;
             }
-            // Where one API is asked for, the others are not looked at.
+            // If one API is requested, the others are not examined.
             let all = gpu.request().backend.is_none() && std::env::var_os("WGPU_BACKEND").is_none();
             if let Some(advice) = chosen.filter(|_| all).and_then(|index| found[index].advice()) {
                 say(advice)?;
             }
         }
-        // Opening fails with what to do about it.
+        // Opening fails with an error that says what to do.
         if chosen.is_none() {
             Gpu::open(&gpu.request())?;
         }

@@ -13,15 +13,16 @@ use elbo::data::Dataset;
 use elbo::error::require;
 use elbo::files::write_atomically;
 use elbo::gpu::{AdapterSummary, Clock, DispatchTime, Gpu, KernelTable, peak};
+use elbo::likelihood::Pixels;
 use elbo::numbers::Numbers;
 use elbo::objective::Objective;
-use elbo::{Error, Trainer};
+use elbo::{Error, Plan, Trainer};
 use serde::Serialize;
 
 use super::{GpuArgs, say, say_json};
 use families::Comparison;
 
-/// Images that each model trains on: enough for many steps, few enough to be there at once.
+/// Images that each model trains on: enough for many steps, few enough to load at once.
 const EXAMPLES: usize = 16_384;
 
 /// Images drawn in one measurement of sampling.
@@ -29,9 +30,9 @@ const SAMPLES: usize = 2_048;
 
 /// Measure the speed of training and of sampling on this adapter
 ///
-/// Trains on an excerpt of MNIST that is on the GPU, with grey pixels and Adam; the time to compile the kernels is shown by
-/// itself. Figures are medians of several passes. The peak is what the adapter's arithmetic does with nothing to load; the
-/// bandwidth of its memory is that of a plain copy, reads and writes counted.
+/// Trains on an excerpt of MNIST in GPU memory, with grey pixels and Adam. The time to compile the kernels is shown
+/// separately. Figures are medians of several passes. The peak is the speed of multiply-adds that load nothing. The
+/// bandwidth of the memory is that of a plain copy, reads plus writes.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -47,25 +48,26 @@ pub struct Bench {
     /// Number of latents, with --hidden [default: 20]
     #[arg(long, value_name = "N", requires = "hidden")]
     latents: Option<usize>,
-    /// Batch sizes, each measured by itself [default: 32,128,512,4096, and 128,512 for the larger of two models]
+    /// Batch sizes, each measured separately [default: 32,128,512,4096, and 128,512 for the larger of two models]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     batch_size: Option<Vec<usize>>,
-    /// Importance samples of each image; above 1, with the importance-weighted bound as the objective
+    /// Importance samples of each image; above 1, the objective is the importance-weighted bound
     #[arg(long, value_name = "K", default_value_t = 1)]
     samples: usize,
-    /// Seconds to measure each for
+    /// Seconds of each measurement
     #[arg(long, value_name = "S", default_value_t = 3.0)]
     seconds: f64,
-    /// Print the time of each dispatch of a step by itself, by the GPU's timestamps where the adapter has them
+    /// Print the time of each dispatch of a step, from the GPU's timestamps if the adapter has them
     #[arg(long)]
     profile: bool,
-    /// Print the time of each product with every family of kernels that the adapter can run, and which one was chosen
+    /// Print the time of each product with every family of kernels that the adapter can run, and the family that was
+    /// chosen
     #[arg(long)]
     families: bool,
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
-    /// Write that JSON to a file as well, anew after each model and batch size
+    /// Write that JSON to a file too, rewritten after each model and batch size
     #[arg(long, value_name = "PATH")]
     save: Option<PathBuf>,
 }
@@ -85,7 +87,7 @@ impl Case {
         config.training.batch_size = self.batch_size;
         config.training.objective.samples = self.samples;
         if self.samples > 1 {
-            config.training.objective.objective = Objective::Iwae;
+            config.training.objective.kind = Objective::Iwae;
         }
         config
     }
@@ -119,7 +121,7 @@ struct Row {
     dispatches_per_step: usize,
     first_step_seconds: f64,
     gpu_bytes: u64,
-    /// Each dispatch of a step, if asked for.
+    /// Each dispatch of a step, if requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     profile: Vec<DispatchTime>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +146,7 @@ impl Bench {
         let mut data = Dataset::mnist()?;
         data.train.images = data.train.images.slice(0..EXAMPLES)?;
         data.test.images = data.test.images.slice(0..1)?;
-        // Before anything is opened: what cannot work is refused here.
+        // Checked before anything is opened.
         require("--families", !self.families || gpu.kernels.is_none(), "no --kernels beside it", "both")?;
         let cases = self.cases();
         for case in &cases {
@@ -194,7 +196,7 @@ impl Bench {
     /// Measures one case on a device of its own, opened at `start`.
     fn measure(&self, args: &GpuArgs, data: &Dataset, case: &Case, start: Instant) -> Result<Row, Error> {
         let gpu = args.open()?;
-        let mut trainer = Trainer::new(&gpu, data, &case.config())?;
+        let mut trainer = Trainer::new(&gpu, &Plan::new(&case.config(), data)?)?;
         trainer.epoch(|_| ControlFlow::Break(()))?;
         let first_step_seconds = start.elapsed().as_secs_f64();
         // The rest of this epoch is the warm-up.
@@ -206,9 +208,9 @@ impl Bench {
         }
         rates.sort_by(f64::total_cmp);
         let images_per_second = rates[rates.len() / 2];
-        trainer.vae().sample(SAMPLES, 0)?;
+        trainer.vae().sample(SAMPLES, 0, Pixels::Mean)?;
         let start = Instant::now();
-        trainer.vae().sample(SAMPLES, 1)?;
+        trainer.vae().sample(SAMPLES, 1, Pixels::Mean)?;
         let samples_per_second = SAMPLES as f64 / start.elapsed().as_secs_f64();
         let flops = trainer.vae().model().training_flops(case.samples);
         let (dispatches_per_step, gflops) = (trainer.dispatches_per_step(), images_per_second * flops * 1e-9);
@@ -224,7 +226,7 @@ impl Bench {
             latents: case.latents,
             batch_size: case.batch_size,
             samples: case.samples,
-            kernels: gpu.kernel_table(),
+            kernels: trainer.kernels(),
             images_per_second,
             slowest: rates[0],
             fastest: rates[rates.len() - 1],

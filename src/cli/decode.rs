@@ -45,7 +45,7 @@ impl Decode {
             }
         };
         let (latents, shape) = npy::read(&self.latents)?;
-        let vae = self.show.of(self.model.load(gpu)?, 0);
+        let vae = self.model.load(gpu)?;
         let model = vae.model();
         let width = model.config.latents;
         if shape.len() != 2 || shape[0] == 0 || shape[1] != width {
@@ -55,11 +55,11 @@ impl Decode {
                 found: format!("{shape:?}"),
             });
         }
-        let images = vae.decode(&latents)?;
+        let images = vae.decode(&latents, self.show.pixels(0))?;
         if !as_npy {
             return write_grid(&vae, &images, self.columns, &path, "decoded");
         }
-        npy::write(&path, &images, &[shape[0], model.height, model.width])?;
+        npy::write(&path, &images, &[vec![shape[0]], model.image.sizes()].concat())?;
         say(format_args!("decoded: {}", path.display()))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -8,7 +8,7 @@ use clap::Args;
 use elbo::Error;
 use elbo::files::npy;
 
-use super::{DataArgs, GpuArgs, ModelArgs, Part, say};
+use super::{DataArgs, GpuArgs, ModelArgs, SplitName, say};
 
 /// Encode images into posterior means and log variances, as .npy files
 ///
@@ -21,7 +21,7 @@ pub struct Encode {
     data: DataArgs,
     /// Which images
     #[arg(long, value_enum, default_value_t)]
-    split: Part,
+    split: SplitName,
     /// The directory to write to [default: encoded in the run]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,

@@ -13,12 +13,13 @@ use elbo::files::npy;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::{DataArgs, GpuArgs, INTERRUPTED, ModelArgs, Part, say, say_json, stop_on_interrupt};
+use super::{DataArgs, GpuArgs, INTERRUPTED, ModelArgs, SplitName, say, say_json, stop_on_interrupt};
 
 /// Evaluate a model as papers report it: elbo, nll, kl, log p(x), in nats per example
 ///
-/// Without --importance-samples there is one posterior sample per example, with noise that depends on the seed alone. With
-/// it, log p(x) is estimated by importance sampling: the importance-weighted bound of K samples, on average below log p(x).
+/// Without --importance-samples there is one posterior sample per example, with noise that depends only on the seed.
+/// With it, log p(x) is estimated by importance sampling: the importance-weighted bound of K samples, which is on
+/// average below log p(x).
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -32,11 +33,11 @@ pub struct Eval {
     data: DataArgs,
     /// Which images
     #[arg(long, value_enum, default_value_t)]
-    split: Part,
-    /// Estimate log p(x) with so many posterior samples of each image; papers take 5000
+    split: SplitName,
+    /// Estimate log p(x) with K posterior samples of each image; papers use 5000
     #[arg(long, value_name = "K")]
     importance_samples: Option<usize>,
-    /// Seed of the noise, and of the draw that makes grey images black and white [default: the run's]
+    /// Seed of the noise, and of the draws that binarise grey images [default: the run's]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Write the estimate of each image's log p(x) as a NumPy array, f32 (N)
@@ -51,7 +52,7 @@ pub struct Eval {
 #[derive(Serialize)]
 struct Printed<'a> {
     data: &'a str,
-    split: Part,
+    split: SplitName,
     #[serde(flatten)]
     report: &'a Report,
 }
@@ -77,7 +78,7 @@ impl Eval {
         let Some(report) = report? else {
             return Ok(ExitCode::from(INTERRUPTED));
         };
-        // What took long is said before anything else can fail.
+        // The estimate took long: it is printed before anything else can fail.
         if self.json {
             say_json(&Printed { data: &data.name, split: self.split, report: &report })?;
         } else {
@@ -121,17 +122,15 @@ impl Eval {
         }
         if !report.is_log_likelihood {
             say(
-                "note: the pixels are grey, and the Bernoulli likelihood is one of black and white: these values are no log",
+                "note: the pixels are grey, but the Bernoulli likelihood describes binarised pixels: these values are not log",
             )?;
-            say(
-                "likelihoods, and can be compared with those of the same kind only (--binarize makes data black and white)",
-            )?;
+            say("likelihoods, and can only be compared with values of the same kind (--binarize binarises the data)")?;
         }
         Ok(())
     }
 }
 
-/// A bar where standard error is a terminal and the work is long; a hidden one elsewhere.
+/// A progress bar if standard error is a terminal and the work is long, else a hidden one.
 fn progress_bar(long: bool) -> ProgressBar {
     if !long || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

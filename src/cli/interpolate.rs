@@ -31,7 +31,7 @@ pub struct Interpolate {
 impl Interpolate {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let data = self.data.load(&self.model)?;
-        let vae = self.show.of(self.model.load(gpu)?, 0);
+        let vae = self.model.load(gpu)?;
         let means = vae.encode(&first(&data.test.images, self.pairs.saturating_mul(2))?)?.mean;
         let width = vae.model().config.latents;
         let mut latents = Vec::new();
@@ -42,6 +42,6 @@ impl Interpolate {
             }
         }
         let path = self.model.output(self.out.as_ref(), "interpolate.png");
-        write_grid(&vae, &vae.decode(&latents)?, self.steps, &path, "interpolations, a pair a row")
+        write_grid(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.steps, &path, "interpolations, a pair a row")
     }
 }

@@ -32,7 +32,7 @@ pub struct Manifold {
 impl Manifold {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         super::check_range(self.range)?;
-        let vae = self.show.of(self.model.load(gpu)?, 0);
+        let vae = self.model.load(gpu)?;
         let width = vae.model().config.latents;
         let &[right, up] = self.dims.as_slice() else {
             return Err(self.unfit("two latents, as in 0,1"));
@@ -50,10 +50,10 @@ impl Manifold {
             }
         }
         if width > 2 {
-            say(format_args!("note: the model's other {} latents are held at 0", width - 2))?;
+            say(format_args!("note: the model's other {} latents are fixed at 0", width - 2))?;
         }
         let path = self.model.output(self.out.as_ref(), "manifold.png");
-        write_grid(&vae, &vae.decode(&latents)?, self.size, &path, "manifold")
+        write_grid(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.size, &path, "manifold")
     }
 
     fn unfit(&self, expected: &str) -> Error {

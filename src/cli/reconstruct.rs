@@ -32,9 +32,9 @@ pub struct Reconstruct {
 impl Reconstruct {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let data = self.data.load(&self.model)?;
-        let vae = self.show.of(self.model.load(gpu)?, 0);
+        let vae = self.model.load(gpu)?;
         let images = first(&data.test.images, self.count)?;
-        let reconstructions = vae.reconstruct(&images)?;
+        let reconstructions = vae.reconstruct(&images, self.show.pixels(0))?;
         let pairs = paired_rows(&pixels(&images), &reconstructions, images.dimensions(), self.columns)?;
         let path = self.model.output(self.out.as_ref(), "reconstruct.png");
         write_grid(&vae, &pairs, self.columns, &path, "originals above reconstructions")

@@ -31,8 +31,8 @@ pub struct Sample {
 
 impl Sample {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
-        let vae = self.show.of(self.model.load(gpu)?, self.seed);
-        let images = vae.sample(self.count, self.seed)?;
+        let vae = self.model.load(gpu)?;
+        let images = vae.sample(self.count, self.seed, self.show.pixels(self.seed))?;
         let path = self.model.output(self.out.as_ref(), "sample.png");
         write_grid(&vae, &images, self.columns, &path, "samples")
     }

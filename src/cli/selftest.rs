@@ -5,16 +5,17 @@ use std::process::ExitCode;
 use clap::Args;
 use elbo::Error;
 use elbo::gpu::{AdapterRequest, Gpu, KernelRequest};
+use elbo::nn::KernelFamily;
 use elbo::selftest::{self, Outcome};
 
 use super::{GpuArgs, say};
 
 /// Check every kernel on this adapter against a reference on the CPU
 ///
-/// Where several kernels make the same product, all of them are checked, also those that are not chosen.
+/// If several kernels compute the same product, all of them are checked, also those that are not chosen.
 ///
-/// Prints the worst error of each, beside what rounding and the graphics API's own limits allow. Exits with 1 if one of
-/// them is wrong: then this driver must not be trusted.
+/// Prints the largest error of each, and the error that rounding and the graphics API's limits allow. Exits with 1 if
+/// one of them is wrong: then do not trust this driver.
 #[derive(Args)]
 pub struct Selftest {}
 
@@ -24,8 +25,12 @@ impl Selftest {
         say(format_args!("adapter: {}", opened.adapter()))?;
         let mut worst: Vec<Outcome> = Vec::new();
         let mut passed = true;
-        for family in opened.kernel_families() {
-            let kernels = KernelRequest::Only(*family);
+        let families = match gpu.kernels {
+            Some(family) => vec![family],
+            None => KernelFamily::of(&opened)?,
+        };
+        for family in families {
+            let kernels = KernelRequest::Only(family.name());
             let device = Gpu::open(&AdapterRequest { kernels, ..gpu.request() })?;
             passed &= selftest::run(&device, |outcome| keep_worst(&mut worst, outcome))?;
         }
@@ -45,7 +50,7 @@ impl Selftest {
     }
 }
 
-/// Keeps, of the cases of each output, the one that comes closest to what is allowed or exceeds it most.
+/// For each output, keeps the case whose error is the largest relative to its tolerance.
 fn keep_worst(worst: &mut Vec<Outcome>, outcome: &Outcome) {
     let same = |other: &&mut Outcome| (&other.kernel, other.output) == (&outcome.kernel, outcome.output);
     match worst.iter_mut().find(same) {

@@ -14,9 +14,9 @@ use elbo::Error;
 use elbo::config::Config;
 use elbo::data::{Dataset, Images};
 use elbo::gpu::{Gpu, KernelRequest};
-use elbo::metrics::EpochMetrics;
 use elbo::run::{RunConfig, RunDirectory};
-use elbo::train::{Trainer, Update};
+use elbo::step::metrics::EpochMetrics;
+use elbo::train::{EpochProgress, Plan, Trainer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use self::pictures::{Pictures, RECONSTRUCTIONS};
@@ -25,9 +25,9 @@ use super::{GpuArgs, INTERRUPTED, first, say, stop_on_interrupt};
 
 /// Train a model
 ///
-/// Writes a run directory: config.json, metrics.jsonl (a line an epoch), model.safetensors, best.safetensors where there
-/// are images to validate with, checkpoint.safetensors (what `elbo resume` needs), curves.png, and a picture of samples
-/// and of reconstructions for each epoch. Ctrl-C stops between two batches and keeps everything.
+/// Writes a run directory: config.json, metrics.jsonl (a line an epoch), model.safetensors, best.safetensors if there
+/// is a validation set, checkpoint.safetensors (what `elbo resume` needs), curves.png, and a picture of samples and of
+/// reconstructions for each epoch. Ctrl-C stops between two batches and keeps everything.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +42,7 @@ pub struct Train {
     /// The run directory to make [default: the first of runs/1, runs/2, ... that is free]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
-    /// Replace the run in that directory; files that are not of a run stay
+    /// Replace the run in that directory; other files stay
     #[arg(long, help_heading = "Output")]
     overwrite: bool,
     /// Print nothing but errors
@@ -50,7 +50,7 @@ pub struct Train {
     quiet: bool,
 }
 
-/// Go on with a training that was stopped, or train a finished one for longer
+/// Continue a training that was stopped, or train a finished one for longer
 ///
 /// A run that was stopped and resumed on the same adapter ends with the same bits as one that was not.
 #[derive(Args)]
@@ -61,10 +61,10 @@ Examples:
 pub struct Resume {
     /// The run directory
     run: PathBuf,
-    /// Passes over the training set in all, those done included [default: as the run was begun]
+    /// Total passes over the training set, including those done [default: as in the run]
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
-    /// Epochs without a new best loss after which to stop; 0 for never [default: as the run was begun]
+    /// Stop after N epochs without a new best loss; 0 for never [default: as in the run]
     #[arg(long, value_name = "N")]
     patience: Option<u32>,
     /// Print nothing but errors
@@ -78,20 +78,20 @@ impl Train {
         let out = self.out.unwrap_or_else(RunDirectory::next_free);
         RunDirectory::check(&out, self.overwrite)?;
         let data = self.config.load_data()?;
-        // A path is kept in full, so that the run can be evaluated and resumed from anywhere.
+        // The full path is kept, so that the run can be evaluated and resumed from anywhere.
         if let Ok(path) = std::fs::canonicalize(&self.config.data)
             && data.name != Dataset::BUILT_IN
         {
             self.config.data = path.to_string_lossy().into_owned();
         }
-        self.config.training.validate_for(data.train.images.count())?;
+        let plan = Plan::new(&self.config, &data)?;
         let gpu = gpu.open()?;
-        let trainer = Trainer::new(&gpu, &data, &self.config)?;
+        let trainer = Trainer::new(&gpu, &plan)?;
         let config = RunConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: self.config,
             adapter: gpu.adapter().clone(),
-            kernels: gpu.kernel_table(),
+            kernels: trainer.kernels(),
         };
         let run = RunDirectory::create(&out, self.overwrite, &config)?;
         Training { run, trainer, history: Vec::new(), writer: Writer::default(), quiet: self.quiet }.run(&gpu, &data)
@@ -112,11 +112,11 @@ impl Resume {
         if matches!(request.kernels, KernelRequest::Measured) {
             request.kernels = KernelRequest::As(config.kernels.clone());
         }
-        // Where this adapter cannot run those kernels, it goes on with others, and says so below.
-        let gpu = Gpu::open(&request).or_else(|_| gpu.open())?;
+        // If this adapter cannot run those kernels, the run continues with others; a note below says so.
+        let gpu = Gpu::open(&request)?;
         let trainer = Trainer::resume(&gpu, &data, &config.config.training, &run.checkpoint())?;
         let done = trainer.progress().epochs;
-        // The metrics are written before the checkpoint: a crash between the two leaves a line too many.
+        // The metrics are written before the checkpoint: a crash between the two leaves one line too many.
         history.retain(|line| line.epoch <= done);
         if done >= epochs {
             say(format_args!("{done} epochs are done: give a larger number with --epochs to train for longer"))?;
@@ -128,7 +128,7 @@ impl Resume {
             ))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let here = (&gpu.adapter().name, &gpu.adapter().driver_version, &gpu.kernel_table());
+        let here = (&gpu.adapter().name, &gpu.adapter().driver_version, &trainer.kernels());
         let begun = (&config.adapter.name, &config.adapter.driver_version, &config.kernels);
         if !self.quiet && here != begun {
             let adapter = &config.adapter;
@@ -140,7 +140,7 @@ impl Resume {
     }
 }
 
-/// A training under way and the directory that it goes to.
+/// A running training and its directory.
 struct Training {
     run: RunDirectory,
     trainer: Trainer,
@@ -152,25 +152,24 @@ struct Training {
 impl Training {
     fn run(mut self, gpu: &Gpu, data: &Dataset) -> Result<ExitCode, Error> {
         let epochs = self.trainer.epochs();
-        let stop = stop_on_interrupt("the steps under way");
+        let stop = stop_on_interrupt("the current steps");
         let test_images = first(&data.test.images, RECONSTRUCTIONS)?;
         self.say(format_args!("adapter: {}", gpu.adapter()))?;
         let validation = data.validation.as_ref().map(|split| format!("{} validation, ", split.images.count()));
         self.say(format_args!(
-            "data: {}, {} training, {}{} test images of {} x {}",
+            "data: {}, {} training, {}{} test images of {}",
             data.name,
             data.train.images.count(),
             validation.unwrap_or_default(),
             data.test.images.count(),
-            data.train.images.height(),
-            data.train.images.width(),
+            data.train.images.shape(),
         ))?;
         let parameters = self.trainer.vae().parameter_count();
         self.say(format_args!("run: {}, {parameters} parameters", self.run.path().display()))?;
         let bar = self.progress_bar();
         let trained = self.train(&bar, &stop, &test_images);
         bar.finish_and_clear();
-        // However the training ended, what it handed over is written first, and an error there is the earlier one.
+        // However the training ended, the writer finishes first. An error of the writer is the earlier one.
         self.writer.finish()?;
         trained?;
         if self.trainer.progress().epochs < epochs {
@@ -178,7 +177,7 @@ impl Training {
                 self.run.write_checkpoint(&self.trainer.snapshot()?, false)?;
                 return self.interrupted();
             }
-            let stalled = self.trainer.progress().course.stalled;
+            let stalled = self.trainer.progress().history.stalled;
             self.say(format_args!(
                 "stopped early: no better epoch in {stalled}; a larger --patience goes on from here"
             ))?;
@@ -186,7 +185,7 @@ impl Training {
         let epochs = self.trainer.progress().epochs;
         let run = &self.run;
         self.say(format_args!("model: {}", run.last_model().display()))?;
-        if let (Some(_), Some((epoch, loss))) = (&data.validation, self.trainer.progress().course.best) {
+        if let (Some(_), Some((epoch, loss))) = (&data.validation, self.trainer.progress().history.best) {
             let path = run.best_model();
             self.say(format_args!("best: {}, epoch {epoch}, validation loss {loss:.2}", path.display()))?;
         }
@@ -196,7 +195,7 @@ impl Training {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Trains until all epochs are done or `stop` is set; the last epoch may then still be with the writer.
+    /// Trains until all epochs are done or `stop` is set. The writer may then still be writing the last epoch.
     fn train(&mut self, bar: &ProgressBar, stop: &AtomicBool, test_images: &Images) -> Result<(), Error> {
         let epochs = self.trainer.epochs();
         let unfinished = |trainer: &Trainer| trainer.progress().epochs < epochs && !trainer.stopped_early();
@@ -222,7 +221,7 @@ impl Training {
         Ok(())
     }
 
-    /// Reads from the GPU all that an epoch adds to the run, and leaves the rest to the writer.
+    /// Reads from the GPU everything that an epoch adds to the run. The writer does the rest.
     fn write_epoch(&mut self, test_images: &Images) -> Result<(), Error> {
         let epoch = self.trainer.progress().epochs;
         let checkpoint = self.trainer.snapshot()?;
@@ -236,7 +235,7 @@ impl Training {
             run.write_checkpoint(&checkpoint, best)?;
             pictures?.write(&run, epoch)
         })?;
-        // What cannot be decoded ends the run now, not an epoch later, and the model is kept all the same.
+        // If decoding failed, the run ends now and not an epoch later. The model is kept all the same.
         if decoded { Ok(()) } else { self.writer.finish() }
     }
 
@@ -250,7 +249,7 @@ impl Training {
         Ok(ExitCode::from(INTERRUPTED))
     }
 
-    /// What is on disk of a training that failed.
+    /// Says which files of a failed training are on disk.
     fn what_is_kept(&self) -> String {
         match self.trainer.progress().epochs {
             0 => "kept: nothing, the first epoch was not finished".to_owned(),
@@ -262,7 +261,7 @@ impl Training {
         if self.quiet { Ok(()) } else { say(line) }
     }
 
-    /// A bar over the whole run where standard error is a terminal; a hidden one elsewhere.
+    /// A progress bar over the whole run if standard error is a terminal, else a hidden one.
     fn progress_bar(&self) -> ProgressBar {
         if self.quiet || !std::io::stderr().is_terminal() {
             return ProgressBar::hidden();
@@ -276,7 +275,7 @@ impl Training {
         let style = ProgressStyle::with_template("{msg} [{bar:24}] {percent}% {rate}, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .with_key("rate", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
-                // Nothing can be done about a terminal that takes no text.
+                // Nothing can be done about a terminal that accepts no text.
                 let _ = write!(text, "{:.0} examples/s", state.per_sec());
             });
         bar.set_style(style);
@@ -286,7 +285,7 @@ impl Training {
     }
 }
 
-fn show(bar: &ProgressBar, update: &Update, epochs: u32) {
+fn show(bar: &ProgressBar, update: &EpochProgress, epochs: u32) {
     let averages = update.averages;
     bar.set_message(format!("epoch {}/{epochs}, elbo {:.2}, kl {:.2}", update.epoch, averages.elbo, averages.kl));
     bar.set_position(u64::from(update.epoch - 1) * update.of + update.examples);

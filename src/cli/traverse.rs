@@ -9,7 +9,7 @@ use elbo::error::require;
 
 use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, evenly_spaced, write_grid};
 
-/// Sweep each latent by itself: a PNG grid, one latent a row, the others held still
+/// Sweep each latent by itself: a PNG grid, one latent a row, the others fixed
 #[derive(Args)]
 pub struct Traverse {
     #[command(flatten)]
@@ -18,7 +18,7 @@ pub struct Traverse {
     show: ShowArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Hold the others at the posterior mean of this test image, counted from 0 [default: at 0, the mean of a standard
+    /// Fix the others at the posterior mean of this test image, counted from 0 [default: at 0, the mean of a standard
     /// normal prior; give an image with --prior mixture or vamp-prior]
     #[arg(long, value_name = "INDEX")]
     image: Option<usize>,
@@ -37,7 +37,7 @@ impl Traverse {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         super::check_range(self.range)?;
         let data = self.image.map(|_| self.data.load(&self.model)).transpose()?;
-        let vae = self.show.of(self.model.load(gpu)?, 0);
+        let vae = self.model.load(gpu)?;
         let width = vae.model().config.latents;
         let base = match (self.image, data) {
             (Some(index), Some(data)) => {
@@ -57,6 +57,6 @@ impl Traverse {
             }
         }
         let path = self.model.output(self.out.as_ref(), "traverse.png");
-        write_grid(&vae, &vae.decode(&latents)?, self.steps, &path, "traversals, a latent a row")
+        write_grid(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.steps, &path, "traversals, a latent a row")
     }
 }

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::data::Binarize;
 use crate::error::require;
 use crate::likelihood::LikelihoodConfig;
-use crate::nn::{Activation, Normalise, WIDEST};
+use crate::nn::{Activation, NormKind, WIDEST};
 use crate::numbers::Numbers;
 use crate::objective::{Objective, ObjectiveConfig};
 use crate::posterior::PosteriorConfig;
@@ -23,17 +23,17 @@ pub struct ModelConfig {
     /// Number of latents
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Data and model")]
     pub latents: usize,
-    /// How data become what the model sees
+    /// Whether and how grey images are binarised
     #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
     #[serde(default)]
     pub binarize: Binarize,
-    /// The nonlinearity after each hidden layer
+    /// Activation after each hidden layer
     #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
     pub activation: Activation,
-    /// Normalisation of each hidden layer before its nonlinearity
+    /// Normalisation of each hidden layer before its activation
     #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
     #[serde(default)]
-    pub normalise: Normalise,
+    pub normalise: NormKind,
     /// The likelihood.
     #[command(flatten)]
     #[serde(flatten)]
@@ -55,7 +55,7 @@ impl Default for ModelConfig {
             latents: 20,
             binarize: Binarize::default(),
             activation: Activation::default(),
-            normalise: Normalise::default(),
+            normalise: NormKind::default(),
             likelihood: LikelihoodConfig::default(),
             prior: PriorConfig::default(),
             posterior: PosteriorConfig::default(),
@@ -64,7 +64,7 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
-    /// Checks that such a model can exist.
+    /// Checks the values that need no data.
     ///
     /// # Errors
     ///
@@ -76,34 +76,34 @@ impl ModelConfig {
         require("--latents", (1..=WIDEST).contains(&self.latents), "a number from 1 to 1048576", self.latents)?;
         self.likelihood.validate()?;
         self.prior.validate()?;
-        // Pseudo-inputs would have statistics, and gradients, of their own.
-        let fits = self.prior.prior != Prior::VampPrior || self.normalise == Normalise::None;
+        // The batch of pseudo-inputs would have its own statistics, with gradients of their own.
+        let fits = self.prior.kind != Prior::VampPrior || self.normalise == NormKind::None;
         require("--normalise", fits, "none with --prior vamp-prior", format!("{:?}", self.normalise).to_lowercase())
     }
 
-    /// Whether the KL divergence is a sample estimate for want of a closed form, whatever the objective asks for.
+    /// Whether the KL divergence is always a sample estimate, because it has no closed form.
     pub fn kl_is_estimate(&self) -> bool {
-        !self.prior.prior.has_closed_form()
+        !self.prior.has_closed_form()
     }
 
-    /// Checks that the model can be trained in batches of that size.
+    /// Checks that the model can be trained with the given batch size.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] if a single example would be normalised over the batch.
     pub fn validate_batch(&self, batch_size: usize) -> Result<(), Error> {
-        let fits = self.normalise != Normalise::Batch || batch_size > 1;
+        let fits = self.normalise != NormKind::Batch || batch_size > 1;
         require("--batch-size", fits, "at least 2, and --micro-batch-size too, with --normalise batch", batch_size)
     }
 
-    /// Checks that the model can be trained with that objective. Free bits weigh latents apart from each other, and without a
-    /// closed form the KL divergence is no sum over latents; a capacity weighs them alike.
+    /// Checks that the objective works with the model's prior. Free bits weight each latent separately, but without a
+    /// closed form the KL divergence is not a sum over latents. A capacity weights all latents equally.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] if not.
     pub fn validate_objective(&self, objective: &ObjectiveConfig) -> Result<(), Error> {
-        let fits = objective.objective != Objective::FreeBits || !self.kl_is_estimate();
+        let fits = objective.kind != Objective::FreeBits || !self.kl_is_estimate();
         require("--objective", fits, "another one than free-bits, unless --prior is standard-normal", "free-bits")
     }
 }

@@ -1,25 +1,25 @@
-//! How grey images become black and white.
+//! How grey images are binarised.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// How data become what the model sees.
+/// Whether and how grey images are binarised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Binarize {
-    /// As they are.
+    /// Not at all.
     #[default]
     None,
-    /// White from one half on.
+    /// 1 if the pixel is at least one half, else 0.
     Threshold,
-    /// White with the pixel's value as the probability: by the seed, one draw for training and one for evaluation.
+    /// 1 with the pixel's value as the probability: one draw for training and one for evaluation, which depend on the seed.
     Static,
-    /// The same with a new draw in each step of training; evaluation keeps to its one draw.
+    /// The same with a new draw in each step of training; evaluation always uses the same draw.
     Dynamic,
 }
 
 impl Binarize {
-    /// The name of the constant that stands for it in `shaders/data/batch.wgsl`.
+    /// The name of its constant in `shaders/data/batch.wgsl`.
     pub(super) fn wgsl_name(self) -> &'static str {
         match self {
             Binarize::None => "NONE",

@@ -3,26 +3,26 @@
 //! An IDX file is two zero bytes, the type of its elements, the number of its dimensions, one big-endian `u32` size per
 //! dimension, and then the elements in row-major order.
 //!
-//! What these functions return was checked: the right type and number of dimensions, no dimension of size zero, and
-//! exactly as many bytes as the header announces. The header is not trusted before that: memory grows with the bytes
-//! that really come, and a stream is unpacked no further than the header says, whatever it holds beyond.
+//! The returned data were checked: the right type and number of dimensions, no dimension of size zero, and exactly as
+//! many bytes as the header announces. Until then the header is not trusted: memory grows with the bytes that are
+//! actually read, and a stream is never unpacked further than the header says.
 //!
-//! Whether a stream is compressed is decided by how it begins, never by its name: browsers unpack some downloads and keep
-//! the `.gz`, and the other way round.
+//! The first bytes of a stream decide whether it is compressed, not its name: browsers unpack some downloads and keep
+//! the `.gz`, or the reverse.
 
 use std::io::{Cursor, ErrorKind, Read, copy, sink};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::Images;
+use super::{ImageShape, Images};
 use crate::Error;
 
 /// The IDX code of unsigned bytes, the only elements that images and labels have.
 const UNSIGNED_BYTE: u8 = 0x08;
-/// A `u32` index, such as a shader's, reaches no further.
+/// The reach of a `u32` index, such as a shader's.
 const MAX_BYTES: u64 = 1 << 32;
-/// Bytes after the end are counted up to here: a compressed stream could hold almost any number of them.
+/// Bytes after the end are counted up to here: a compressed stream could contain almost any number of them.
 const MAX_EXCESS: u64 = 1 << 20;
 
 /// Reads a stack of images, an IDX file with three dimensions of unsigned bytes.
@@ -31,10 +31,10 @@ const MAX_EXCESS: u64 = 1 << 20;
 ///
 /// # Errors
 ///
-/// [`Error::Format`] if the stream is no such file, [`Error::Io`] if it cannot be read.
+/// [`Error::Format`] if the stream is not such a file, [`Error::Io`] if it cannot be read.
 pub fn images(path: &Path, stream: impl Read) -> Result<Images, Error> {
     let ([count, height, width], bytes) = parse(path, stream)?;
-    Images::new(bytes, count, height, width)
+    Images::new(bytes, count, ImageShape::grey(height, width))
 }
 
 /// Reads labels, an IDX file with one dimension of unsigned bytes.
@@ -43,7 +43,7 @@ pub fn images(path: &Path, stream: impl Read) -> Result<Images, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Format`] if the stream is no such file, [`Error::Io`] if it cannot be read.
+/// [`Error::Format`] if the stream is not such a file, [`Error::Io`] if it cannot be read.
 pub fn labels(path: &Path, stream: impl Read) -> Result<Vec<u8>, Error> {
     let ([_count], bytes) = parse(path, stream)?;
     Ok(bytes)
@@ -51,7 +51,7 @@ pub fn labels(path: &Path, stream: impl Read) -> Result<Vec<u8>, Error> {
 
 /// Reads an IDX file of unsigned bytes with `N` dimensions: its sizes and its elements.
 fn parse<const N: usize>(path: &Path, stream: impl Read) -> Result<([usize; N], Vec<u8>), Error> {
-    let mut file = Source::open(path, Box::new(stream))?;
+    let mut file = NamedStream::open(path, Box::new(stream))?;
 
     let magic = file.read(4)?;
     match magic[..] {
@@ -79,7 +79,7 @@ fn parse<const N: usize>(path: &Path, stream: impl Read) -> Result<([usize; N], 
     if sizes.contains(&0) {
         return Err(file.unlike("sizes of at least 1 in the IDX header", shape));
     }
-    // On a 32-bit host `usize` ends before `MAX_BYTES`, so both are asked.
+    // On a 32-bit host `usize` ends before `MAX_BYTES`, so both limits are checked.
     let total = sizes.iter().try_fold(1u64, |product, &size| product.checked_mul(size.into()));
     let Some(total) = total.filter(|&total| total <= MAX_BYTES && usize::try_from(total).is_ok()) else {
         let expected = format!("sizes in the IDX header that multiply to at most {MAX_BYTES} bytes");
@@ -98,7 +98,7 @@ fn parse<const N: usize>(path: &Path, stream: impl Read) -> Result<([usize; N], 
     }
 }
 
-/// What an IDX file with so many dimensions is, in words.
+/// Describes an IDX file with the given number of dimensions.
 fn describe(dimensions: usize) -> String {
     match dimensions {
         1 => "IDX labels (1 dimension)".into(),
@@ -120,16 +120,16 @@ fn element_type(code: u8) -> String {
     format!("{name} (0x{code:02x})")
 }
 
-/// A stream of bytes, unpacked if need be, that knows its name for errors.
-struct Source<'a> {
+/// A stream of bytes, unpacked if necessary, with its name for errors.
+struct NamedStream<'a> {
     path: &'a Path,
     stream: Box<dyn Read + 'a>,
     gzip: bool,
 }
 
-impl<'a> Source<'a> {
+impl<'a> NamedStream<'a> {
     fn open(path: &'a Path, stream: Box<dyn Read + 'a>) -> Result<Self, Error> {
-        let mut source = Source { path, stream, gzip: false };
+        let mut source = NamedStream { path, stream, gzip: false };
         let start = source.read(2)?;
         source.gzip = start == [0x1f, 0x8b];
         let whole = Cursor::new(start).chain(source.stream);
@@ -137,7 +137,7 @@ impl<'a> Source<'a> {
         Ok(source)
     }
 
-    /// Reads `length` bytes, or fewer if the stream ends before.
+    /// Reads `length` bytes, or fewer if the stream ends earlier.
     fn read(&mut self, length: u64) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
         match self.stream.by_ref().take(length).read_to_end(&mut bytes) {
@@ -146,7 +146,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Counts what is left, up to [`MAX_EXCESS`]. Reaching the end of a gzip stream also checks its checksum.
+    /// Counts the bytes that are left, up to [`MAX_EXCESS`]. Reaching the end of a gzip stream also checks its
+    /// checksum.
     fn count_excess(&mut self) -> Result<u64, Error> {
         copy(&mut self.stream.by_ref().take(MAX_EXCESS), &mut sink()).map_err(|source| self.failed(source))
     }
@@ -193,7 +194,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// The message with which a file is refused, which is one line that names the file.
+    /// The error message for a file: one line that names the file.
     fn refusal(bytes: &[u8]) -> String {
         let message = images(Path::new("digits"), bytes).expect_err("the file must be refused").to_string();
         assert!(!message.contains('\n'), "{message:?}");
@@ -209,7 +210,7 @@ mod tests {
     fn plain_and_gzip_read_alike() {
         for file in [good(), gzip(&good())] {
             let read = images(Path::new("digits"), &file[..]).unwrap();
-            assert_eq!((read.count(), read.height(), read.width()), (2, 1, 3));
+            assert_eq!((read.count(), read.shape()), (2, ImageShape::grey(1, 3)));
             assert_eq!(read.bytes().unwrap()[3..6], [4, 5, 6]);
         }
         assert_eq!(labels(Path::new("labels"), &gzip(&idx(&[3], &[7, 8, 9]))[..]).unwrap(), [7, 8, 9]);
@@ -277,7 +278,7 @@ mod tests {
     fn sizes_that_cannot_be() {
         assert_eq!(refusal(&idx(&[2, 0, 3], b"")), "sizes of at least 1 in the IDX header, found 2 x 0 x 3");
         let limit = "sizes in the IDX header that multiply to at most 4294967296 bytes, found ";
-        // Beyond u64, and beyond it so that it wraps around to a small number.
+        // The product exceeds u64; in some cases it wraps around to a small number.
         for sizes in [[u32::MAX; 3], [1 << 31, 1 << 31, 4], [1 << 16, 1 << 16, 2]] {
             let [count, height, width] = sizes;
             assert_eq!(refusal(&idx(&sizes, &[0; 8])), format!("{limit}{count} x {height} x {width}"));

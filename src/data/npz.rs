@@ -1,8 +1,8 @@
 //! Reads data sets from NumPy's `.npz` files: the arrays `train`, `test` and, if there is one, `valid`.
 //!
-//! An array is `(N, D)`, `(N, H, W)`, or that with one channel, `(N, 1, H, W)` or `(N, H, W, 1)`. `D` pixels are a square
-//! image where they can be, and a single row where they cannot. Bytes are grey levels, 0 to 255; where no array holds a byte
-//! above 1 they are black and white, and are kept as 0 and 255. Floats are the pixels as they are. There are no labels.
+//! An array is `(N, D)`, `(N, H, W)`, or that with one channel, `(N, 1, H, W)` or `(N, H, W, 1)`. `D` pixels are a
+//! square image if `D` is a square, else a single row. Bytes are grey levels, 0 to 255; if no array contains a byte
+//! above 1, they are binary and are kept as 0 and 255. Floats are used as they are. There are no labels.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,22 +11,22 @@ use std::path::Path;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::{Dataset, Images, Split, unlike};
+use super::{Dataset, ImageShape, Images, Split, unlike};
 use crate::Error;
 use crate::files::npy::{self, Values};
 
-/// What a good file holds.
+/// The expected content of a file.
 const EXPECTED: &str = "a NumPy archive (.npz) with the arrays `train`, `test` and perhaps `valid`";
 
-/// A `u32` index, such as a shader's, reaches no further.
+/// The reach of a `u32` index, such as a shader's.
 const MAX_BYTES: u64 = 1 << 32;
 
 /// Reads a data set.
 ///
 /// # Errors
 ///
-/// [`Error::Format`] if the file is no such archive, an array is missing, or they do not fit each other; [`Error::Io`] if it
-/// cannot be read.
+/// [`Error::Format`] if the file is not such an archive, an array is missing, or they do not fit each other;
+/// [`Error::Io`] if it cannot be read.
 pub fn dataset(path: &Path) -> Result<Dataset, Error> {
     let file = File::open(path).map_err(Error::io("read", path))?;
     let mut archive = ZipArchive::new(file).map_err(|error| match error {
@@ -51,24 +51,22 @@ pub fn dataset(path: &Path) -> Result<Dataset, Error> {
         let images = images(path, name, values, &shape, scale)?;
         sets.push((name, Split { images, labels: None }));
     }
-    let size = |split: &Split| [split.images.height(), split.images.width()];
     let (_, test) = sets.pop().ok_or_else(|| unlike(path, EXPECTED, "no arrays"))?;
     let mut sets = sets.into_iter();
     let (_, train) = sets.next().ok_or_else(|| unlike(path, EXPECTED, "one array"))?;
     let validation = sets.next().map(|(_, split)| split);
     for (name, split) in [("test", Some(&test)), ("valid", validation.as_ref())] {
         if let Some(split) = split
-            && size(split) != size(&train)
+            && split.images.shape() != train.images.shape()
         {
-            let ([height, width], [h, w]) = (size(&train), size(split));
-            let expected = format!("`{name}` of {height} x {width} pixels like `train`");
-            return Err(unlike(path, expected, format!("{h} x {w}")));
+            let expected = format!("`{name}` of {} pixels like `train`", train.images.shape());
+            return Err(unlike(path, expected, split.images.shape().to_string()));
         }
     }
     Ok(Dataset { name: path.display().to_string(), train, validation, test })
 }
 
-/// Reads one array of the archive, if it is there.
+/// Reads one array of the archive, if it exists.
 fn array(path: &Path, archive: &mut ZipArchive<File>, name: &str) -> Result<Option<(Values, Vec<usize>)>, Error> {
     let mut entry = match archive.by_name(&format!("{name}.npy")) {
         Err(ZipError::FileNotFound) => return Ok(None),
@@ -80,7 +78,7 @@ fn array(path: &Path, archive: &mut ZipArchive<File>, name: &str) -> Result<Opti
     if size > MAX_BYTES {
         return Err(unlike(path, format!("`{name}` of at most {MAX_BYTES} bytes"), size.to_string()));
     }
-    // The size is what the archive says: memory grows with the bytes that really come, and no further than that.
+    // The archive states the size. Memory grows with the bytes that are actually read, up to that size.
     let mut bytes = Vec::new();
     entry
         .by_ref()
@@ -94,25 +92,27 @@ fn array(path: &Path, archive: &mut ZipArchive<File>, name: &str) -> Result<Opti
 fn images(path: &Path, name: &str, values: Values, shape: &[usize], scale: u8) -> Result<Images, Error> {
     let square = |pixels: usize| {
         let side = pixels.isqrt();
-        if side * side == pixels { [side, side] } else { [1, pixels] }
+        if side * side == pixels { ImageShape::grey(side, side) } else { ImageShape::grey(1, pixels) }
     };
-    let (count, [height, width]) = match *shape {
+    let (count, image) = match *shape {
         [count, pixels] => (count, square(pixels)),
-        [count, height, width] | [count, 1, height, width] | [count, height, width, 1] => (count, [height, width]),
+        [count, height, width] | [count, 1, height, width] | [count, height, width, 1] => {
+            (count, ImageShape::grey(height, width))
+        }
         _ => {
             let expected = format!("`{name}` of shape (N, D), (N, H, W) or (N, 1, H, W)");
             return Err(unlike(path, expected, format!("{shape:?}")));
         }
     };
-    if count * height * width == 0 {
+    if count == 0 || image.dimensions() == 0 {
         return Err(unlike(path, format!("at least one pixel in `{name}`"), format!("the shape {shape:?}")));
     }
     match values {
         Values::Bytes(mut bytes) => {
             bytes.iter_mut().for_each(|byte| *byte *= scale);
-            Images::new(bytes, count, height, width)
+            Images::new(bytes, count, image)
         }
-        Values::Floats(floats) => Images::from_floats(floats, count, height, width),
+        Values::Floats(floats) => Images::from_floats(floats, count, image),
     }
 }
 
@@ -148,10 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_0_and_1_are_black_and_white() {
+    fn bytes_of_0_and_1_are_binary() {
         let part = |count: usize, value: u8| npy("|u1", &format!("({count}, 4)"), &vec![value; 4 * count]);
         let data = load(&archive(&[("train", part(3, 1)), ("valid", part(2, 0)), ("test", part(1, 1))])).unwrap();
-        assert_eq!((data.train.images.height(), data.train.images.width()), (2, 2));
+        assert_eq!(data.train.images.shape(), ImageShape::grey(2, 2));
         let validation = data.validation.unwrap().images;
         assert_eq!((data.train.images.count(), validation.count(), data.test.images.count()), (3, 2, 1));
         let pixels = |images: &Images| images.pixels().collect::<Vec<_>>();
@@ -168,12 +168,12 @@ mod tests {
     #[test]
     fn shapes_and_floats() {
         let floats: Vec<u8> = [0.5f32, -1.5, 3.0, 0.0, 7.0, 8.0].into_iter().flat_map(f32::to_le_bytes).collect();
-        for (shape, size) in
+        for (shape, [height, width]) in
             [("(1, 6)", [1, 6]), ("(1, 2, 3)", [2, 3]), ("(1, 1, 3, 2)", [3, 2]), ("(1, 3, 2, 1)", [3, 2])]
         {
             let array = npy("<f4", shape, &floats);
             let images = load(&archive(&[("train", array.clone()), ("test", array)])).unwrap().train.images;
-            assert_eq!([images.height(), images.width()], size, "{shape}");
+            assert_eq!(images.shape(), ImageShape::grey(height, width), "{shape}");
             assert_eq!(images.pixels().collect::<Vec<_>>(), [0.5, -1.5, 3.0, 0.0, 7.0, 8.0]);
         }
     }

@@ -1,4 +1,4 @@
-//! The order in which a pass takes its examples.
+//! The order in which a pass processes its examples.
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -6,7 +6,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::noise::Stream;
 
-/// Every example once, in an order that depends on the seed and the epoch alone.
+/// Every example once, in an order that depends only on the seed and the epoch.
 pub fn shuffled(examples: usize, seed: u64, epoch: u32) -> Vec<u32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(u64::from(epoch) << 32 | Stream::Order as u64);

@@ -1,16 +1,18 @@
-//! What an evaluation says of each latent. The twin of `shaders/eval/latents.wgsl`.
+//! The statistics of each latent in an evaluation. The twin of `shaders/eval/latents.wgsl`.
 
 use serde::Serialize;
 
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Source, Tensor, source};
+use crate::error::require_shapes;
+use crate::gpu::{Dispatch, Part, Source, Tensor, source};
+use crate::step::At;
 
 const SOURCE: Source = source!("eval/latents.wgsl");
 
 /// A latent whose posterior mean varies by more than this over the data is active (Burda et al. 2016, section 5.2).
 const ACTIVE_VARIANCE: f64 = 0.01;
 
-/// Each latent over a set of images.
+/// The statistics of each latent over a set of images.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LatentStatistics {
     /// The mean of its KL divergence, in nats.
@@ -25,7 +27,8 @@ impl LatentStatistics {
         self.mean_variance.iter().filter(|variance| **variance > ACTIVE_VARIANCE).count()
     }
 
-    /// From the sums of each step, `(3 * steps, latents)` as [`add_up`] leaves them, over `examples` in all.
+    /// Makes the statistics from the sums of each step, `(3 * steps, latents)`, as [`sum`] stores them, over `examples`
+    /// in total.
     pub(super) fn from_sums(sums: &[f32], latents: usize, examples: usize) -> LatentStatistics {
         let total = |part: usize, latent: usize| -> f64 {
             sums.chunks_exact(3 * latents).map(|step| f64::from(step[part * latents + latent])).sum::<f64>()
@@ -51,26 +54,13 @@ impl LatentStatistics {
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the columns do not fit each other.
-pub(crate) fn add_up(
-    gpu: &Gpu,
-    step: &Tensor,
-    samples: usize,
-    posterior: &Tensor,
-    kl: &Tensor,
-    sums: &Tensor,
-) -> Result<Dispatch, Error> {
+/// [`Error::Argument`] if the columns do not fit each other.
+pub(crate) fn sum(at: At<'_>, posterior: &Tensor, kl: &Tensor, sums: &Tensor) -> Result<Dispatch, Error> {
     let latents = kl.columns();
-    if (posterior.columns(), sums.columns()) != (2 * latents, latents) {
-        return Err(Error::Shape {
-            operation: "adding up latents",
-            expected: format!("(B, {}) and (3 * steps, {latents})", 2 * latents),
-            found: format!("(B, {}) and (3 * steps, {})", posterior.columns(), sums.columns()),
-        });
-    }
-    let kernel = gpu.kernel(&SOURCE, "add_up", &[("L", latents as f64), ("SAMPLES", samples as f64)])?;
-    let tensors = [("step", step), ("posterior", posterior), ("kl", kl), ("sums", sums)];
-    Dispatch::new(gpu, &kernel, &tensors, [latents.div_ceil(4), 1, 1])
+    let expected = [[posterior.rows(), posterior.columns().max(latents)], [sums.rows(), latents]];
+    require_shapes("sums over latents", expected, [posterior.shape(), sums.shape()])?;
+    let part = Part::new(SOURCE).size("L", latents).bind("posterior", posterior).bind("kl", kl).bind("sums", sums);
+    at.launch(part, "sum")?.over([kl.stride() / 4, 1, 1])
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! All that is known of a model on a set of images, as papers report it.
+//! Everything that papers report of a model on a set of images.
 
 use std::f64::consts::LN_2;
 use std::ops::ControlFlow;
@@ -9,30 +9,30 @@ use super::{Evaluation, ImportanceEstimate, LossWeights, estimate};
 use crate::Error;
 use crate::data::Images;
 use crate::error::require;
-use crate::metrics::Averages;
 use crate::objective::ObjectiveConfig;
+use crate::step::metrics::Averages;
 use crate::vae::{Network, Vae};
 
-/// The most importance samples of an example: more than anybody takes, and f32 still adds up their weights.
+/// The most importance samples of an example: more than anybody uses, and f32 can still sum their weights.
 const MOST_SAMPLES: usize = 1 << 20;
 
-/// What to find out.
+/// What to evaluate.
 #[derive(Clone, Copy, Debug)]
 pub struct ReportRequest {
-    /// Examples at a time.
+    /// The batch size.
     pub batch_size: usize,
-    /// Samples of each example for the estimate of log p(x), if it is wanted.
+    /// Samples of each example for the estimate of log p(x), if it is requested.
     pub importance_samples: Option<usize>,
-    /// Seeds the noise, and the draws that make grey images black and white.
+    /// Seeds the noise, and the draws that binarise grey images.
     pub seed: u64,
 }
 
-/// A model on a set of images, in nats per example.
+/// The evaluation of a model on a set of images, in nats per example.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The number of images.
     pub examples: usize,
-    /// Posterior samples of each image that the next three are the means over.
+    /// Posterior samples of each image. `elbo`, `nll` and `kl` are means over them.
     pub samples: usize,
     /// The evidence lower bound, `-nll - kl`; larger is better.
     pub elbo: f64,
@@ -42,20 +42,20 @@ pub struct Report {
     pub kl: f64,
     /// Whether `kl` is the sample estimate `log q(z|x) - log p(z)`, not the closed form.
     pub kl_is_estimate: bool,
-    /// The estimate of log p(x) by importance sampling, if it was asked for.
+    /// The estimate of log p(x) by importance sampling, if it was requested.
     pub log_prob: Option<LogProb>,
-    /// `-log p(x)` in bits for each dimension, from `log_prob` or else from `elbo` (of which it is then a bound); only where
-    /// the likelihood is one of discrete data.
+    /// `-log p(x)` in bits per dimension, from `log_prob`, or else an upper bound from `elbo`; only if the likelihood
+    /// is discrete.
     pub bits_per_dim: Option<f64>,
-    /// Whether `nll`, and all that is made of it, is the likelihood of data at all: not for Bernoulli on grey pixels.
+    /// Whether `nll`, and every value computed from it, comes from a log likelihood: not for Bernoulli on grey pixels.
     pub is_log_likelihood: bool,
-    /// Each latent's KL divergence, where the prior says so much.
+    /// The KL divergence of each latent, if the prior gives a closed form.
     pub kl_per_latent: Option<Vec<f64>>,
     /// Latents whose posterior mean has a variance above 0.01 over the images.
     pub active_units: usize,
     /// The number of latents.
     pub latents: usize,
-    /// The estimate of each image.
+    /// The estimate for each image.
     #[serde(skip)]
     pub estimate: Option<ImportanceEstimate>,
 }
@@ -71,12 +71,37 @@ pub struct LogProb {
     pub importance_samples: usize,
 }
 
-/// Evaluates a model on a set of images. `on_update` is told how much of the estimate is done; if it breaks, nothing is
-/// returned.
+/// Evaluates a model on a set of images. `on_update` gets the fraction of the estimate that is done; if it breaks, the
+/// result is `None`.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// # use elbo::config::ModelConfig;
+/// # use elbo::data::{ImageShape, Images};
+/// use elbo::eval::{ReportRequest, report};
+/// # use elbo::vae::Model;
+/// # use elbo::{AdapterRequest, Gpu, Vae};
+///
+/// # fn main() -> Result<(), elbo::Error> {
+/// # let gpu = Gpu::open(&AdapterRequest::default())?;
+/// # let config = ModelConfig { latents: 2, ..ModelConfig::default() };
+/// # let vae = Vae::new(&gpu, Model { image: ImageShape::grey(4, 4), config }, 0)?;
+/// # let images = Images::new([[0; 8], [255; 8]].concat().repeat(3), 3, ImageShape::grey(4, 4))?;
+/// let request = ReportRequest { batch_size: 100, importance_samples: Some(50), seed: 0 };
+/// if let Some(report) = report(&vae, &images, request, |_done| ControlFlow::Continue(()))? {
+///     println!("ELBO {:.1} nats, {} of {} latents active", report.elbo, report.active_units, report.latents);
+///     if let Some(log_prob) = report.log_prob {
+///         println!("log p(x) {:.1} +- {:.1} nats", log_prob.mean, log_prob.standard_error);
+///         assert!(log_prob.mean > report.elbo); // the ELBO is a lower bound
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///
-/// [`Error::Config`] for a number of samples that cannot be; those of [`Evaluation::new`], [`Evaluation::run`] and
+/// [`Error::Config`] for an invalid number of samples; the errors of [`Evaluation::new`], [`Evaluation::run`] and
 /// [`estimate`].
 pub fn report(
     vae: &Vae,
@@ -90,13 +115,14 @@ pub fn report(
     require("--batch-size", batch_size > 0, "at least 1", batch_size)?;
     let model = &vae.model().config;
     let batch_size = batch_size.min(images.count()).min(Network::most_examples(vae, 1));
-    let network = Network::new(vae, batch_size, &ObjectiveConfig::default())?;
-    let mut evaluation = Evaluation::new(vae, &network, images, LossWeights::default(), seed)?;
+    let described = vae.model().describe("evaluating a model", images, "given")?;
+    let network = Network::evaluation(vae, batch_size, &ObjectiveConfig::default())?;
+    let mut evaluation = Evaluation::new(vae, &network, described, LossWeights::default(), seed)?;
     let mut averages = evaluation.run()?;
     let statistics = evaluation.latents()?;
     let estimate = match importance_samples {
         None => None,
-        Some(samples) => match estimate(vae, images, samples, seed, on_update)? {
+        Some(samples) => match estimate(vae, described, samples, seed, on_update)? {
             None => return Ok(None),
             Some(estimate) => {
                 averages = estimate.averages;
@@ -110,7 +136,7 @@ pub fn report(
         importance_samples: estimate.samples,
     });
     let Averages { elbo, nll, kl, .. } = averages;
-    let is_log_likelihood = model.likelihood.likelihood.is_log_likelihood_of(images, model.binarize);
+    let is_log_likelihood = model.likelihood.is_log_likelihood_of(images, model.binarize);
     let of_bits = log_prob.map_or(elbo, |log_prob| log_prob.mean);
     let bits_per_dim = -of_bits / (LN_2 * images.dimensions() as f64);
     Ok(Some(Report {
@@ -119,10 +145,10 @@ pub fn report(
         elbo,
         nll,
         kl,
-        // Importance weights need the sample's own.
+        // Importance weights need the KL estimate of each sample.
         kl_is_estimate: estimate.is_some() || model.kl_is_estimate(),
         log_prob,
-        bits_per_dim: (model.likelihood.likelihood.is_discrete() && is_log_likelihood).then_some(bits_per_dim),
+        bits_per_dim: (model.likelihood.is_discrete() && is_log_likelihood).then_some(bits_per_dim),
         is_log_likelihood,
         active_units: statistics.active_units(),
         kl_per_latent: (!model.kl_is_estimate()).then_some(statistics.kl),

@@ -1,7 +1,7 @@
 //! NumPy's `.npy` files: arrays of floats in and out.
 //!
-//! What is written is little-endian and row-major. What is read may have either byte order and 32 or 64 bits, and is
-//! checked against the length of the file before anything is allocated for it.
+//! Arrays are written little-endian and row-major. Arrays that are read may have either byte order and 32 or 64 bits.
+//! Their size is checked against the length of the file before memory is allocated.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use npyz::{AutoSerialize, NpyFile, NpyHeader, Order, WriterBuilder};
 use super::write_atomically;
 use crate::Error;
 
-/// What a good file holds.
+/// The expected content of a file.
 const FLOATS: &str = "a NumPy array (.npy) of 32- or 64-bit floats";
 const BYTES_OR_FLOATS: &str = "a NumPy array (.npy) of unsigned bytes or of 32- or 64-bit floats";
 
@@ -21,9 +21,9 @@ pub(crate) enum Values {
     Floats(Vec<f32>),
 }
 
-/// The header of an array of floats has three entries, one of them its shape. More brackets or digits than these
-/// describe something else, and could exhaust the parser's stack or overflow the shape's product, which up to 19 digits
-/// keep below 2^64.
+/// The header of an array of floats has three entries, one of them its shape. A header with more brackets or digits
+/// describes something else. It could exhaust the parser's stack or overflow the product of the shape, which stays
+/// below 2^64 with up to 19 digits.
 const MAX_BRACKETS: usize = 8;
 const MAX_DIGITS: usize = 19;
 
@@ -31,11 +31,12 @@ const MAX_DIGITS: usize = 19;
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if `shape` does not hold as many values as there are; [`Error::Io`] if the file cannot be written.
+/// [`Error::Argument`] if the product of `shape` is not the number of values; [`Error::Io`] if the file cannot be
+/// written.
 pub fn write(path: &Path, values: &[f32], shape: &[usize]) -> Result<(), Error> {
     let count = shape.iter().try_fold(1, |product: usize, &size| product.checked_mul(size));
     if count != Some(values.len()) {
-        return Err(Error::Shape {
+        return Err(Error::Argument {
             operation: "writing a NumPy array",
             expected: format!("as many values as the shape {shape:?} holds"),
             found: format!("{} values", values.len()),
@@ -66,8 +67,9 @@ fn write_array<T: AutoSerialize + Copy>(path: &Path, values: &[T], shape: &[usiz
 ///
 /// # Errors
 ///
-/// [`Error::Io`] if the file cannot be read; [`Error::Format`] if it is no array of 32- or 64-bit floats in C order, is
-/// shorter or longer than its header says, or holds a value that is NaN, infinite or too large for an `f32`.
+/// [`Error::Io`] if the file cannot be read; [`Error::Format`] if it is not an array of 32- or 64-bit floats in C
+/// order, is shorter or longer than its header says, or contains a value that is NaN, infinite or too large for an
+/// `f32`.
 pub fn read(path: &Path) -> Result<(Vec<f32>, Vec<usize>), Error> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     match parse(path, &bytes, false)? {
@@ -119,7 +121,7 @@ pub(crate) fn parse(path: &Path, bytes: &[u8], bytes_allowed: bool) -> Result<(V
     }
 }
 
-/// Values beyond an `f32` become infinite here and are refused as such.
+/// Values beyond an `f32` become infinite here and are then refused.
 fn narrow(values: Vec<f64>) -> Vec<f32> {
     values.into_iter().map(|value| value as f32).collect()
 }
@@ -127,8 +129,8 @@ fn narrow(values: Vec<f64>) -> Vec<f32> {
 /// Where the shortest preamble (magic, version, length of the header) ends.
 const HEADER_START: usize = 10;
 
-/// Where the header says that the data starts; `None` if this is no `.npy` file. Version 1 has two bytes for the length
-/// of its header, later ones four.
+/// Where the data start according to the header; `None` if this is not a `.npy` file. Version 1 has two bytes for the
+/// length of its header, later ones four.
 fn data_start(bytes: &[u8]) -> Option<usize> {
     let bytes = bytes.strip_prefix(b"\x93NUMPY")?;
     match bytes {
@@ -171,8 +173,8 @@ mod tests {
         }
         write(&path, &[], &[0, 20]).unwrap();
         assert_eq!(read(&path).unwrap(), (vec![], vec![0, 20]));
-        assert!(matches!(write(&path, &values, &[2, 2]), Err(Error::Shape { .. })));
-        assert!(matches!(write(&path, &values, &[usize::MAX, 2]), Err(Error::Shape { .. })));
+        assert!(matches!(write(&path, &values, &[2, 2]), Err(Error::Argument { .. })));
+        assert!(matches!(write(&path, &values, &[usize::MAX, 2]), Err(Error::Argument { .. })));
 
         write_u8(&path, &[7, 2, 1]).unwrap();
         let bytes = std::fs::read(&path).unwrap();

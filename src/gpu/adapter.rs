@@ -5,7 +5,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::{KernelFamily, KernelRequest};
+use super::KernelRequest;
 use crate::Error;
 
 /// The most storage buffers that one kernel binds; wgpu's default limit, so any adapter with compute shaders has it.
@@ -14,7 +14,8 @@ pub(super) const STORAGE_BUFFERS: u32 = 8;
 /// Which adapter to open.
 #[derive(Clone, Debug, Default)]
 pub struct AdapterRequest {
-    /// An index as `elbo adapters` lists it, or part of a name, in any case. `WGPU_ADAPTER_NAME` is used if absent.
+    /// An index as `elbo adapters` lists it, or part of a name, in upper or lower case. `WGPU_ADAPTER_NAME` is used if
+    /// absent.
     pub adapter: Option<String>,
     /// The API to use; `WGPU_BACKEND` is used if absent, and all of them if that is not set either.
     pub backend: Option<Backend>,
@@ -22,8 +23,8 @@ pub struct AdapterRequest {
     pub shader_checks: bool,
     /// How the kernels for products are chosen.
     pub kernels: KernelRequest,
-    /// What is called with a line for the user about something that the work does not depend on, such as a cache that cannot
-    /// be written.
+    /// Called with a line for the user about something that does not affect the result, such as a cache that cannot be
+    /// written.
     pub notify: Option<fn(&str)>,
 }
 
@@ -41,7 +42,7 @@ pub enum Backend {
     Gl,
 }
 
-/// What there is to know about an adapter.
+/// The properties of an adapter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AdapterSummary {
     /// Its place in the list of adapters, for `--adapter`.
@@ -56,9 +57,9 @@ pub struct AdapterSummary {
     pub driver: String,
     /// The driver's version.
     pub driver_version: String,
-    /// Bytes that the largest buffer may hold.
+    /// The largest size of a buffer, in bytes.
     pub max_buffer_bytes: u64,
-    /// Bytes of a buffer that a shader may see at once.
+    /// The largest part of a buffer that a shader may bind, in bytes.
     pub max_binding_bytes: u64,
     /// Storage buffers that a shader may use.
     pub max_storage_buffers: u32,
@@ -68,10 +69,10 @@ pub struct AdapterSummary {
     /// Bytes that a workgroup may share.
     #[serde(default)]
     pub max_workgroup_bytes: u32,
-    /// The smallest and the largest subgroup, in threads; 0 where the driver does not say.
+    /// The smallest and the largest subgroup, in threads; 0 if the driver does not say.
     #[serde(default)]
     pub subgroup_sizes: [u32; 2],
-    /// Whether it can time dispatches by its own clock.
+    /// Whether it can time dispatches with its own clock.
     #[serde(default)]
     pub timestamps: bool,
     /// Whether Elbo can run on it.
@@ -84,7 +85,7 @@ impl AdapterSummary {
         self.kind == SOFTWARE
     }
 
-    /// What would be faster, where that is known: a software adapter on GL lacks what the kernels for CPUs need.
+    /// Advice for more speed, if there is any: a software adapter on GL cannot run the kernels for CPUs.
     pub fn advice(&self) -> Option<String> {
         let slow = self.is_software() && self.backend == "gl";
         slow.then(|| {
@@ -125,39 +126,12 @@ pub fn adapters(request: &AdapterRequest) -> Result<(Vec<AdapterSummary>, Option
     }
 }
 
-/// What the kernels of [`KernelFamily::Lanes`] need.
-pub(super) const LANES_FEATURES: wgpu::Features =
-    wgpu::Features::SUBGROUP.union(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES);
-
-/// What kernels on such an adapter use where it has it: words of 64 bits.
-pub(super) const WIDE_WORDS: wgpu::Features = wgpu::Features::SHADER_INT64;
-
-/// The families to choose from on an adapter: the one asked for, or all that suit it, lanes first.
-pub(super) fn kernel_families(adapter: &wgpu::Adapter, request: &KernelRequest) -> Result<Vec<KernelFamily>, Error> {
-    const LANES: u32 = 8;
-    let info = adapter.get_info();
-    let able = adapter.features().contains(LANES_FEATURES)
-        && (info.subgroup_min_size, info.subgroup_max_size) == (LANES, LANES);
-    let software = info.device_type == wgpu::DeviceType::Cpu;
-    let lanes = match request {
-        KernelRequest::Only(family) => *family == KernelFamily::Lanes,
-        KernelRequest::As(table) => table.uses(KernelFamily::Lanes),
-        KernelRequest::Measured | KernelRequest::Fixed => able && software,
-    };
-    if lanes && !able {
-        return Err(Error::Adapter {
-            reason: format!(
-                "the lanes kernels need subgroups of {LANES}, which {} does not have; take other kernels or another adapter",
-                info.name
-            ),
-        });
-    }
-    let all = [KernelFamily::Lanes, KernelFamily::Tiles, KernelFamily::Slices];
-    Ok(match request {
-        KernelRequest::Only(family) => vec![*family],
-        _ => all.into_iter().filter(|family| lanes || *family != KernelFamily::Lanes).collect(),
-    })
-}
+/// Features that kernels and measurements use if the adapter has them.
+pub(super) const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::PIPELINE_CACHE
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SHADER_INT64)
+    .union(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES);
 
 pub(super) fn choose(request: &AdapterRequest) -> Result<(wgpu::Adapter, AdapterSummary), Error> {
     let mut found = enumerate(request);
@@ -211,7 +185,7 @@ fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
     }
 }
 
-/// What the user asked for by name or index.
+/// The name or index that the user asked for.
 fn wanted(request: &AdapterRequest) -> Option<String> {
     request.adapter.clone().or_else(|| std::env::var("WGPU_ADAPTER_NAME").ok()).filter(|name| !name.is_empty())
 }
@@ -252,7 +226,7 @@ fn pick(found: &[AdapterSummary], request: &AdapterRequest) -> Result<usize, Err
     }
 }
 
-/// Smaller is better: what kind of device it is, then how well the API is supported, then the driver's order.
+/// Smaller is better: the kind of device, then how well the API is supported, then the driver's order.
 fn rank(adapter: &AdapterSummary, low_power: bool) -> (u8, u8, usize) {
     let kind = match (adapter.kind.as_str(), low_power) {
         ("discrete", false) | ("integrated", true) => 0,

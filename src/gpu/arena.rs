@@ -17,7 +17,7 @@ struct Slot {
 }
 
 /// One buffer that holds many named tensors, in the order of registration.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Arena {
     slots: Vec<Slot>,
     whole: Tensor,
@@ -30,7 +30,7 @@ impl Arena {
     ///
     /// As [`Tensor::zeros`].
     pub fn zeros<'a>(gpu: &Gpu, shapes: impl IntoIterator<Item = (&'a str, usize, usize)>) -> Result<Arena, Error> {
-        /// Bytes that a kernel takes at once: `optim/adam/lanes.wgsl`.
+        /// Bytes that a kernel loads at once: `optim/adam/lanes.wgsl`.
         const WORD: u32 = 32;
         let alignment = u64::from(gpu.inner.device.limits().min_storage_buffer_offset_alignment.max(WORD));
         let mut end = 0;

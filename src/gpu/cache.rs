@@ -1,8 +1,7 @@
-//! What is kept from one program to the next, in the user's cache directory: the kernels chosen by measuring, and compiled
-//! pipelines.
+//! The files in the user's cache directory: the kernels chosen by measuring, and compiled pipelines.
 //!
-//! Nothing depends on it: what cannot be read, or is of another version or driver, is made again, and where nothing can be
-//! written, nothing is kept. What cannot be used is named in a note of one line.
+//! No result depends on them. If a file cannot be read, or is from another version or driver, its content is
+//! recomputed. If no file can be written, nothing is kept. A note of one line names a file that cannot be used.
 
 use std::fs::{self, File};
 use std::io;
@@ -32,12 +31,12 @@ fn path(adapter: &AdapterSummary, extension: &str) -> io::Result<PathBuf> {
 ///
 /// # Errors
 ///
-/// A note about a file that is there and cannot be used.
+/// A note about a file that exists and cannot be used.
 pub(super) fn table(adapter: &AdapterSummary) -> Result<KernelTable, String> {
     let Ok(path) = path(adapter, "json") else { return Ok(KernelTable::default()) };
     let unusable = |found: &str| format!("{}: {found}; kernels are measured again", path.display());
     match fs::read(&path) {
-        // A folder that cannot be made is named when the choices are to be kept.
+        // A folder that cannot be made is reported when the choices are written.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Ok(KernelTable::default())
         }
@@ -70,7 +69,7 @@ pub(super) fn pipelines(adapter: &AdapterSummary) -> Option<Vec<u8>> {
     fs::read(path(adapter, "pipelines").ok()?).ok()
 }
 
-/// Keeps compiled pipelines, where that is possible: without them a program only starts later.
+/// Keeps compiled pipelines, if possible: without them a program only starts more slowly.
 pub(super) fn keep_pipelines(adapter: &AdapterSummary, data: &[u8]) {
     let _ = keep(path(adapter, "pipelines"), data);
 }
@@ -84,7 +83,7 @@ fn keep(path: io::Result<PathBuf>, data: &[u8]) -> Result<(), String> {
     write_atomically(&path, |file| file.write_all(data)).map_err(|error| error.to_string())
 }
 
-/// A file that is there while kernels are measured. One that is there later tells of a program that ended meanwhile.
+/// A file that exists while kernels are measured. If it still exists later, the program that measured ended meanwhile.
 pub(super) struct Measuring {
     path: PathBuf,
     /// Locked as long as this program runs.
@@ -92,19 +91,20 @@ pub(super) struct Measuring {
 }
 
 impl Measuring {
-    /// Marks the beginning. Where no file can be written, nothing is marked.
+    /// Marks the beginning. If no file can be written, nothing is marked.
     pub fn begin(adapter: &AdapterSummary) -> Option<Measuring> {
         let path = path(adapter, "measuring").ok()?;
         let directory = path.parent()?;
         fs::create_dir_all(directory).ok()?;
-        // It has its name only once it is locked: nobody may take it for a file that was left over.
+        // The file gets its name only after it is locked, so that no other program takes it for a file that was left
+        // over.
         let file = tempfile::NamedTempFile::new_in(directory).ok()?;
         file.as_file().try_lock().ok()?;
         let file = file.persist(&path).ok()?;
         Some(Measuring { path, _file: file })
     }
 
-    /// Marks the end. Without this the file stays, also where the driver reported an error.
+    /// Marks the end. Without this the file stays, even after an error of the driver.
     pub fn end(self) {
         let _ = fs::remove_file(&self.path);
     }

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::shader::Access;
 use super::texture::Texture;
-use super::{Gpu, Kernel, Part, Source, Tensor};
+use super::{Choice, Gpu, Kernel, KernelTable, Tensor};
 use crate::Error;
 
-/// A kernel with the tensors it works on and the size of its grid.
+/// A kernel with the tensors it works on and the size of its grid. Clones share them.
+#[derive(Clone, Debug)]
 pub struct Dispatch {
     kernel: Arc<Kernel>,
     bind_group: wgpu::BindGroup,
@@ -18,6 +19,8 @@ pub struct Dispatch {
     /// The textures that it reads live as long as a dispatch that reads them.
     _textures: Vec<Arc<Texture>>,
     workgroups: [u32; 3],
+    /// The choice that led to its kernel, if there were several.
+    choice: Option<Choice>,
 }
 
 impl Dispatch {
@@ -27,7 +30,7 @@ impl Dispatch {
     ///
     /// [`Error::Shader`] if the names are not the kernel's bindings; [`Error::Limit`] if the grid or a tensor is larger
     /// than the adapter allows.
-    pub fn new(
+    pub(super) fn new(
         gpu: &Gpu,
         kernel: &Arc<Kernel>,
         tensors: &[(&str, &Tensor)],
@@ -35,7 +38,7 @@ impl Dispatch {
     ) -> Result<Dispatch, Error> {
         let names = || tensors.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let fault = |reason: String| Error::Shader { shader: kernel.label.clone(), reason };
-        if let Some((name, _)) = tensors.iter().find(|(name, _)| !kernel.bindings.iter().any(|b| b.name == *name)) {
+        if let Some((name, _)) = tensors.iter().find(|(name, _)| !kernel.binds(name)) {
             return Err(fault(format!("does not use the binding `{name}`")));
         }
         let limits = gpu.inner.device.limits();
@@ -74,33 +77,20 @@ impl Dispatch {
         });
         gpu.check("binding tensors")?;
         let textures = bound.into_iter().filter_map(|(_, texture)| texture).collect();
-        Ok(Dispatch { kernel: Arc::clone(kernel), bind_group, _read: read, written, _textures: textures, workgroups })
+        Ok(Dispatch {
+            kernel: Arc::clone(kernel),
+            bind_group,
+            _read: read,
+            written,
+            _textures: textures,
+            workgroups,
+            choice: None,
+        })
     }
 
-    /// The same for a kernel whose slots are filled: makes it from its source, and binds what it uses of each part.
-    ///
-    /// # Errors
-    ///
-    /// As [`Gpu::kernel`] and [`Dispatch::new`].
-    pub fn with_parts(
-        gpu: &Gpu,
-        (source, entry): (&Source, &str),
-        overrides: &[(&str, f64)],
-        tensors: &[(&str, &Tensor)],
-        parts: &[(&'static str, &Part)],
-        threads: [usize; 3],
-    ) -> Result<Dispatch, Error> {
-        let mut source = source.clone();
-        let (mut overrides, mut tensors) = (overrides.to_vec(), tensors.to_vec());
-        for (slot, part) in parts {
-            source = source.with(slot, part.source());
-            overrides.extend(&part.overrides);
-        }
-        let kernel = gpu.kernel(&source, entry, &overrides)?;
-        let bound = parts.iter().flat_map(|(_, part)| &part.tensors);
-        let used = bound.filter(|(name, _)| kernel.bindings.iter().any(|binding| binding.name == *name));
-        tensors.extend(used.map(|(name, tensor)| (*name, tensor)));
-        Dispatch::new(gpu, &kernel, &tensors, threads)
+    /// The same with the choice that led to its kernel.
+    pub(crate) fn chosen_by(self, choice: Choice) -> Dispatch {
+        Dispatch { choice: Some(choice), ..self }
     }
 
     /// The tensors that it writes.
@@ -126,15 +116,8 @@ impl Dispatch {
     }
 }
 
-/// Folds a long row of threads into two axes that both stay within the smallest limit there is.
-pub fn folded(threads: usize, workgroup_size: usize) -> [usize; 3] {
-    const ROW: usize = 32_768;
-    let groups = threads.div_ceil(workgroup_size);
-    if groups <= ROW { [threads, 1, 1] } else { [ROW * workgroup_size, groups.div_ceil(ROW), 1] }
-}
-
-/// A list of dispatches, replayed in order.
-#[derive(Default)]
+/// A list of dispatches, replayed in order. Clones share the tensors.
+#[derive(Clone, Debug, Default)]
 pub struct Program {
     dispatches: Vec<Dispatch>,
 }
@@ -145,18 +128,23 @@ impl Program {
         &self.dispatches
     }
 
+    /// The choices that led to its kernels: a run records them, so that it resumes with the same bits.
+    pub fn kernels(&self) -> KernelTable {
+        self.dispatches.iter().filter_map(|dispatch| dispatch.choice.clone()).collect()
+    }
+
     /// Appends a dispatch.
     pub fn push(&mut self, dispatch: Dispatch) {
         self.dispatches.push(dispatch);
     }
 
-    /// Records the program `times` times, in one compute pass where no tensor has a texture to keep up to date.
+    /// Records the program `times` times, in one compute pass if no tensor has a texture to keep up to date.
     pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, times: u32) {
         record(&self.dispatches, encoder, times);
     }
 }
 
-/// How long one replay of a dispatch takes by the wall clock, of `times` in one submission.
+/// The wall-clock time of one replay of a dispatch, from `times` replays in one submission.
 pub(super) fn time(gpu: &Gpu, dispatch: &Dispatch, times: u32) -> Result<Duration, Error> {
     let start = Instant::now();
     gpu.submit(|encoder| record([dispatch], encoder, times));

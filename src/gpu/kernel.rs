@@ -1,16 +1,18 @@
 //! Kernels: compute pipelines whose bindings and workgroup size are read from the WGSL.
 //!
-//! Pipelines are compiled on threads of their own: whoever records a program goes on, and waits for each when it is first
-//! used.
+//! Pipelines are compiled on threads of their own. Recording a program does not wait for them; the first use of a
+//! pipeline does.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
-use super::shader::{Access, Binding, Shader, Source};
+use super::shader::{Access, Binding, Shader};
 use super::{Gpu, lock};
 use crate::Error;
+use crate::shaders::Source;
 
-/// A compute pipeline and what there is to know to dispatch it.
+/// A compute pipeline and the data that a dispatch of it needs.
 pub struct Kernel {
     pub(super) label: String,
     pipeline: Compiling,
@@ -19,8 +21,14 @@ pub struct Kernel {
     pub(super) workgroup_size: [u32; 3],
 }
 
-/// What makes a kernel unlike any other: its files, its entry point and its overrides' names and bits.
+/// The identity of a kernel: its files, its entry point, and the names and bits of its overrides.
 pub(super) type Key = (String, String, Vec<(String, u64)>);
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kernel({})", self.label)
+    }
+}
 
 impl Gpu {
     /// Parses a shader, or returns it if it was parsed before.
@@ -44,7 +52,7 @@ impl Gpu {
     /// # Errors
     ///
     /// [`Error::Shader`] if the shader does not compile, has no such entry point, or the overrides do not fit it.
-    pub fn kernel(&self, source: &Source, entry: &str, overrides: &[(&str, f64)]) -> Result<Arc<Kernel>, Error> {
+    pub(super) fn kernel(&self, source: &Source, entry: &str, overrides: &[(&str, f64)]) -> Result<Arc<Kernel>, Error> {
         let values = overrides.iter().map(|(name, value)| ((*name).to_owned(), value.to_bits())).collect();
         let key: Key = (source.label(), entry.to_owned(), values);
         if let Some(kernel) = lock(&self.inner.kernels).get(&key) {
@@ -74,7 +82,7 @@ impl Gpu {
         Ok(Kernel { label, pipeline, layout, bindings, workgroup_size })
     }
 
-    /// What the driver refuses is reported by the next [`Gpu::check`].
+    /// The next [`Gpu::check`] reports the driver's errors.
     fn compile(
         &self,
         shader: &Shader,
@@ -118,7 +126,7 @@ impl Gpu {
     }
 }
 
-/// A pipeline that a thread compiles, or has.
+/// A pipeline that a thread compiles, or has compiled.
 struct Compiling {
     thread: Mutex<Option<JoinHandle<wgpu::ComputePipeline>>>,
     pipeline: OnceLock<wgpu::ComputePipeline>,
@@ -163,7 +171,7 @@ impl Kernel {
         self.pipeline.get()
     }
 
-    /// Workgroups along x, y and z for a grid of at least `threads`, of which an axis takes `allowed`.
+    /// Workgroups along x, y and z for a grid of at least `threads` threads. An axis has at most `allowed` workgroups.
     pub(super) fn workgroups(&self, threads: [usize; 3], allowed: u32) -> Result<[u32; 3], Error> {
         let mut workgroups = [0; 3];
         for axis in 0..3 {
@@ -178,6 +186,11 @@ impl Kernel {
                 })?;
         }
         Ok(workgroups)
+    }
+
+    /// Whether its entry point uses a binding.
+    pub(super) fn binds(&self, name: &str) -> bool {
+        self.bindings.iter().any(|binding| binding.name == name)
     }
 
     /// Threads of a workgroup along x, y and z, as the WGSL states them.

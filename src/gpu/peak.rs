@@ -1,10 +1,10 @@
-//! The adapter's peaks, measured: what the speed of products, and of kernels that do little arithmetic, is held against.
-//! The twin of `shaders/gpu/peak.wgsl` and `shaders/gpu/peak/copy.wgsl`.
+//! The adapter's measured peaks, with which the speed of products, and of kernels that do little arithmetic, is
+//! compared. The twin of `shaders/gpu/peak.wgsl` and `shaders/gpu/peak/copy.wgsl`.
 
 use std::time::Duration;
 
 use super::profile::shortest_times;
-use super::{Dispatch, Gpu, Program, Source, Tensor, folded, source};
+use super::{Dispatch, Gpu, Part, Program, Source, Tensor, source};
 use crate::Error;
 
 const SOURCE: Source = source!("gpu/peak.wgsl");
@@ -33,7 +33,7 @@ pub fn flops_per_second(gpu: &Gpu) -> Result<f64, Error> {
     }
 }
 
-/// How long a dispatch takes that does next to nothing, and an estimate of [`flops_per_second`], within milliseconds.
+/// The time of an almost empty dispatch, and an estimate of [`flops_per_second`]. It takes milliseconds.
 ///
 /// # Errors
 ///
@@ -46,13 +46,13 @@ pub(super) fn estimate(gpu: &Gpu) -> Result<(Duration, f64), Error> {
     Ok((times[0], flops / times[1].as_secs_f64()))
 }
 
-/// Measures how many bytes a second a plain kernel reads and writes, both counted, as a copy of more than caches hold.
+/// Measures the bytes per second that a plain kernel reads plus writes, with a copy that is larger than caches.
 ///
 /// # Errors
 ///
 /// [`Error::Gpu`] if the device was lost or has no room for it.
 pub fn bytes_per_second(gpu: &Gpu) -> Result<f64, Error> {
-    /// Of each of two buffers: more than most GPUs' caches, little enough for any GPU's memory.
+    /// The size of each of two buffers: larger than most GPUs' caches, small enough for any GPU's memory.
     const BYTES: u64 = 128 << 20;
     const QUAD_BYTES: u64 = 16;
     let bytes = BYTES.min(gpu.adapter().max_binding_bytes).min(gpu.adapter().max_buffer_bytes);
@@ -62,7 +62,7 @@ pub fn bytes_per_second(gpu: &Gpu) -> Result<f64, Error> {
     Ok(2.0 * bytes as f64 / seconds)
 }
 
-/// What a dispatch takes by itself.
+/// The time of one dispatch.
 fn seconds(gpu: &Gpu, dispatch: Dispatch) -> Result<f64, Error> {
     let mut program = Program::default();
     program.push(dispatch);
@@ -73,19 +73,18 @@ fn seconds(gpu: &Gpu, dispatch: Dispatch) -> Result<f64, Error> {
 ///
 /// # Errors
 ///
-/// [`Error::Limit`] if there are more threads than the grid takes.
+/// [`Error::Limit`] if there are more threads than the grid allows.
 pub(crate) fn multiply_adds(gpu: &Gpu, rounds: u32, result: &Tensor) -> Result<Dispatch, Error> {
-    let kernel = gpu.kernel(&SOURCE, "multiply_add", &[("ROUNDS", f64::from(rounds))])?;
-    Dispatch::new(gpu, &kernel, &[("result", result)], [result.rows(), 1, 1])
+    let part = Part::new(SOURCE).set("ROUNDS", f64::from(rounds)).bind("result", result);
+    gpu.launch(part, "multiply_add")?.over([result.rows(), 1, 1])
 }
 
 /// Records a copy of a matrix, padding included, one thread a `vec4`.
 ///
 /// # Errors
 ///
-/// [`Error::Limit`] if there are more `vec4`s than the grid takes.
+/// [`Error::Limit`] if there are more `vec4`s than the grid allows.
 pub(crate) fn copy(gpu: &Gpu, from: &Tensor, to: &Tensor) -> Result<Dispatch, Error> {
-    let kernel = gpu.kernel(&COPY, "copy", &[])?;
-    let threads = folded(from.padded_len() / 4, kernel.workgroup_size()[0]);
-    Dispatch::new(gpu, &kernel, &[("values", from), ("copied", to)], threads)
+    let part = Part::new(COPY).bind("values", from).bind("copied", to);
+    gpu.launch(part, "copy")?.over_folded(from.padded_len() / 4)
 }

@@ -1,9 +1,9 @@
-//! How long a dispatch takes by itself: for a profile, and for the choice among several.
+//! Times single dispatches: for a profile, and for the choice among several kernels.
 //!
-//! Many replays of it are one compute pass, and the GPU's own clock is read where the pass begins and where it ends: the
-//! wall clock also counts what a submission costs, which is many times what a short dispatch takes. The wall clock is for
-//! adapters without timestamps, and for a dispatch that copies to textures follow, since these are outside of any pass:
-//! only adapters that run on a CPU have them, where a dispatch takes longer than a submission.
+//! Many replays of a dispatch are one compute pass, and the GPU's own clock is read at the beginning and the end of the
+//! pass. The wall clock also counts the cost of a submission, which is many times that of a short dispatch. It is used
+//! on adapters without timestamps, and for a dispatch that is followed by copies to textures, since copies are outside
+//! of any pass. Only adapters that run on a CPU have such copies, and there a dispatch takes longer than a submission.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Dispatch, Gpu, Program, Tensor, dispatch};
 use crate::Error;
 
-/// What a time was taken with.
+/// The clock of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
@@ -29,12 +29,12 @@ pub struct DispatchTime {
     pub label: String,
     /// Seconds.
     pub seconds: f64,
-    /// What they were taken with.
+    /// The clock that measured them.
     pub clock: Clock,
 }
 
 impl Program {
-    /// Times each dispatch by itself, with the copies that follow it: the shortest of several runs of many replays.
+    /// Times each dispatch separately, with the copies that follow it: the shortest of several runs of many replays.
     ///
     /// # Errors
     ///
@@ -43,7 +43,8 @@ impl Program {
         self.times(gpu, &Stopwatch::new(gpu)?)
     }
 
-    /// The same without the copies, where the adapter has timestamps: for comparing kernels, whatever reads their results.
+    /// The same without the copies, if the adapter has timestamps: to compare kernels, whatever kernels read their
+    /// results.
     ///
     /// # Errors
     ///
@@ -61,12 +62,13 @@ impl Program {
     }
 }
 
-/// How long each of several dispatches takes: the shortest of a few runs, in turn. What they write is put back.
+/// The time of each of several dispatches: the shortest of a few runs, in turn. The tensors that they write are
+/// restored.
 pub(super) fn shortest_times(gpu: &Gpu, dispatches: &[Dispatch]) -> Result<Vec<Duration>, Error> {
     const RUNS: usize = 4;
-    /// What one run should take: long enough for the submission itself not to count.
+    /// The target duration of a run: the cost of the submission is then negligible.
     const RUN: Duration = Duration::from_millis(2);
-    // All with one clock: on a CPU, some of them are followed by copies to textures.
+    // All dispatches use the same clock: on a CPU, some of them are followed by copies to textures.
     let stopwatch = if gpu.adapter().is_software() { Stopwatch::WALL } else { Stopwatch::new(gpu)? };
     let before = Copies::of(gpu, dispatches)?;
     let mut shortest = vec![Duration::MAX; dispatches.len()];
@@ -120,7 +122,7 @@ struct Stopwatch {
     copies: bool,
 }
 
-/// Two timestamps, and the way of their values to the host.
+/// Two timestamps, and the buffers that bring them to the host.
 struct Timestamps {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
@@ -155,7 +157,8 @@ impl Stopwatch {
     /// The shortest time of one replay over several runs.
     fn shortest(&self, gpu: &Gpu, dispatch: &Dispatch) -> Result<(Duration, Clock), Error> {
         const RUNS: usize = 6;
-        /// What one run should take: long enough for the submission, or for a coarse clock, not to count.
+        /// The target duration of a run: the cost of the submission, and the error of a coarse clock, are then
+        /// negligible.
         const RUN: Duration = Duration::from_millis(5);
         // The first run compiles.
         self.time(gpu, dispatch, 1)?;
@@ -168,7 +171,7 @@ impl Stopwatch {
         Ok(shortest)
     }
 
-    /// How long one replay of a dispatch takes, of `times` in one submission.
+    /// The time of one replay of a dispatch, from `times` replays in one submission.
     fn time(&self, gpu: &Gpu, dispatch: &Dispatch, times: u32) -> Result<(Duration, Clock), Error> {
         match &self.timestamps {
             Some(timestamps) if !(self.copies && dispatch.has_copies()) => timestamps.time(gpu, dispatch, times),
@@ -224,7 +227,7 @@ mod tests {
         let wall = (0..5).map(|_| dispatch::time(&gpu, &program.dispatches()[0], 1)).collect::<Result<Vec<_>, _>>()?;
         let wall = wall.into_iter().min().expect("five times").as_secs_f64();
         let (long, short) = (times[0].seconds, times[1].seconds);
-        // On a machine that others use too.
+        // Loose bounds: others may use the machine too.
         assert!(long > wall / 4.0 && long < 4.0 * wall, "{times:?}, by the wall clock {wall}");
         assert!(short > 0.0 && 4.0 * short < long, "{times:?}");
         let able = gpu.inner.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
@@ -242,7 +245,7 @@ mod tests {
             .collect::<Result<_, _>>()?;
         let times = shortest_times(&gpu, &dispatches)?;
         assert!(times[1] < times[0] && times[0] < times[2], "{times:?}");
-        // It was timed, and nothing of that can be seen.
+        // Timing it left the tensor unchanged.
         assert!(result.read::<f32>(&gpu)?.iter().all(|value| *value == 7.0));
         Ok(())
     }

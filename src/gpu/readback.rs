@@ -1,4 +1,4 @@
-//! Reads from the GPU through a staging buffer that is made once and used again.
+//! Reads from the GPU through a staging buffer that is made once and reused.
 
 use std::sync::mpsc;
 
@@ -7,12 +7,14 @@ use bytemuck::Pod;
 use super::{Gpu, Program, Tensor};
 use crate::Error;
 
-/// A staging buffer and, while a copy into it is under way, what to wait for.
+/// A staging buffer and, during a copy into it, the channel to wait on.
+#[derive(Debug)]
 pub struct Readback {
     staging: wgpu::Buffer,
     pending: Option<Pending>,
 }
 
+#[derive(Debug)]
 struct Pending {
     submission: wgpu::SubmissionIndex,
     bytes: u64,
@@ -38,10 +40,11 @@ impl Readback {
 
     /// Replays a program `times` times and copies rows `first_row..` of `from`, `rows` of them, in one submission.
     ///
-    /// Nothing is waited for: [`Readback::collect`] does that.
+    /// It does not wait: [`Readback::collect`] does.
     pub fn submit(&mut self, gpu: &Gpu, program: &Program, times: u32, from: &Tensor, first_row: usize, rows: usize) {
         if self.pending.take().is_some() {
-            // Nobody collected it, as when a pass ends with an error: a mapped buffer cannot be copied to.
+            // The last copy was not collected, for example because a pass ended with an error. A mapped buffer cannot
+            // be copied to.
             self.staging.unmap();
         }
         let row_bytes = super::tensor::padded_bytes(1, from.columns());
@@ -53,7 +56,7 @@ impl Readback {
         encoder.copy_buffer_to_buffer(buffer, start, &self.staging, 0, bytes);
         let (sender, mapped) = mpsc::channel();
         encoder.map_buffer_on_submit(&self.staging, wgpu::MapMode::Read, 0..bytes, move |result| {
-            // The receiver is gone only when nobody wants the answer any more.
+            // The receiver is dropped only when the result is no longer needed.
             let _ = sender.send(result);
         });
         let submission = gpu.inner.queue.submit([encoder.finish()]);

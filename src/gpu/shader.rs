@@ -1,92 +1,12 @@
-//! Shader text: expands `#import`, fills slots, parses, and finds what a kernel binds.
+//! Shaders: parses their text, and finds what a kernel binds.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use wgpu::naga;
 
 use crate::Error;
-
-/// Names a WGSL file under `shaders/` and embeds its text: `source!("nn/dense.wgsl")`.
-macro_rules! source {
-    ($path:literal) => {
-        $crate::gpu::Source::new($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)))
-    };
-}
-pub(crate) use source;
-
-/// A WGSL file's path under `shaders/` and its text, and what fills its slots.
-///
-/// `#import lib/name.wgsl` imports a header. `#import name` is a slot: whoever makes a kernel of the file says which other
-/// file stands there, and so fuses the two into one kernel.
-#[derive(Clone, Debug)]
-pub struct Source {
-    path: &'static str,
-    text: &'static str,
-    parts: Vec<(&'static str, Source)>,
-}
-
-impl Source {
-    /// A file with its slots empty.
-    pub const fn new(path: &'static str, text: &'static str) -> Source {
-        Source { path, text, parts: Vec::new() }
-    }
-
-    /// The same with a slot filled.
-    #[must_use]
-    pub fn with(mut self, slot: &'static str, part: Source) -> Source {
-        self.parts.push((slot, part));
-        self
-    }
-
-    /// The file's path under `shaders/`.
-    pub fn path(&self) -> &'static str {
-        self.path
-    }
-
-    /// Names the file and all that fills its slots.
-    pub(super) fn label(&self) -> String {
-        let parts = self.parts.iter().map(|(_, part)| format!(" + {}", part.label()));
-        [self.path.to_owned()].into_iter().chain(parts).collect()
-    }
-
-    /// The text with every import replaced by what it names, a header only the first time.
-    fn expand_into(&self, seen: &mut Vec<&'static str>, text: &mut String) -> Result<(), String> {
-        for line in self.text.lines() {
-            let Some(name) = line.strip_prefix("#import ") else {
-                text.push_str(line);
-                text.push('\n');
-                continue;
-            };
-            let name = name.trim();
-            if let Some((_, part)) = self.parts.iter().find(|(slot, _)| *slot == name) {
-                part.expand_into(seen, text)?;
-                continue;
-            }
-            let header = HEADERS.iter().find(|header| header.path == name);
-            let header = header.ok_or_else(|| format!("nothing to import for `{name}` in {}", self.path))?;
-            if !seen.contains(&header.path) {
-                seen.push(header.path);
-                header.expand_into(seen, text)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The headers that shaders may import.
-static HEADERS: &[Source] = &[
-    source!("lib/activation.wgsl"),
-    source!("lib/levels.wgsl"),
-    source!("lib/logvar.wgsl"),
-    source!("lib/matrix.wgsl"),
-    source!("lib/nan.wgsl"),
-    source!("lib/normal.wgsl"),
-    source!("lib/normalise.wgsl"),
-    source!("lib/reduce.wgsl"),
-    source!("lib/rng.wgsl"),
-    source!("lib/step.wgsl"),
-    source!("lib/texture.wgsl"),
-];
+use crate::shaders::Source;
 
 /// A binding that an entry point uses.
 #[derive(Clone, Debug)]
@@ -107,17 +27,23 @@ pub(super) enum Access {
     Texture,
 }
 
-/// What shaders may use beyond plain WGSL; those that do are for adapters that have it.
+/// The features beyond plain WGSL that shaders may use, on adapters that have them.
 const CAPABILITIES: naga::valid::Capabilities =
     naga::valid::Capabilities::SUBGROUP.union(naga::valid::Capabilities::SHADER_INT64);
 
 /// A parsed and validated WGSL file.
 pub struct Shader {
-    /// The file and what fills its slots.
+    /// The file and the parts in its slots.
     pub(super) label: String,
     pub(super) text: String,
     module: naga::Module,
     info: naga::valid::ModuleInfo,
+}
+
+impl fmt::Debug for Shader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Shader({})", self.label)
+    }
 }
 
 impl Shader {
@@ -129,9 +55,8 @@ impl Shader {
     pub fn parse(source: &Source) -> Result<Shader, Error> {
         let label = source.label();
         let fault = |reason: String| Error::Shader { shader: label.clone(), reason };
-        let mut text = String::new();
-        source.expand_into(&mut Vec::new(), &mut text).map_err(fault)?;
-        let path = source.path;
+        let text = source.expanded().map_err(fault)?;
+        let path = source.path();
         let module =
             naga::front::wgsl::parse_str(&text).map_err(|error| fault(error.emit_to_string_with_path(&text, path)))?;
         let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), CAPABILITIES);
@@ -145,6 +70,11 @@ impl Shader {
     /// The whole text, imports expanded.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it declares an override.
+    pub(super) fn declares(&self, name: &str) -> bool {
+        self.module.overrides.iter().any(|(_, declaration)| declaration.name.as_deref() == Some(name))
     }
 
     /// The names of the entry points.
@@ -192,7 +122,7 @@ impl Shader {
 
     /// Checks that each override given exists and fits its type, and that each one without a default is given.
     ///
-    /// wgpu lets a fraction for a `u32` pass in silence.
+    /// wgpu silently accepts a fraction for a `u32`.
     pub(super) fn check_overrides(&self, given: &[(&str, f64)]) -> Result<(), Error> {
         let fault = |reason: String| Err(Error::Shader { shader: self.label.clone(), reason });
         let mut declared = HashMap::new();

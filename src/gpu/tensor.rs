@@ -1,5 +1,6 @@
 //! Tensors: regions of GPU buffers, seen as matrices of 32-bit words.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -37,6 +38,12 @@ impl Drop for Buffer {
     }
 }
 
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tensor({} x {})", self.rows, self.columns)
+    }
+}
+
 impl Tensor {
     /// Makes a matrix of zeros.
     ///
@@ -67,14 +74,14 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// As [`Tensor::zeros`], and [`Error::Shape`] if there are not `rows * columns` values.
+    /// As [`Tensor::zeros`], and [`Error::Argument`] if there are not `rows * columns` values.
     pub fn from_values<T: Pod>(gpu: &Gpu, rows: usize, columns: usize, values: &[T]) -> Result<Tensor, Error> {
         let tensor = Tensor::zeros(gpu, rows, columns)?;
         tensor.write(gpu, values)?;
         Ok(tensor)
     }
 
-    /// A part of this tensor's memory, `offset` bytes in; the caller keeps to the adapter's alignment.
+    /// A part of this tensor's memory, from `offset` bytes on. The caller must respect the adapter's alignment.
     pub(super) fn region(&self, offset: u64, rows: usize, columns: usize) -> Tensor {
         Tensor { buffer: Arc::clone(&self.buffer), offset: self.offset + offset, rows, columns }
     }
@@ -89,6 +96,11 @@ impl Tensor {
         self.columns
     }
 
+    /// Rows and columns.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
     /// Words from one row to the next, padding included.
     pub fn stride(&self) -> usize {
         self.columns.next_multiple_of(QUAD)
@@ -99,7 +111,7 @@ impl Tensor {
         self.rows * self.stride()
     }
 
-    /// The values of this matrix, from words that begin with its own, padding included.
+    /// The values of this matrix, from words that start with those of this matrix, padding included.
     pub(super) fn unpadded<T: Copy>(&self, words: &[T]) -> Vec<T> {
         let rows = words.chunks_exact(self.stride().max(1)).take(self.rows);
         rows.flat_map(|row| &row[..self.columns]).copied().collect()
@@ -109,11 +121,11 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if there are not exactly as many values as the matrix has elements.
+    /// [`Error::Argument`] if there are not exactly as many values as the matrix has elements.
     pub fn write<T: Pod>(&self, gpu: &Gpu, values: &[T]) -> Result<(), Error> {
         let bytes: &[u8] = bytemuck::cast_slice(values);
         if bytes.len() != self.rows * self.columns * size_of::<u32>() {
-            return Err(Error::Shape {
+            return Err(Error::Argument {
                 operation: "writing a tensor",
                 expected: format!("{} x {} words", self.rows, self.columns),
                 found: format!("{} words", bytes.len() / size_of::<u32>()),
@@ -146,7 +158,7 @@ impl Tensor {
     /// Uploads every word, padding included: only the self-test may put anything but zeros there.
     pub(crate) fn write_padded(&self, gpu: &Gpu, words: &[f32]) -> Result<(), Error> {
         if words.len() != self.padded_len() {
-            return Err(Error::Shape {
+            return Err(Error::Argument {
                 operation: "writing a padded tensor",
                 expected: format!("{} words", self.padded_len()),
                 found: format!("{} words", words.len()),
@@ -168,7 +180,7 @@ impl Tensor {
         }
     }
 
-    /// The texture that mirrors the whole buffer which this tensor is a region of, made if there is none.
+    /// The texture that mirrors the whole buffer of this tensor; it is made if there is none.
     pub(super) fn texture(&self, gpu: &Gpu) -> Result<Arc<Texture>, Error> {
         let mut existing = lock(&self.buffer.texture);
         if let Some(texture) = existing.upgrade() {
@@ -222,7 +234,7 @@ impl Tensor {
 }
 
 impl Gpu {
-    /// The most rows that a tensor of so many columns may have in one binding, and a grid may have along one axis.
+    /// The most rows of a tensor with the given number of columns: they fit one binding and one axis of a grid.
     pub fn most_rows(&self, columns: usize) -> usize {
         let limits = self.inner.device.limits();
         let bytes = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);

@@ -1,8 +1,9 @@
 //! Textures that mirror buffers: on a CPU adapter, texels are loaded for all SIMD lanes at once, storage buffers lane by
 //! lane.
 //!
-//! A texture is made with the first dispatch that reads a tensor through one, and lives as long as there is such a dispatch.
-//! Every write to the tensor meanwhile, by a dispatch or from the host, is followed by a copy, so that the two never differ.
+//! A texture is made with the first dispatch that reads a tensor through one, and lives as long as there is such a
+//! dispatch. Meanwhile, every write to the tensor, by a dispatch or by the host, is followed by a copy, so that the two
+//! never differ.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,7 @@ pub const TEXTURE_WIDTH: u32 = 1024;
 const ROW_BYTES: u64 = TEXTURE_WIDTH as u64 * TEXEL_BYTES;
 
 /// A texture that mirrors a buffer.
+#[derive(Debug)]
 pub(super) struct Texture {
     buffer: wgpu::Buffer,
     texture: wgpu::Texture,

@@ -15,7 +15,7 @@ use plotters::style::{FontStyle, register_font};
 
 use super::write_png;
 use crate::Error;
-use crate::metrics::{Averages, EpochMetrics};
+use crate::step::metrics::{Averages, EpochMetrics};
 
 const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 520;
@@ -27,9 +27,9 @@ const TRAIN: RGBColor = RGBColor(0, 114, 178);
 const TEST: RGBColor = RGBColor(213, 94, 0);
 const TEXT: RGBColor = RGBColor(40, 40, 40);
 const FAINT: RGBColor = RGBColor(225, 225, 225);
-/// Up to here every epoch has a marker, so that a single one can be seen.
+/// With at most this number of epochs, each has a marker, so that a single one is visible.
 const MAX_MARKERS: usize = 50;
-/// Whoever has larger values has other problems, and plotters never finds ticks for ranges that overflow.
+/// The largest value that can be drawn: plotters never finds ticks for ranges that overflow.
 const MAX_VALUE: f64 = 1e100;
 
 /// The name under which the embedded font is registered: plotters on its own has none.
@@ -41,10 +41,10 @@ static REGISTER_FONT: Once = Once::new();
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if there is no epoch, or if a value is NaN, infinite or absurdly large; [`Error::Io`] if the file
+/// [`Error::Argument`] if there is no epoch, or if a value is NaN, infinite or absurdly large; [`Error::Io`] if the file
 /// cannot be written.
 pub fn write(path: &Path, epochs: &[EpochMetrics]) -> Result<(), Error> {
-    let bad = |expected, found| Error::Shape { operation: "drawing curves", expected, found };
+    let bad = |expected, found| Error::Argument { operation: "drawing curves", expected, found };
     if epochs.is_empty() {
         return Err(bad("at least one epoch".into(), "none".into()));
     }
@@ -122,7 +122,7 @@ fn draw_panel(area: &Area, title: &str, epochs: &[EpochMetrics], value: fn(&Aver
         .draw()?;
     let train: Vec<f64> = epochs.iter().map(|epoch| value(&epoch.train)).collect();
     let test: Vec<f64> = epochs.iter().map(|epoch| value(&epoch.held_out().1)).collect();
-    // Train is wider, so that it still shows where test runs over it.
+    // Train is wider, so that it is visible under test.
     for (colour, width, values) in [(TRAIN, 8, train), (TEST, 4, test)] {
         let points = || epochs.iter().map(|epoch| i64::from(epoch.epoch)).zip(values.iter().copied());
         let line: Vec<_> = points().map(|(epoch, value)| (epoch, value.clamp(low, high))).collect();
@@ -137,8 +137,9 @@ fn draw_panel(area: &Area, title: &str, epochs: &[EpochMetrics], value: fn(&Aver
 
 /// The range of the axis, from below the smallest value to above the largest.
 ///
-/// The first tenth of the epochs can widen it to four times what the others need. What lies beyond runs along the edge,
-/// without markers: otherwise the first epoch, far off as it often is, would flatten all that follows.
+/// The first tenth of the epochs can widen it to four times what the others need. Values beyond the range are drawn
+/// along the edge, without markers. Otherwise the first epoch, which is often far off, would flatten the rest of the
+/// curve.
 fn value_range(epochs: &[EpochMetrics], value: fn(&Averages) -> f64) -> (f64, f64) {
     let range = |epochs: &[EpochMetrics]| {
         let values = epochs.iter().flat_map(|epoch| [value(&epoch.train), value(&epoch.held_out().1)]);
@@ -148,7 +149,7 @@ fn value_range(epochs: &[EpochMetrics], value: fn(&Averages) -> f64) -> (f64, f6
     let (late_low, late_high) = range(&epochs[epochs.len() / 10..]);
     let room = 3.0 * (late_high - late_low);
     let (low, high) = (low.max(late_low - room), high.min(late_high + room));
-    // Equal values need a range too, and one that is not lost in rounding.
+    // Equal values need a range too, one that is not lost in rounding.
     let margin = (0.05 * (high - low)).max(1e-4 * low.abs().max(high.abs())).max(1e-3);
     (low - margin, high + margin)
 }
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn refuses_what_has_no_place() {
         let path = Path::new("unwritten.png");
-        assert!(matches!(write(path, &[]), Err(Error::Shape { .. })));
+        assert!(matches!(write(path, &[]), Err(Error::Argument { .. })));
         for value in [f64::NAN, f64::INFINITY, f64::MAX] {
             let error = write(path, &epochs(1..=3, |epoch| if epoch == 2.0 { value } else { 1.0 })).unwrap_err();
             assert!(error.to_string().starts_with("drawing curves: expected values from -1e100 to 1e100, found "));

@@ -1,36 +1,56 @@
-//! The Bernoulli likelihood, from logits. The twin of `shaders/likelihood/bernoulli.wgsl` and of the files below it.
+//! The Bernoulli likelihood, from logits. The twin of `shaders/likelihood/bernoulli.wgsl` and of the file below it.
 
-use crate::gpu::{Part, Source, Tensor, source};
-use crate::nn::Epilogue;
+use super::gradient::gradient;
+use super::{Density, Support, Terms};
+use crate::Error;
+use crate::data::{Binarize, Images};
+use crate::gpu::{Dispatch, Part, Source, Tensor, source};
+use crate::nn::{Epilogue, Recording};
 
 const LOG_PROB: Source = source!("likelihood/bernoulli.wgsl");
 const MEAN: Source = source!("likelihood/bernoulli/mean.wgsl");
-const DRAW: Source = source!("likelihood/bernoulli/draw.wgsl");
+const PIXELS: Source = source!("likelihood/bernoulli/pixels.wgsl");
 
-/// The log probability and its gradient, of the product that makes the logits: never NaN for finite logits, and finite
-/// unless the sum exceeds f32.
-///
-/// `log_prob[b] = sum_d (x * logits - softplus(logits))`, in nats, and
-/// `dlogits = (sigmoid(logits) - x) / rows`, the gradient of the mean of `-log_prob` over the batch.
-///
-/// # Shapes
-///
-/// - `x`: `(B, D)`, in `[0, 1]`
-/// - `dlogits`: `(B * samples, D)`
-/// - `log_prob`: `(B * samples, blocks of D)`, each block's share of the sum
-pub fn log_prob(x: &Tensor, dlogits: &Tensor, log_prob: &Tensor) -> Epilogue {
-    let overrides = [("D", x.columns() as f64), ("LOG_PROB_STRIDE", log_prob.stride() as f64)];
-    let tensors = [("x", x), ("dlogits", dlogits), ("log_prob", log_prob)];
-    Epilogue::new(LOG_PROB, [log_prob.rows(), x.columns()], &overrides, &tensors)
-}
+/// `p(x|z) = prod_d p_d^x_d (1 - p_d)^(1 - x_d)`, `p = sigmoid(logits)`.
+#[derive(Debug)]
+pub struct Bernoulli;
 
-/// The mean, `sigmoid(logits)`, `(B, D)`.
-pub fn mean(mean: &Tensor) -> Epilogue {
-    let overrides = [("D", mean.columns() as f64)];
-    Epilogue::new(MEAN, [mean.rows(), mean.columns()], &overrides, &[("mean", mean)])
-}
+impl Density for Bernoulli {
+    fn support(&self) -> Support {
+        Support::Interval
+    }
 
-/// What fills the slot `pixel` for a draw: 1 with the probability `sigmoid(logits)`, or else 0.
-pub fn draw() -> Part {
-    Part::new(DRAW, &[], &[])
+    fn is_discrete(&self) -> bool {
+        true
+    }
+
+    fn expected(&self) -> String {
+        "pixels from 0 to 1 for bernoulli (or --binarize threshold, or one of the gaussian likelihoods)".to_owned()
+    }
+
+    /// False for grey pixels.
+    fn is_log_likelihood_of(&self, images: &Images, binarize: Binarize) -> bool {
+        binarize != Binarize::None || images.pixels().all(|x| x == 0.0 || x == 1.0)
+    }
+
+    /// `log_prob[b] = sum_d (x * logits - softplus(logits))`: never NaN for finite logits, and finite unless the sum exceeds
+    /// f32. Grey pixels, 0 < x < 1, are allowed.
+    ///
+    /// `output = (sigmoid(logits) - x) / rows`
+    fn log_prob(&self, _: Recording<'_>, terms: Terms<'_>) -> Result<(Epilogue, Option<Dispatch>), Error> {
+        let Terms { x, output, log_prob, .. } = terms;
+        let part = Part::new(LOG_PROB).size("D", x.columns());
+        let part = part.fill("gradient", &gradient(terms)).bind("x", x).bind("log_prob", log_prob);
+        Ok((Epilogue::new(part, [log_prob.rows(), output.columns()]), None))
+    }
+
+    /// `sigmoid(logits)`
+    fn mean(&self, mean: &Tensor) -> Option<Epilogue> {
+        Some(Epilogue::new(Part::new(MEAN).size("D", mean.columns()).bind("mean", mean), mean.shape()))
+    }
+
+    /// The mean `sigmoid(logits)`, or a draw: 1 with that probability, or else 0.
+    fn pixel(&self, _: Recording<'_>) -> Result<Part, Error> {
+        Ok(Part::new(PIXELS))
+    }
 }

@@ -1,53 +1,73 @@
-//! The categorical likelihood over evenly spaced levels. The twin of `shaders/likelihood/categorical.wgsl` and of the files
+//! The categorical likelihood over evenly spaced levels. The twin of `shaders/likelihood/categorical.wgsl` and of the file
 //! below it.
 
+use super::{BYTE_LEVELS, Density, Support, Terms};
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
+use crate::gpu::{Dispatch, Gpu, Part, Source, source};
+use crate::nn::{Epilogue, Recording};
 
 const LOG_PROB: Source = source!("likelihood/categorical.wgsl");
-const MEAN: Source = source!("likelihood/categorical/mean.wgsl");
-const DRAW: Source = source!("likelihood/categorical/draw.wgsl");
+const PIXELS: Source = source!("likelihood/categorical/pixels.wgsl");
 
-/// Records the log probability and its gradient, which takes the place of the logits.
-///
-/// `log_prob[b, d] = logits[b, d, k] - log sum_c exp(logits[b, d, c])`, in nats, for `k = (C - 1) x`, and
-/// `dlogits = (softmax(logits) - onehot(k)) / rows`, the gradient of the mean of `-log_prob` over the batch.
-///
-/// # Shapes
-///
-/// - `x`: `(B, D)`, levels k/(C - 1)
-/// - `output`: `(B * samples, D * C)`: the logits, then their gradient
-/// - `log_prob`: `(B * samples, D)`
-///
-/// # Errors
-///
-/// [`Error::Shader`] if the kernel cannot be made.
-pub fn log_prob(
-    gpu: &Gpu,
-    step: &Tensor,
-    samples: usize,
-    x: &Tensor,
-    output: &Tensor,
-    log_prob: &Tensor,
-) -> Result<Dispatch, Error> {
-    let dimensions = x.columns();
-    let overrides = [
-        ("D", dimensions as f64),
-        ("CATEGORIES", (output.columns() / dimensions) as f64),
-        ("LOG_PROB_STRIDE", log_prob.stride() as f64),
-        ("SAMPLES", samples as f64),
-    ];
-    let tensors = [("step", step), ("x", x), ("output", output), ("log_prob", log_prob)];
-    let kernel = gpu.kernel(&LOG_PROB, "evaluate", &overrides)?;
-    Dispatch::new(gpu, &kernel, &tensors, [dimensions, output.rows(), 1])
+/// A probability for each of `C` levels, `softmax(logits)`. The decoder outputs `C` logits for each dimension.
+#[derive(Debug)]
+pub struct Categorical {
+    /// The number of levels, C.
+    pub categories: usize,
 }
 
-/// What fills the slot `pixel` for the mean: `sum_c softmax(logits)[c] * c / (C - 1)`.
-pub fn mean(categories: usize) -> Part {
-    Part::new(MEAN, &[("CATEGORIES", categories as f64)], &[])
+impl Categorical {
+    fn part(&self, source: Source) -> Part {
+        Part::new(source).size("CATEGORIES", self.categories)
+    }
 }
 
-/// What fills the slot `pixel` for a draw, by the inverse of the cumulative distribution.
-pub fn draw(categories: usize) -> Part {
-    Part::new(DRAW, &[("CATEGORIES", categories as f64)], &[])
+impl Density for Categorical {
+    fn outputs_per_dimension(&self) -> usize {
+        self.categories
+    }
+
+    fn support(&self) -> Support {
+        Support::Levels(self.categories)
+    }
+
+    fn is_discrete(&self) -> bool {
+        true
+    }
+
+    fn expected(&self) -> String {
+        let (categories, highest) = (self.categories, self.categories - 1);
+        if categories == BYTE_LEVELS {
+            return self.support().expected();
+        }
+        format!(
+            "levels k/{highest} for categorical with --categories {categories} (grey bytes take --categories 256, or \
+             --binarize threshold)"
+        )
+    }
+
+    fn stores_output(&self) -> bool {
+        true
+    }
+
+    /// Each dimension has a partial sum.
+    fn partial_sums(&self, _: &Gpu, dimensions: usize) -> Result<usize, Error> {
+        Ok(dimensions)
+    }
+
+    /// `log_prob[b, d] = logits[b, d, k] - log sum_c exp(logits[b, d, c])` for `k = (C - 1) x`
+    ///
+    /// `output = (softmax(logits) - onehot(k)) / rows`
+    fn log_prob(&self, recording: Recording<'_>, terms: Terms<'_>) -> Result<(Epilogue, Option<Dispatch>), Error> {
+        let Terms { x, output, log_prob, .. } = terms;
+        let part = self.part(LOG_PROB).size("D", x.columns());
+        let part = part.bind("x", x).bind("output", output).bind("log_prob", log_prob);
+        let after = recording.launch(part, "evaluate")?.over([x.columns(), output.rows(), 1])?;
+        Ok((Epilogue::store(output), Some(after)))
+    }
+
+    /// The mean `sum_c softmax(logits)[c] * c / (C - 1)`, or a draw, by the inverse of the cumulative distribution.
+    fn pixel(&self, _: Recording<'_>) -> Result<Part, Error> {
+        Ok(self.part(PIXELS))
+    }
 }

@@ -1,86 +1,122 @@
-//! The Gaussian likelihood with a variance of its own, learned or fixed: one in all, or one for each dimension. The twin of
-//! `shaders/likelihood/gaussian.wgsl` and of the files below it.
+//! The Gaussian likelihood whose variances are not outputs of the decoder, but fixed or learned: one for all
+//! dimensions, or one for each. The twin of `shaders/likelihood/gaussian.wgsl` and of the files below it.
 
+use super::gradient::gradient;
+use super::{Density, Support, Terms};
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
-use crate::nn::Epilogue;
+use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
+use crate::nn::{Epilogue, Init, ParameterSpec, Recording, Role};
 
 const LOG_PROB: Source = source!("likelihood/gaussian.wgsl");
 const LOGVAR: Source = source!("likelihood/gaussian/logvar.wgsl");
-const PER_DIMENSION: Source = source!("likelihood/gaussian/per_dimension.wgsl");
-const PER_DIMENSION_LOGVAR: Source = source!("likelihood/gaussian/per_dimension/logvar.wgsl");
-const DRAW: Source = source!("likelihood/gaussian/draw.wgsl");
+const LOGVAR_PER_DIMENSION: Source = source!("likelihood/gaussian/logvar/per_dimension.wgsl");
+const PIXELS: Source = source!("likelihood/gaussian/pixels.wgsl");
 
-/// Whether a log variance is for each of `dimensions` dimensions, and not one for all.
-fn is_per_dimension(logvar: &Tensor, dimensions: usize) -> bool {
-    logvar.columns() == dimensions && dimensions > 1
+/// The name of the parameter.
+const PARAMETER: &str = "likelihood.logvar";
+
+/// `p(x|z) = prod_d N(x_d; mean_d, exp(logvar_d))`
+#[derive(Debug)]
+pub struct Gaussian {
+    /// The variance, or its initial value.
+    pub variance: f32,
+    /// Whether and how it is learned.
+    pub kind: Variance,
 }
 
-/// The log density, constants included, and its gradient, of the product that makes the mean.
-///
-/// `log_prob[b] = -1/2 * sum_d (log(2 pi) + logvar + (x - mean)^2 * exp(-logvar))`, in nats, and
-/// `dmean = (mean - x) * exp(-logvar) / rows`, the gradient of the mean of `-log_prob` over the batch.
-///
-/// # Shapes
-///
-/// - `x`: `(B, D)`
-/// - `dmean`: `(B * samples, D)`
-/// - `logvar`: `(1)` or `(D)`
-/// - `log_prob`: `(B * samples, blocks of D)`, each block's share of the sum
-pub fn log_prob(x: &Tensor, logvar: &Tensor, dmean: &Tensor, log_prob: &Tensor) -> Epilogue {
-    let dimensions = x.columns();
-    let source = if is_per_dimension(logvar, dimensions) { PER_DIMENSION } else { LOG_PROB };
-    let overrides = [("D", dimensions as f64), ("LOG_PROB_STRIDE", log_prob.stride() as f64)];
-    let tensors = [("x", x), ("logvar", logvar), ("dmean", dmean), ("log_prob", log_prob)];
-    Epilogue::new(source, [log_prob.rows(), dimensions], &overrides, &tensors)
+/// The kinds of variances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variance {
+    /// One for all dimensions, fixed.
+    Fixed,
+    /// One for all dimensions, learned.
+    Shared,
+    /// One for each dimension, learned.
+    PerDimension,
 }
 
-/// Records the gradient of the loss with respect to the log variance, after [`log_prob`] and before the objective scales
-/// `dmean`.
-///
-/// `dlogvar[d] = 1/2 * sum_row w[row] * (1 - (x - mean)^2 * exp(-logvar[d]))`, summed over the dimensions where one is for
-/// all, with the weight `w` that the objective gives to the row.
-///
-/// # Shapes
-///
-/// - `logvar`, `dlogvar`: `(1)` or `(D)`
-/// - `dmean`: `(B * samples, D)`
-/// - `log_prob`: `(B * samples, blocks of D)`
-///
-/// # Errors
-///
-/// [`Error::Shader`] if the kernel cannot be made.
-pub fn backward_logvar(
-    gpu: &Gpu,
-    step: &Tensor,
-    (objective, samples): (&Part, usize),
-    logvar: &Tensor,
-    (dmean, log_prob): (&Tensor, &Tensor),
-    dlogvar: &Tensor,
-) -> Result<Dispatch, Error> {
-    let dimensions = dmean.columns();
-    let (parts, samples) = ([("objective", objective)], ("SAMPLES", samples as f64));
-    let mut overrides = vec![("D", dimensions as f64), samples];
-    let mut tensors = vec![("step", step), ("logvar", logvar), ("dlogvar", dlogvar)];
-    if is_per_dimension(logvar, dimensions) {
-        tensors.push(("dmean", dmean));
-        let kernel = (&PER_DIMENSION_LOGVAR, "backward");
-        // A workgroup for each quad of dimensions.
-        let shader = gpu.shader(&PER_DIMENSION_LOGVAR.with("objective", objective.source()))?;
-        let threads = dimensions.div_ceil(4) * shader.constant("REDUCE_SIZE")? as usize;
-        return Dispatch::with_parts(gpu, kernel, &overrides, &tensors, &parts, [threads, 1, 1]);
+impl Gaussian {
+    fn is_per_dimension(&self) -> bool {
+        self.kind == Variance::PerDimension
     }
-    overrides.push(("LOG_PROB_QUADS", (log_prob.stride() / 4) as f64));
-    tensors.push(("log_prob", log_prob));
-    Dispatch::with_parts(gpu, (&LOGVAR, "backward"), &overrides, &tensors, &parts, [1, 1, 1])
+
+    /// The log variances, `(1)` or `(D)`.
+    fn logvar(&self, recording: Recording<'_>) -> Result<Tensor, Error> {
+        match self.kind {
+            Variance::Fixed => Tensor::from_values(recording.at.gpu, 1, 1, &[self.variance.ln()]),
+            Variance::Shared | Variance::PerDimension => Ok(recording.parameters.get(PARAMETER)),
+        }
+    }
 }
 
-/// What fills the slot `pixel` for a draw: `mean + exp(logvar / 2) * noise`.
-///
-/// # Shapes
-///
-/// - `logvar`: `(1)` or `(D)`
-pub fn draw(logvar: &Tensor, dimensions: usize) -> Part {
-    let step = f64::from(u8::from(is_per_dimension(logvar, dimensions)));
-    Part::new(DRAW, &[("LOGVAR_STEP", step)], &[("logvar", logvar)])
+impl Density for Gaussian {
+    fn support(&self) -> Support {
+        Support::Line
+    }
+
+    fn is_discrete(&self) -> bool {
+        false
+    }
+
+    fn parameter(&self, dimensions: usize) -> Option<ParameterSpec> {
+        let columns = match self.kind {
+            Variance::Fixed => return None,
+            Variance::Shared => 1,
+            Variance::PerDimension => dimensions,
+        };
+        let (name, init) = (PARAMETER.to_owned(), Init::Constant(self.variance.ln()));
+        Some(ParameterSpec { name, shape: vec![columns], role: Role::Scale, init })
+    }
+
+    /// `log_prob[b] = -1/2 * sum_d (log(2 pi) + logvar_d + (x - mean)^2 * exp(-logvar_d))`
+    ///
+    /// `output = (mean - x) * exp(-logvar_d) / rows`
+    fn log_prob(&self, recording: Recording<'_>, terms: Terms<'_>) -> Result<(Epilogue, Option<Dispatch>), Error> {
+        let Terms { x, output, log_prob, .. } = terms;
+        let part = Part::new(LOG_PROB)
+            .size("D", x.columns())
+            .flag("PER_DIMENSION", self.is_per_dimension())
+            .bind("x", x)
+            .bind("logvar", &self.logvar(recording)?)
+            .bind("log_prob", log_prob)
+            .fill("gradient", &gradient(terms));
+        Ok((Epilogue::new(part, [log_prob.rows(), output.columns()]), None))
+    }
+
+    /// `dlogvar[d] = 1/2 * sum_row w[row] * (1 - (x - mean)^2 * exp(-logvar[d]))`, summed over the dimensions if they
+    /// share one log variance. The objective gives the weight `w` to the row.
+    fn backward(
+        &self,
+        recording: Recording<'_>,
+        terms: Terms<'_>,
+        objective: &Part,
+        gradients: &Arena,
+    ) -> Result<Option<Dispatch>, Error> {
+        if self.kind == Variance::Fixed {
+            return Ok(None);
+        }
+        let source = if self.is_per_dimension() { LOGVAR_PER_DIMENSION } else { LOGVAR };
+        let part = Part::new(source)
+            .size("D", terms.x.columns())
+            .fill("objective", objective)
+            .bind("logvar", &self.logvar(recording)?)
+            .bind("dlogvar", &gradients.get(PARAMETER));
+        let (part, groups) = match self.is_per_dimension() {
+            // A workgroup for each quad of dimensions.
+            true => (part.bind("output", terms.output), terms.output.stride() / 4),
+            false => (part.bind("log_prob", terms.log_prob), 1),
+        };
+        recording.launch(part, "backward")?.over_groups([groups, 1, 1]).map(Some)
+    }
+
+    /// The outputs are the means.
+    fn mean(&self, mean: &Tensor) -> Option<Epilogue> {
+        Some(Epilogue::store(mean))
+    }
+
+    /// The mean, or a draw: `mean + exp(logvar / 2) * noise`.
+    fn pixel(&self, recording: Recording<'_>) -> Result<Part, Error> {
+        let part = Part::new(PIXELS).flag("PER_DIMENSION", self.is_per_dimension());
+        Ok(part.bind("logvar", &self.logvar(recording)?))
+    }
 }

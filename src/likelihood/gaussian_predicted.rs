@@ -1,48 +1,57 @@
-//! The Gaussian likelihood whose variances the decoder puts out, pixel by pixel. The twin of
-//! `shaders/likelihood/gaussian_predicted.wgsl` and of the files below it.
+//! The Gaussian likelihood whose variances are outputs of the decoder. The twin of
+//! `shaders/likelihood/gaussian_predicted.wgsl` and of the file below it.
 
-use crate::gpu::{Part, Source, Tensor, source};
-use crate::nn::Epilogue;
+use super::gradient::gradient;
+use super::{Density, Support, Terms};
+use crate::Error;
+use crate::gpu::{Dispatch, Part, Source, source};
+use crate::nn::{Epilogue, Recording};
 
 const LOG_PROB: Source = source!("likelihood/gaussian_predicted.wgsl");
-const MEAN: Source = source!("likelihood/gaussian_predicted/mean.wgsl");
-const DRAW: Source = source!("likelihood/gaussian_predicted/draw.wgsl");
+const PIXELS: Source = source!("likelihood/gaussian_predicted/pixels.wgsl");
 
-/// What the variance stays above: a pixel that never changes would else drive the density to infinity.
+/// The variance stays above this: otherwise a pixel that never changes would drive the density to infinity.
 pub const VARIANCE_FLOOR: f64 = 1e-4;
 
-/// The floor of the log variance, and what is added to the decoder's number so that 0 gives `variance`.
-///
-/// `logvar = floor + softplus(raw + shift)`
-fn overrides(variance: f32) -> [(&'static str, f64); 2] {
-    let shift = (f64::from(variance) / VARIANCE_FLOOR - 1.0).ln();
-    [("LOGVAR_FLOOR", VARIANCE_FLOOR.ln()), ("SHIFT", shift)]
+/// `p(x|z) = prod_d N(x_d; mean_d, exp(logvar_d))`, `logvar = log(1e-4) + softplus(raw + shift)`, which is `log(variance)`
+/// where `raw` is 0. The decoder outputs a mean and a number `raw` for each dimension.
+#[derive(Debug)]
+pub struct GaussianPredicted {
+    /// The variance where `raw` is 0.
+    pub variance: f32,
 }
 
-/// The log density, constants included, and its gradients, of the product that makes the mean and a number `raw` of each
-/// dimension.
-///
-/// `log_prob[b] = -1/2 * sum_d (log(2 pi) + logvar + (x - mean)^2 * exp(-logvar))`, in nats, with
-/// `logvar = log(1e-4) + softplus(raw + shift)`, which is `log(variance)` where `raw` is 0.
-///
-/// # Shapes
-///
-/// - `x`: `(B, D)`
-/// - `doutput`: `(B * samples, 2D)`: of the mean, of `raw`, and so on; of the mean of `-log_prob` over the batch
-/// - `log_prob`: `(B * samples, blocks of 2D)`, each block's share of the sum
-pub fn log_prob(variance: f32, x: &Tensor, doutput: &Tensor, log_prob: &Tensor) -> Epilogue {
-    let mut overrides = overrides(variance).to_vec();
-    overrides.extend([("D", x.columns() as f64), ("LOG_PROB_STRIDE", log_prob.stride() as f64)]);
-    let tensors = [("x", x), ("doutput", doutput), ("log_prob", log_prob)];
-    Epilogue::new(LOG_PROB, [doutput.rows(), doutput.columns()], &overrides, &tensors)
+impl GaussianPredicted {
+    /// A part with the floor of the log variance, and the shift.
+    fn part(&self, source: Source) -> Part {
+        let shift = (f64::from(self.variance) / VARIANCE_FLOOR - 1.0).ln();
+        Part::new(source).set("LOGVAR_FLOOR", VARIANCE_FLOOR.ln()).set("SHIFT", shift)
+    }
 }
 
-/// What fills the slot `pixel` for the mean.
-pub fn mean() -> Part {
-    Part::new(MEAN, &[], &[])
-}
+impl Density for GaussianPredicted {
+    fn outputs_per_dimension(&self) -> usize {
+        2
+    }
 
-/// What fills the slot `pixel` for a draw: `mean + exp(logvar / 2) * noise`.
-pub fn draw(variance: f32) -> Part {
-    Part::new(DRAW, &overrides(variance), &[])
+    fn support(&self) -> Support {
+        Support::Line
+    }
+
+    fn is_discrete(&self) -> bool {
+        false
+    }
+
+    /// `log_prob[b] = -1/2 * sum_d (log(2 pi) + logvar + (x - mean)^2 * exp(-logvar))`
+    fn log_prob(&self, _: Recording<'_>, terms: Terms<'_>) -> Result<(Epilogue, Option<Dispatch>), Error> {
+        let Terms { x, output, log_prob, .. } = terms;
+        let part = self.part(LOG_PROB).size("D", x.columns());
+        let part = part.fill("gradient", &gradient(terms)).bind("x", x).bind("log_prob", log_prob);
+        Ok((Epilogue::new(part, [log_prob.rows(), output.columns()]), None))
+    }
+
+    /// The mean, or a draw: `mean + exp(logvar / 2) * noise`.
+    fn pixel(&self, _: Recording<'_>) -> Result<Part, Error> {
+        Ok(self.part(PIXELS))
+    }
 }

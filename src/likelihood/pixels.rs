@@ -1,12 +1,15 @@
-//! Pixels from what the decoder puts out. The twin of `shaders/likelihood/pixels.wgsl`.
+//! Pixels from the decoder's outputs. The twin of `shaders/likelihood/pixels.wgsl`.
 
+use super::Density;
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
+use crate::error::require_shapes;
+use crate::gpu::{Dispatch, Part, Source, Tensor, source};
+use crate::nn::Recording;
 use crate::noise::{self, Stream};
 
 const SOURCE: Source = source!("likelihood/pixels.wgsl");
 
-/// What a decoder shows of p(x|z).
+/// The pixels that stand for p(x|z).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pixels {
     /// Its mean.
@@ -19,36 +22,35 @@ pub enum Pixels {
     },
 }
 
-/// Records the pixels of each row: the mean of p(x|z) or a draw from it, as `pixel` has it.
+/// Records the pixels of each row: the mean of p(x|z) or a draw from it.
 ///
 /// # Shapes
 ///
-/// - `outputs`: `(B * samples, outputs)`, what the decoder puts out
+/// - `outputs`: `(B * samples, outputs)`, the decoder's outputs
 /// - `result`: `(B * samples, D)`
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the rows differ.
+/// [`Error::Argument`] if the rows differ.
 pub fn show(
-    gpu: &Gpu,
-    step: &Tensor,
-    samples: usize,
-    (pixels, pixel): (Pixels, &Part),
+    density: &dyn Density,
+    recording: Recording<'_>,
+    pixels: Pixels,
     outputs: &Tensor,
     result: &Tensor,
 ) -> Result<Dispatch, Error> {
-    if outputs.rows() != result.rows() {
-        let (expected, found) = (format!("{} rows", outputs.rows()), result.rows().to_string());
-        return Err(Error::Shape { operation: "making pixels", expected, found });
-    }
-    let overrides =
-        [("D", result.columns() as f64), ("OUTPUT_STRIDE", outputs.stride() as f64), ("SAMPLES", samples as f64)];
-    let mut tensors = vec![("step", step), ("outputs", outputs), ("pixels", result)];
-    let key;
-    if let Pixels::Draw { seed } = pixels {
-        key = Tensor::from_values(gpu, 1, 4, &noise::key(seed, Stream::Pixels))?;
-        tensors.push(("key", &key));
-    }
-    let threads = [result.columns(), result.rows(), 1];
-    Dispatch::with_parts(gpu, (&SOURCE, "show"), &overrides, &tensors, &[("pixel", pixel)], threads)
+    require_shapes("making pixels", [[outputs.rows(), result.columns()]], [result.shape()])?;
+    let part = Part::new(SOURCE)
+        .fill("pixel", &density.pixel(recording)?)
+        .size("D", result.columns())
+        .bind("outputs", outputs)
+        .bind("pixels", result);
+    let (part, entry) = match pixels {
+        Pixels::Mean => (part, "show_mean"),
+        Pixels::Draw { seed } => {
+            let key = Tensor::from_values(recording.at.gpu, 1, 4, &noise::key(seed, Stream::Pixels))?;
+            (part.bind("key", &key), "show_draw")
+        }
+    };
+    recording.launch(part, entry)?.over([result.columns(), result.rows(), 1])
 }

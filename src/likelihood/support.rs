@@ -1,20 +1,23 @@
-//! Which data a likelihood can describe.
+//! The data that a likelihood can describe.
 
-use super::{Likelihood, LikelihoodConfig};
+use super::LikelihoodConfig;
 use crate::Error;
 use crate::data::{Binarize, Images};
+
+/// The number of levels of a byte.
+pub(crate) const BYTE_LEVELS: usize = 256;
 
 /// How far a float may be from the level that it stands for.
 const LEVEL_TOLERANCE: f32 = 1e-6;
 
 /// The values that pixels may have.
-#[derive(Clone, Copy, PartialEq)]
-enum Support {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Support {
     /// All finite ones.
     Line,
     /// From 0 to 1.
     Interval,
-    /// So many levels from 0 to 1, evenly spaced.
+    /// The given number of levels from 0 to 1, evenly spaced.
     Levels(usize),
 }
 
@@ -33,57 +36,40 @@ impl Support {
 
     /// Whether each grey level of a byte is among them.
     fn holds_bytes(self) -> bool {
-        !matches!(self, Support::Levels(levels) if levels != 256)
+        !matches!(self, Support::Levels(levels) if levels != BYTE_LEVELS)
     }
-}
 
-impl Likelihood {
-    /// Whether it has probabilities, not densities: its ELBO is then below 0, and is bits that a code needs.
-    pub fn is_discrete(self) -> bool {
+    /// Says which pixels these are, and what to do about others.
+    pub fn expected(self) -> String {
         match self {
-            Likelihood::Bernoulli
-            | Likelihood::DiscretisedLogistic
-            | Likelihood::BetaBinomial
-            | Likelihood::Categorical => true,
-            Likelihood::Gaussian
-            | Likelihood::GaussianFixed
-            | Likelihood::GaussianPerDimension
-            | Likelihood::GaussianPredicted => false,
+            Support::Line => "finite pixels".to_owned(),
+            Support::Interval => "pixels from 0 to 1 (or --binarize threshold)".to_owned(),
+            Support::Levels(levels) => format!(
+                "levels k/{}, the bytes of grey images (or --binarize threshold, or one of the gaussian likelihoods)",
+                levels - 1
+            ),
         }
-    }
-
-    /// Whether what it says of these images, as the model sees them, is a log likelihood: grey pixels have none with
-    /// [`Likelihood::Bernoulli`].
-    pub fn is_log_likelihood_of(self, images: &Images, binarize: Binarize) -> bool {
-        self != Likelihood::Bernoulli || binarize != Binarize::None || images.pixels().all(|x| x == 0.0 || x == 1.0)
     }
 }
 
 impl LikelihoodConfig {
-    /// Checks that it can describe images, as the model sees them; `part` says which they are, as in `training`.
+    /// Checks that the likelihood can describe images, as the model sees them; `part` names the images, such as
+    /// `training`.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] that names the first pixel which it cannot, and what would help.
+    /// [`Error::Config`] that names the first pixel that it cannot describe, and what to do.
     pub fn check(&self, images: &Images, binarize: Binarize, part: &str) -> Result<(), Error> {
+        let density = self.density();
         let (option, support, expected) = match binarize {
             // Whatever the data are, the model sees 0 and 1.
             Binarize::Threshold => return Ok(()),
             Binarize::Static | Binarize::Dynamic => (
                 "--binarize",
                 Support::Interval,
-                "pixels from 0 to 1 to draw black and white from (or --binarize threshold)".to_owned(),
+                "pixels from 0 to 1, as probabilities of the draws (or --binarize threshold)".to_owned(),
             ),
-            Binarize::None => (
-                "--likelihood",
-                match self.likelihood {
-                    Likelihood::Bernoulli => Support::Interval,
-                    Likelihood::DiscretisedLogistic | Likelihood::BetaBinomial => Support::Levels(256),
-                    Likelihood::Categorical => Support::Levels(self.categories),
-                    _ => Support::Line,
-                },
-                self.expected(),
-            ),
+            Binarize::None => ("--likelihood", density.support(), density.expected()),
         };
         if images.bytes().is_some() && support.holds_bytes() {
             return Ok(());
@@ -94,23 +80,5 @@ impl LikelihoodConfig {
         let (image, pixel) = (at / images.dimensions(), at % images.dimensions());
         let found = format!("{x} in pixel {pixel} of image {image} of the {part} images");
         Err(Error::Config { option, expected, found })
-    }
-
-    /// What pixels it describes, and what helps where they are others.
-    fn expected(&self) -> String {
-        let LikelihoodConfig { likelihood, categories, .. } = *self;
-        match likelihood {
-            Likelihood::Bernoulli => {
-                "pixels from 0 to 1 for bernoulli (or --binarize threshold, or one of the gaussian likelihoods)"
-                    .to_owned()
-            }
-            Likelihood::Categorical if categories < 256 => format!(
-                "levels k/{} for categorical with --categories {categories} (grey bytes take --categories 256, or \
-                 --binarize threshold)",
-                categories - 1
-            ),
-            _ => "levels k/255, the bytes of grey images (or --binarize threshold, or one of the gaussian likelihoods)"
-                .to_owned(),
-        }
     }
 }

@@ -5,14 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use super::Epilogue;
 use crate::Error;
-use crate::gpu::{Gpu, Source, Tensor, source};
+use crate::error::require_shapes;
+use crate::gpu::{Gpu, Part, Source, Tensor, source};
 
 const FORWARD: Source = source!("nn/activation.wgsl");
 const BACKWARD: Source = source!("nn/activation/backward.wgsl");
 const GATED: Source = source!("nn/activation/gated.wgsl");
 const GATED_BACKWARD: Source = source!("nn/activation/gated/backward.wgsl");
+const SLOPE: Source = source!("nn/activation/slope.wgsl");
+const NO_SLOPE: Source = source!("nn/activation/slope/none.wgsl");
 
-/// The nonlinearity after each hidden layer.
+/// The activation after each hidden layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
@@ -33,20 +36,20 @@ pub enum Activation {
     Sigmoid,
     /// log(1 + exp(x))
     Softplus,
-    /// x * sigmoid(y): each unit has weights of its own for its gate y (Dauphin et al. 2017)
+    /// x * sigmoid(y), where the gate y has its own weights (Dauphin et al. 2017)
     Gated,
 }
 
 impl Activation {
-    /// Columns of the product that one unit takes: a gated unit's value and, beside it, its gate.
+    /// Columns of the product for one unit: two for a gated unit, its value and then its gate, else one.
     pub fn inputs(self) -> usize {
         if self == Activation::Gated { 2 } else { 1 }
     }
 
-    /// The epilogue of a layer's product that applies the activation, and keeps its derivatives for the backward pass.
+    /// The epilogue of a layer's product that applies the activation, and stores its derivatives if `slope` is given.
     ///
     /// `output = activation(value)`, `slope = activation'(value)`; gated, `output[j] = value[2j] * sigmoid(value[2j + 1])`
-    /// with the derivatives by both.
+    /// with the derivatives with respect to both.
     ///
     /// # Shapes
     ///
@@ -55,20 +58,29 @@ impl Activation {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if the shapes differ.
-    pub fn forward(self, gpu: &Gpu, output: &Tensor, slope: &Tensor) -> Result<Epilogue, Error> {
-        let [rows, columns] = self.check(output.rows(), output.columns(), slope)?;
+    /// [`Error::Argument`] if the shapes differ.
+    pub fn forward(self, gpu: &Gpu, output: &Tensor, slope: Option<&Tensor>) -> Result<Epilogue, Error> {
+        let [rows, columns] = output.shape();
         let shape = [rows, columns * self.inputs()];
-        let tensors = [("output", output), ("slope", slope)];
-        let Some(name) = self.wgsl_name() else {
-            return Ok(Epilogue::new(GATED, shape, &[("COLUMNS", columns as f64)], &tensors));
+        let part = match self.wgsl_name() {
+            None => Part::new(GATED),
+            Some(name) => {
+                let code = gpu.shader(&source!("lib/activation.wgsl"))?.constant(name)?;
+                Part::new(FORWARD).set("ACTIVATION", f64::from(code))
+            }
         };
-        let code = gpu.shader(&source!("lib/activation.wgsl"))?.constant(name)?;
-        let overrides = [("ACTIVATION", f64::from(code)), ("COLUMNS", columns as f64)];
-        Ok(Epilogue::new(FORWARD, shape, &overrides, &tensors))
+        let slope = match slope {
+            None => Part::new(NO_SLOPE),
+            Some(slope) => {
+                require_shapes("activation", [shape], [slope.shape()])?;
+                Part::new(SLOPE).bind("slope", slope)
+            }
+        };
+        Ok(Epilogue::new(part.size("COLUMNS", columns).bind("activated", output).fill("slope", &slope), shape))
     }
 
-    /// The epilogue of a gradient's product that takes it on through the activation of the layer below.
+    /// The epilogue of the product that makes a gradient: it passes the gradient through the activation of the layer
+    /// below.
     ///
     /// `gradient = value * slope`; gated, `gradient[2j] = value[j] * slope[2j]` and so for `2j + 1`.
     ///
@@ -79,16 +91,16 @@ impl Activation {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if the shapes differ.
+    /// [`Error::Argument`] if the shapes differ.
     pub fn backward(self, slope: &Tensor, gradient: &Tensor) -> Result<Epilogue, Error> {
         let columns = gradient.columns() / self.inputs();
-        let shape = self.check(gradient.rows(), columns, slope)?;
+        require_shapes("activation", [gradient.shape()], [slope.shape()])?;
         let source = if self == Activation::Gated { GATED_BACKWARD } else { BACKWARD };
-        let overrides = [("COLUMNS", columns as f64)];
-        Ok(Epilogue::new(source, shape, &overrides, &[("slope", slope), ("gradient", gradient)]))
+        let part = Part::new(source).size("COLUMNS", columns).bind("slope", slope).bind("gradient", gradient);
+        Ok(Epilogue::new(part, [gradient.rows(), columns]))
     }
 
-    /// The name of the constant that stands for it in `shaders/lib/activation.wgsl`, if it is a function of one value.
+    /// The name of its constant in `shaders/lib/activation.wgsl`, if it is a function of one value.
     fn wgsl_name(self) -> Option<&'static str> {
         Some(match self {
             Activation::Relu => "RELU",
@@ -101,16 +113,5 @@ impl Activation {
             Activation::Softplus => "SOFTPLUS",
             Activation::Gated => return None,
         })
-    }
-
-    /// Checks that derivatives belong to units of `rows` by `columns`, and returns these.
-    fn check(self, rows: usize, columns: usize, slope: &Tensor) -> Result<[usize; 2], Error> {
-        let expected = (rows, columns * self.inputs());
-        let found = (slope.rows(), slope.columns());
-        if expected == found {
-            return Ok([rows, columns]);
-        }
-        let [expected, found] = [expected, found].map(|(rows, columns)| format!("({rows}, {columns})"));
-        Err(Error::Shape { operation: "activation", expected, found })
     }
 }

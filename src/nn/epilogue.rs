@@ -6,47 +6,33 @@
 use crate::Error;
 use crate::gpu::{Gpu, Part, Source, Tensor, source};
 
-const SOURCE: Source = source!("nn/epilogue.wgsl");
+pub(super) const SOURCE: Source = source!("nn/epilogue.wgsl");
 
-/// The WGSL of an epilogue with its overrides and tensors, for a result of `rows` by `columns`.
+/// The part for the slot `epilogue`, for a result of `rows` by `columns`.
+#[derive(Clone, Debug)]
 pub struct Epilogue {
-    pub(super) source: Source,
-    pub(super) overrides: Vec<(&'static str, f64)>,
-    pub(super) tensors: Vec<(&'static str, Tensor)>,
+    pub(super) part: Part,
     pub(super) rows: usize,
     pub(super) columns: usize,
 }
 
 impl Epilogue {
-    /// An epilogue for results of a shape, `[rows, columns]`, from its WGSL and what that binds.
-    pub fn new(
-        source: Source,
-        [rows, columns]: [usize; 2],
-        overrides: &[(&'static str, f64)],
-        tensors: &[(&'static str, &Tensor)],
-    ) -> Epilogue {
-        let tensors = tensors.iter().map(|(name, tensor)| (*name, (*tensor).clone())).collect();
-        Epilogue { source, overrides: overrides.to_vec(), tensors, rows, columns }
+    /// An epilogue for results of a shape, `[rows, columns]`.
+    pub fn new(part: Part, [rows, columns]: [usize; 2]) -> Epilogue {
+        Epilogue { part, rows, columns }
     }
 
     /// The epilogue that stores the result as it is.
     pub fn store(result: &Tensor) -> Epilogue {
-        let columns = result.columns();
-        let shape = [result.rows(), columns];
-        Epilogue::new(SOURCE, shape, &[("COLUMNS", columns as f64)], &[("result", result)])
-    }
-
-    /// What fills the slot of a kernel that is no product.
-    pub(super) fn part(&self) -> Part {
-        let tensors: Vec<_> = self.tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
-        Part::new(self.source.clone(), &self.overrides, &tensors)
+        let part = Part::new(SOURCE).size("COLUMNS", result.columns()).bind("result", result);
+        Epilogue::new(part, [result.rows(), result.columns()])
     }
 
     /// Columns of a row that one partial sum covers.
     ///
     /// # Errors
     ///
-    /// [`Error::Shader`] if the header does not state it: a bug.
+    /// [`Error::Shader`] if the header has no such constant: a bug.
     pub fn block(gpu: &Gpu) -> Result<usize, Error> {
         Ok(gpu.shader(&source!("lib/matrix.wgsl"))?.constant("BLOCK")? as usize)
     }

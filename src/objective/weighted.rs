@@ -1,21 +1,70 @@
 //! Importance weights. The twin of `shaders/objective/weighted.wgsl` and of the files below it.
 
+use super::ObjectiveState;
 use crate::Error;
+use crate::error::require_shapes;
 use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
+use crate::step::At;
 
 const PART: Source = source!("objective/weighted.wgsl");
 const LOG_WEIGHTS: Source = source!("objective/weighted/log_weights.wgsl");
 const WEIGHTS: Source = source!("objective/weighted/weights.wgsl");
 const SCALE: Source = source!("objective/weighted/scale.wgsl");
 
-/// What fills the slot `objective`, with the doubly reparameterised gradient or the standard one.
-///
-/// # Shapes
-///
-/// - `weights`: `(B * samples)`, each example's add up to 1
-/// - `loss`: `(B)`
-pub fn part(doubly: bool, weights: &Tensor, loss: &Tensor) -> Part {
-    Part::new(PART, &[("DOUBLY", f64::from(u8::from(doubly)))], &[("weights", weights), ("loss", loss)])
+/// The gradient with respect to the posterior's parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gradient {
+    /// The gradient of the bound.
+    Standard,
+    /// The doubly reparameterised one, whose variance is smaller.
+    DoublyReparameterised,
+}
+
+/// The importance-weighted bound with its tensors.
+#[derive(Debug)]
+pub struct Weighted {
+    part: Part,
+    log_weights: Tensor,
+    /// `(B * samples)`; the sum over the samples of an example is 1.
+    pub weights: Tensor,
+    /// `(B)`, in nats.
+    pub loss: Tensor,
+}
+
+impl Weighted {
+    /// Makes the tensors for up to `rows` samples of up to `batch` examples.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn new(gpu: &Gpu, gradient: Gradient, rows: usize, batch: usize) -> Result<Weighted, Error> {
+        let vector = |length| Tensor::zeros(gpu, 1, length);
+        let (log_weights, weights, loss) = (vector(rows)?, vector(rows)?, vector(batch)?);
+        let part = Part::new(PART)
+            .flag("DOUBLY", gradient == Gradient::DoublyReparameterised)
+            .bind("weights", &weights)
+            .bind("loss", &loss);
+        Ok(Weighted { part, log_weights, weights, loss })
+    }
+}
+
+impl ObjectiveState for Weighted {
+    fn part(&self) -> &Part {
+        &self.part
+    }
+
+    fn needs_sampled_kl(&self) -> bool {
+        true
+    }
+
+    fn weigh(&self, at: At<'_>, log_prob: &Tensor, kl: &Tensor) -> Result<Vec<Dispatch>, Error> {
+        let Weighted { log_weights, weights, loss, .. } = self;
+        Ok(vec![self::log_weights(at, log_prob, kl, log_weights)?, softmax(at, log_weights, weights, loss)?])
+    }
+
+    fn scale(&self, at: At<'_>, doutput: &Tensor) -> Result<Option<Dispatch>, Error> {
+        scale(at, &self.weights, doutput).map(Some)
+    }
 }
 
 /// Records the logarithm of each row's importance weight.
@@ -30,30 +79,20 @@ pub fn part(doubly: bool, weights: &Tensor, loss: &Tensor) -> Part {
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the rows differ.
+/// [`Error::Argument`] if the rows differ.
 ///
 /// # Source
 ///
 /// Burda et al. 2016, equation 8.
-pub fn log_weights(
-    gpu: &Gpu,
-    step: &Tensor,
-    samples: usize,
-    log_prob: &Tensor,
-    kl: &Tensor,
-    log_weights: &Tensor,
-) -> Result<Dispatch, Error> {
+pub fn log_weights(at: At<'_>, log_prob: &Tensor, kl: &Tensor, log_weights: &Tensor) -> Result<Dispatch, Error> {
     let rows = log_weights.columns();
     check(rows, log_prob.rows())?;
     check(rows, kl.rows())?;
-    let quads = |tensor: &Tensor| (tensor.stride() / 4) as f64;
-    let overrides = [("SAMPLES", samples as f64), ("LOG_PROB_QUADS", quads(log_prob)), ("KL_QUADS", quads(kl))];
-    let kernel = gpu.kernel(&LOG_WEIGHTS, "add_up", &overrides)?;
-    let tensors = [("step", step), ("log_prob", log_prob), ("kl", kl), ("log_weights", log_weights)];
-    Dispatch::new(gpu, &kernel, &tensors, [rows, 1, 1])
+    let part = Part::new(LOG_WEIGHTS).bind("log_prob", log_prob).bind("kl", kl).bind("log_weights", log_weights);
+    at.launch(part, "sum")?.over([rows, 1, 1])
 }
 
-/// Records each example's bound and each sample's share in it.
+/// Records each example's bound and the weight of each sample in it.
 ///
 /// `loss[b] = -log(1/K sum_k exp(log_weights[b, k]))`, in nats;
 /// `weights[b, k] = exp(log_weights[b, k]) / sum_k exp(log_weights[b, k])`
@@ -65,23 +104,15 @@ pub fn log_weights(
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the lengths differ.
-pub fn normalise(
-    gpu: &Gpu,
-    step: &Tensor,
-    samples: usize,
-    log_weights: &Tensor,
-    weights: &Tensor,
-    loss: &Tensor,
-) -> Result<Dispatch, Error> {
-    check(loss.columns() * samples, log_weights.columns())?;
+/// [`Error::Argument`] if the lengths differ.
+pub fn softmax(at: At<'_>, log_weights: &Tensor, weights: &Tensor, loss: &Tensor) -> Result<Dispatch, Error> {
+    check(loss.columns() * at.samples, log_weights.columns())?;
     check(log_weights.columns(), weights.columns())?;
-    let kernel = gpu.kernel(&WEIGHTS, "normalise", &[("SAMPLES", samples as f64)])?;
-    let tensors = [("step", step), ("log_weights", log_weights), ("weights", weights), ("loss", loss)];
-    Dispatch::new(gpu, &kernel, &tensors, [loss.columns(), 1, 1])
+    let part = Part::new(WEIGHTS).bind("log_weights", log_weights).bind("weights", weights).bind("loss", loss);
+    at.launch(part, "softmax")?.over([loss.columns(), 1, 1])
 }
 
-/// Records the scaling of the gradient that the likelihood left, which weighs all rows alike.
+/// Records the scaling of the gradient that the likelihood stored, in which all rows have the same weight.
 ///
 /// `doutput[row, o] *= samples * weights[row]`
 ///
@@ -92,22 +123,13 @@ pub fn normalise(
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the rows differ.
-pub fn scale(gpu: &Gpu, step: &Tensor, samples: usize, weights: &Tensor, doutput: &Tensor) -> Result<Dispatch, Error> {
+/// [`Error::Argument`] if the rows differ.
+pub fn scale(at: At<'_>, weights: &Tensor, doutput: &Tensor) -> Result<Dispatch, Error> {
     check(weights.columns(), doutput.rows())?;
-    let quads = doutput.stride() / 4;
-    let kernel = gpu.kernel(&SCALE, "scale", &[("SAMPLES", samples as f64), ("QUADS", quads as f64)])?;
-    let tensors = [("step", step), ("weights", weights), ("doutput", doutput)];
-    Dispatch::new(gpu, &kernel, &tensors, [quads, doutput.rows(), 1])
+    let part = Part::new(SCALE).bind("weights", weights).bind("doutput", doutput);
+    at.launch(part, "scale")?.over([doutput.stride() / 4, doutput.rows(), 1])
 }
 
 fn check(expected: usize, found: usize) -> Result<(), Error> {
-    if expected == found {
-        return Ok(());
-    }
-    Err(Error::Shape {
-        operation: "importance weights",
-        expected: format!("{expected} rows"),
-        found: found.to_string(),
-    })
+    require_shapes("importance weights", [[expected, 1]], [[found, 1]])
 }

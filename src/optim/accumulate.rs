@@ -2,24 +2,24 @@
 
 use super::same_length;
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, Gpu, Source, Tensor, folded, source};
+use crate::gpu::{Arena, Dispatch, Part, Source, source};
+use crate::step::At;
 
 const SOURCE: Source = source!("optim/accumulate.wgsl");
 
-/// Records the addition of a step's gradients to those of its batch, of which the first step's takes the place of all.
+/// Records the addition of a step's gradients to those of its batch. The first step of a batch overwrites the total.
 ///
-/// `total = share * gradients + total`, `share` of the batch's examples being in this step
+/// `total = share * gradients + total`, where `share` is the fraction of the batch's examples that this step has.
 ///
 /// # Shapes
 ///
-/// - both arenas: the same
+/// - `gradients`, `total`: arenas of the same tensors
 ///
 /// # Errors
 ///
-/// [`Error::Shape`] if the arenas differ in size.
-pub fn accumulate(gpu: &Gpu, step: &Tensor, gradients: &Arena, total: &Arena) -> Result<Dispatch, Error> {
-    let quads = same_length("adding up gradients", &[gradients, total])? / 4;
-    let kernel = gpu.kernel(&SOURCE, "accumulate", &[("QUADS", quads as f64)])?;
-    let tensors = [("step", step), ("gradients", gradients.whole()), ("total", total.whole())];
-    Dispatch::new(gpu, &kernel, &tensors, folded(quads, kernel.workgroup_size()[0]))
+/// [`Error::Argument`] if the arenas differ in size.
+pub fn accumulate(at: At<'_>, gradients: &Arena, total: &Arena) -> Result<Dispatch, Error> {
+    let quads = same_length("adding up gradients", [gradients, total])? / 4;
+    let part = Part::new(SOURCE).bind("gradients", gradients.whole()).bind("total", total.whole());
+    at.launch(part, "accumulate")?.over_folded(quads)
 }

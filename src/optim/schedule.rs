@@ -1,4 +1,4 @@
-//! The learning rate, and its schedule: by what the rate of an epoch is multiplied.
+//! The learning rate and its schedule: the factor of the rate in each epoch.
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,7 @@ pub enum LearningRateSchedule {
     Exponential,
     /// From --lr down to 0 at the end of --epochs, along half a cosine.
     Cosine,
-    /// Times --lr-factor after --lr-patience epochs without a lower loss on the images to validate with, or on the test set where
-    /// there are none.
+    /// Times --lr-factor after --lr-patience epochs without a lower loss on the validation set, or on the test set if there is none.
     Plateau,
     /// 3^i epochs at --lr times 10^(-i/7), for i = 0 to 7 (Burda et al. 2016): 3,280 epochs in all.
     Staircase,
@@ -31,7 +30,7 @@ pub enum LearningRateSchedule {
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LearningRate {
-    /// Adam's learning rate
+    /// Learning rate
     #[arg(
         long = "lr",
         value_name = "X",
@@ -39,7 +38,8 @@ pub struct LearningRate {
         allow_negative_numbers = true,
         help_heading = "Training"
     )]
-    pub learning_rate: f64,
+    #[serde(rename = "learning_rate")]
+    pub initial: f64,
     /// How the learning rate changes from epoch to epoch
     #[arg(
         long = "lr-schedule",
@@ -50,7 +50,7 @@ pub struct LearningRate {
     )]
     #[serde(rename = "learning_rate_schedule")]
     pub schedule: LearningRateSchedule,
-    /// What the steps, exponential and plateau schedules multiply the learning rate by
+    /// Factor of the learning rate in the schedules steps, exponential and plateau
     #[arg(
         long = "lr-factor",
         value_name = "X",
@@ -64,7 +64,7 @@ pub struct LearningRate {
     #[arg(long = "lr-milestones", value_name = "EPOCHS", default_value = "none", help_heading = "Training")]
     #[serde(rename = "learning_rate_milestones")]
     pub milestones: Numbers,
-    /// Epochs without a lower held-out loss after which --lr-schedule plateau multiplies the learning rate by --lr-factor
+    /// With --lr-schedule plateau: epochs without a lower loss before the learning rate is multiplied by --lr-factor
     // The configuration of training has a `patience` too.
     #[arg(
         id = "learning_rate_patience",
@@ -80,7 +80,7 @@ pub struct LearningRate {
 impl Default for LearningRate {
     fn default() -> LearningRate {
         LearningRate {
-            learning_rate: 1e-3,
+            initial: 1e-3,
             schedule: LearningRateSchedule::default(),
             factor: 0.1,
             milestones: Numbers::default(),
@@ -90,13 +90,13 @@ impl Default for LearningRate {
 }
 
 impl LearningRate {
-    /// Checks that such a schedule can exist.
+    /// Checks the values.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
-        let LearningRate { learning_rate: rate, schedule, factor, ref milestones, patience } = *self;
+        let LearningRate { initial: rate, schedule, factor, ref milestones, patience } = *self;
         require("--lr", rate.is_finite() && rate > 0.0, "a finite number above 0", rate)?;
         require("--lr-factor", factor > 0.0 && factor <= 1.0, "above 0 and at most 1", factor)?;
         require("--lr-patience", patience > 0, "at least 1", patience)?;
@@ -109,11 +109,12 @@ impl LearningRate {
         )
     }
 
-    /// The learning rate of an epoch, counted from 1, of `epochs` in all; `cuts` is how often a plateau has cut it.
+    /// The learning rate of an epoch, counted from 1, of `epochs` in total; `cuts` is the number of cuts by the
+    /// schedule `plateau`.
     pub fn rate(&self, epoch: u32, cuts: u32, epochs: u32) -> f64 {
         let done = epoch - 1;
         let factor = |times: u32| self.factor.powf(f64::from(times));
-        self.learning_rate
+        self.initial
             * match self.schedule {
                 LearningRateSchedule::Constant => 1.0,
                 LearningRateSchedule::Steps => {
@@ -125,7 +126,7 @@ impl LearningRate {
                 }
                 LearningRateSchedule::Plateau => factor(cuts),
                 LearningRateSchedule::Staircase => {
-                    // Before stair i lie 1 + 3 + ... + 3^(i-1) = (3^i - 1) / 2 epochs.
+                    // 1 + 3 + ... + 3^(i-1) = (3^i - 1) / 2 epochs come before stair i.
                     let stair = (1..=7).take_while(|&stair| (3u32.pow(stair) - 1) / 2 <= done).count();
                     10f64.powf(-(stair as f64) / 7.0)
                 }
@@ -139,7 +140,7 @@ mod tests {
 
     fn rates(schedule: LearningRateSchedule, epochs: &[u32]) -> Vec<f64> {
         let milestones = Numbers(vec![3, 5]);
-        let config = LearningRate { learning_rate: 0.8, schedule, factor: 0.5, milestones, patience: 1 };
+        let config = LearningRate { initial: 0.8, schedule, factor: 0.5, milestones, patience: 1 };
         epochs.iter().map(|epoch| config.rate(*epoch, 2, 4)).collect()
     }
 

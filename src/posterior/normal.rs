@@ -1,139 +1,108 @@
 //! The diagonal normal posterior, its reparameterisation and its KL divergence from a prior. The twin of
 //! `shaders/posterior/normal.wgsl` and of the files below it.
 //!
-//! The prior fills the slot `prior` of all three: it says what a latent's KL divergence is, and what its gradients are.
+//! The prior fills the slot `prior` of all three: it defines the KL divergence of a latent, and its gradients.
 
-use super::LogvarRange;
+use super::{Draws, LogvarRange, Reparameterised};
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
+use crate::error::require_shapes;
+use crate::gpu::{Dispatch, Part, Source, Tensor, source};
 use crate::nn::Epilogue;
+use crate::step::At;
 
 const DRAW: Source = source!("posterior/normal.wgsl");
 const BACKWARD: Source = source!("posterior/normal/backward.wgsl");
-const SAMPLES: Source = source!("posterior/normal/samples.wgsl");
+const BACKWARD_GENERAL: Source = source!("posterior/normal/backward/general.wgsl");
 
-/// The draws from the posterior for one batch: what the kernels of both directions share.
-pub struct Draws<'a> {
-    /// The GPU.
-    pub gpu: &'a Gpu,
-    /// The step under way, which keys the noise.
-    pub step: &'a Tensor,
-    /// Draws an example.
-    pub samples: usize,
-    /// The range of the log variance, if it is held to one.
+/// `q(z|x) = prod_l N(z_l; mean_l, exp(logvar_l))`. The encoder outputs the means and then the log variances.
+#[derive(Debug)]
+pub struct Normal {
+    /// The range that the log variance is clamped to, if there is one.
     pub logvar_range: Option<LogvarRange>,
-    /// The KL divergence from the prior.
-    pub prior: &'a Part,
-    /// What the encoder puts out, `(B, 2L)`: the mean and then the log variance.
-    pub posterior: &'a Tensor,
-    /// The draws, `(B * samples, L)`, those of an example one after the other.
-    pub z: &'a Tensor,
 }
 
-impl Draws<'_> {
-    /// Records the draws, with noise keyed by the step, and the KL divergence of each from the prior.
-    ///
+/// Binds rows of means and log variances, `(N, 2L)`, to a part that imports `shaders/posterior/normal/parameters.wgsl`:
+/// a posterior's parameters, or a mixture's components. A gradient with respect to them is bound as `dnormals`.
+pub(crate) fn parameters(part: Part, logvar_range: Option<LogvarRange>, normals: &Tensor) -> Part {
+    let part = part.size("L", normals.columns() / 2).bind("normals", normals);
+    match logvar_range {
+        None => part,
+        Some(LogvarRange { min, max }) => part.set("LOGVAR_MIN", f64::from(min)).set("LOGVAR_MAX", f64::from(max)),
+    }
+}
+
+impl Normal {
+    /// The values that all three kernels need.
+    fn part(&self, source: Source, draws: Draws<'_>) -> Part {
+        parameters(Part::new(source), self.logvar_range, draws.outputs).fill("prior", draws.prior)
+    }
+}
+
+impl Reparameterised for Normal {
+    fn outputs(&self, latents: usize) -> usize {
+        2 * latents
+    }
+
+    fn mean_and_logvar(&self, outputs: &[f32]) -> [Vec<f32>; 2] {
+        let (mean, logvar) = outputs.split_at(outputs.len() / 2);
+        let clamped = |logvar: &f32| self.logvar_range.map_or(*logvar, |range| range.clamp(*logvar));
+        [mean.to_vec(), logvar.iter().map(clamped).collect()]
+    }
+
     /// `z = mean + exp(logvar / 2) * noise`
-    ///
-    /// # Shapes
-    ///
-    /// - `kl`: `(B * samples, L)`, in nats, latent by latent
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shape`] if the tensors have other shapes.
     ///
     /// # Source
     ///
     /// Kingma & Welling 2014, section 2.4.
-    pub fn draw(&self, kl: &Tensor) -> Result<Dispatch, Error> {
-        self.check("drawing from the posterior", &[kl], &[])?;
-        let tensors = [("step", self.step), ("posterior", self.posterior), ("z", self.z), ("kl", kl)];
-        self.dispatch((&DRAW, "draw"), &tensors, &[("prior", self.prior)], self.z.rows())
+    fn draw(&self, at: At<'_>, draws: Draws<'_>, kl: &Tensor) -> Result<Dispatch, Error> {
+        check("drawing from the posterior", at, draws, Some(kl), None)?;
+        let part = self.part(DRAW, draws).bind("z", draws.z).bind("kl", kl);
+        at.launch(part, "draw")?.over([draws.z.stride() / 4, draws.z.rows(), 1])
     }
 
-    /// The epilogue of the product that makes `dz`, in the layer whose input is `z`: takes the gradient on to the posterior,
-    /// and adds that of `kl_weight` times the mean of the KL divergence over the batch. It is for one sample an example,
-    /// the ELBO, and a KL divergence in closed form.
-    ///
-    /// `dmean = dz + w * dkl / dmean`, `dlogvar = dz * (z - mean) / 2 + w * dkl / dlogvar`, `w = kl_weight / rows`
+    /// `dmean = dz + w * dkl / dmean`, `dlogvar = dz * (z - mean) / 2 + w * dkl / dlogvar`, `w = kl_weight / examples`
     ///
     /// `z - mean` is `exp(logvar / 2) * noise`, off by the rounding of `z`: the gradient is then off by half a unit in the
     /// last place of `z`, times `dz`, however small the standard deviation is.
-    ///
-    /// # Shapes
-    ///
-    /// - `dposterior`: `(B, 2L)`, the mean's part and then the log variance's
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shape`] if the shapes differ.
-    pub fn backward_epilogue(&self, dposterior: &Tensor) -> Result<Epilogue, Error> {
-        self.check("the posterior's gradient", &[], &[dposterior])?;
-        let tensors = [("posterior", self.posterior), ("dposterior", dposterior)];
-        let source = BACKWARD.with("prior", self.prior.source());
-        Ok(Epilogue::new(source, [self.z.rows(), self.z.columns()], &self.overrides(), &tensors))
+    fn backward_epilogue(&self, at: At<'_>, draws: Draws<'_>, dposterior: &Tensor) -> Result<Epilogue, Error> {
+        check("the posterior's gradient", at, draws, None, Some(dposterior))?;
+        let part = self.part(BACKWARD, draws).bind("dnormals", dposterior);
+        Ok(Epilogue::new(part, [draws.z.rows(), draws.z.columns()]))
     }
 
-    /// Records the gradient of the posterior from that of its draws, for any number of samples, objective and prior.
-    ///
     /// `g = dz + w * dkl / dz`, `dmean = sum_k (g + w * dkl / dmean)`,
-    /// `dlogvar = sum_k (g * (z - mean) / 2 + w * dkl / dlogvar)`, with the weight `w` that the objective gives to the row;
-    /// or the doubly reparameterised gradient, as the shader has it.
-    ///
-    /// # Shapes
-    ///
-    /// - `dz`: `(B * samples, L)`
-    /// - `dposterior`: `(B, 2L)`, the mean's part and then the log variance's
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Shape`] if the shapes differ.
+    /// `dlogvar = sum_k (g * (z - mean) / 2 + w * dkl / dlogvar)`, with the weight `w` that the objective gives to the
+    /// row; or the doubly reparameterised gradient, as in the shader.
     ///
     /// # Source
     ///
     /// Tucker et al. 2019, "Doubly reparameterized gradient estimators for Monte Carlo objectives", equation 8.
-    pub fn backward(&self, objective: &Part, dz: &Tensor, dposterior: &Tensor) -> Result<Dispatch, Error> {
-        self.check("the posterior's gradient", &[dz], &[dposterior])?;
-        let tensors =
-            [("step", self.step), ("posterior", self.posterior), ("z", self.z), ("dz", dz), ("dposterior", dposterior)];
-        let parts = [("prior", self.prior), ("objective", objective)];
-        self.dispatch((&SAMPLES, "backward"), &tensors, &parts, self.posterior.rows())
-    }
-
-    fn dispatch(
+    fn backward(
         &self,
-        kernel: (&Source, &str),
-        tensors: &[(&str, &Tensor)],
-        parts: &[(&'static str, &Part)],
-        rows: usize,
+        at: At<'_>,
+        draws: Draws<'_>,
+        objective: &Part,
+        dz: &Tensor,
+        dposterior: &Tensor,
     ) -> Result<Dispatch, Error> {
-        let mut overrides = self.overrides();
-        overrides.push(("SAMPLES", self.samples as f64));
-        let threads = [self.z.columns().div_ceil(4), rows, 1];
-        Dispatch::with_parts(self.gpu, kernel, &overrides, tensors, parts, threads)
+        check("the posterior's gradient", at, draws, Some(dz), Some(dposterior))?;
+        let part = self.part(BACKWARD_GENERAL, draws).fill("objective", objective);
+        let part = part.bind("z", draws.z).bind("dz", dz).bind("dnormals", dposterior);
+        at.launch(part, "backward")?.over([draws.z.stride() / 4, draws.outputs.rows(), 1])
     }
+}
 
-    fn overrides(&self) -> Vec<(&'static str, f64)> {
-        [("L", self.z.columns() as f64)].into_iter().chain(LogvarRange::overrides(self.logvar_range)).collect()
-    }
-
-    /// Checks the shapes of both operands, of what has those of `z`, and of what has those of the posterior.
-    fn check(&self, operation: &'static str, like_z: &[&Tensor], like_posterior: &[&Tensor]) -> Result<(), Error> {
-        let shape = |tensor: &Tensor| (tensor.rows(), tensor.columns());
-        let (rows, latents) = shape(self.z);
-        let (examples, columns) = shape(self.posterior);
-        let fits = (rows, 2 * latents) == (examples * self.samples, columns)
-            && like_z.iter().all(|tensor| shape(tensor) == (rows, latents))
-            && like_posterior.iter().all(|tensor| shape(tensor) == (examples, columns));
-        if fits {
-            return Ok(());
-        }
-        let others: Vec<_> = like_z.iter().chain(like_posterior).map(|tensor| shape(tensor)).collect();
-        Err(Error::Shape {
-            operation,
-            expected: format!("(B, 2L) and (B * {}, L), and like these", self.samples),
-            found: format!("({examples}, {columns}) and ({rows}, {latents}), and {others:?}"),
-        })
-    }
+/// Checks the shapes of both operands, of a tensor like `z`, and of one like the posterior.
+fn check(
+    operation: &'static str,
+    at: At<'_>,
+    draws: Draws<'_>,
+    like_z: Option<&Tensor>,
+    like_posterior: Option<&Tensor>,
+) -> Result<(), Error> {
+    let ([_, latents], [examples, _]) = (draws.z.shape(), draws.outputs.shape());
+    let (z, posterior) = ([examples * at.samples, latents], [examples, 2 * latents]);
+    let (like_z, like_posterior) = (like_z.unwrap_or(draws.z), like_posterior.unwrap_or(draws.outputs));
+    let found = [draws.z, draws.outputs, like_z, like_posterior].map(Tensor::shape);
+    require_shapes(operation, [z, posterior, z, posterior], found)
 }

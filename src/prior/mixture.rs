@@ -1,9 +1,14 @@
 //! Mixtures of normals with equal weights as priors, `p(z) = 1/M sum_c N(z; m_c, exp(v_c))`: the sample estimate of the KL
 //! divergence, its gradients, and draws. The twin of `shaders/prior/mixture.wgsl` and of the files below it.
 
+use super::{LatentDensity, PriorContext, PriorState};
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
+use crate::error::require_shapes;
+use crate::gpu::{Arena, Dispatch, Gpu, Part, Source, Tensor, source};
+use crate::nn::{Init, ParameterSpec, Role};
 use crate::posterior::LogvarRange;
+use crate::posterior::normal::parameters;
+use crate::step::At;
 
 const PART: Source = source!("prior/mixture.wgsl");
 const PREPARE: Source = source!("prior/mixture/prepare.wgsl");
@@ -11,23 +16,84 @@ const SCORE: Source = source!("prior/mixture/score.wgsl");
 const COMBINE: Source = source!("prior/mixture/combine.wgsl");
 const BACKWARD_Z: Source = source!("prior/mixture/backward_z.wgsl");
 const BACKWARD_COMPONENTS: Source = source!("prior/mixture/backward_components.wgsl");
-const SAMPLE: Source = source!("prior/mixture/sample.wgsl");
+const DRAW: Source = source!("prior/mixture/draw.wgsl");
 
-/// The most components: a draw of 32 bits chooses one of them, in halves.
+/// The most components: a kernel chooses one of them from the two halves of a 32-bit draw.
 pub(crate) const MOST_COMPONENTS: usize = 1 << 16;
 
-/// Rows that a thread of `score` takes, and a workgroup of `backward_z`: the constant `ROWS` of each.
+/// Rows that a thread of `score` processes, and a workgroup of `backward_z`: the constant `ROWS` of each.
 const ROWS: &str = "ROWS";
 
-/// What fills the slot `prior`, with the gradient of `-log p(z)` by the draws, `(rows, L)`.
-pub(crate) fn part(dz: &Tensor) -> Part {
-    Part::new(PART, &[], &[("prior_dz", dz)])
+/// The name of the parameter.
+const PARAMETER: &str = "prior.components";
+
+/// A mixture of normals with equal weights, whose means and log variances are a parameter, `(M, 2L)`.
+#[derive(Debug)]
+pub(super) struct MixtureOfNormals {
+    /// The number of components, M.
+    pub components: usize,
 }
 
-/// A mixture of `M` normals with its tensors for up to `rows` draws, of which each example has `samples`.
+impl LatentDensity for MixtureOfNormals {
+    /// The means start with the variance of a standard normal, and the variances start at 1.
+    fn parameter(&self, latents: usize, _: usize) -> Option<ParameterSpec> {
+        // The uniform distribution of variance 1.
+        let init = Init::Normals { bound: 3f32.sqrt() };
+        let (name, shape) = (PARAMETER.to_owned(), vec![self.components, 2 * latents]);
+        Some(ParameterSpec { name, shape, role: Role::Bias, init })
+    }
+
+    fn widest(&self) -> usize {
+        self.components
+    }
+
+    fn state(&self, context: PriorContext<'_>) -> Result<Box<dyn PriorState>, Error> {
+        let components = context.parameters.get(PARAMETER);
+        Ok(Box::new(Learned(Mixture::new(context, &components)?)))
+    }
+}
+
+/// A mixture whose components are a parameter.
+#[derive(Debug)]
+struct Learned(Mixture);
+
+impl PriorState for Learned {
+    fn part(&self) -> &Part {
+        self.0.part()
+    }
+
+    fn prepare(&self) -> Result<Vec<Dispatch>, Error> {
+        Ok(vec![self.0.prepare()?])
+    }
+
+    fn forward(&self, at: At<'_>, z: &Tensor, kl: &Tensor) -> Result<Vec<Dispatch>, Error> {
+        self.0.forward(at, z, kl)
+    }
+
+    fn backward_z(&self, at: At<'_>, z: &Tensor) -> Result<Option<Dispatch>, Error> {
+        self.0.backward_z(at, z).map(Some)
+    }
+
+    fn backward(&self, at: At<'_>, objective: &Part, z: &Tensor, gradients: &Arena) -> Result<Vec<Dispatch>, Error> {
+        Ok(vec![self.0.backward_components(at, objective, z, &gradients.get(PARAMETER))?])
+    }
+
+    fn sample(&self, at: At<'_>, z: &Tensor) -> Result<Dispatch, Error> {
+        self.0.sample(at, z)
+    }
+}
+
+/// The part for the slot `prior` of the posterior's kernels: `log q(z|x)`, latent by latent, from which
+/// [`Mixture::combine`] subtracts `log p(z)`. The gradient of `-log p(z)` comes from `dz`, `(rows, L)`.
+pub(crate) fn part(dz: &Tensor) -> Part {
+    Part::new(PART).bind("prior_dz", dz)
+}
+
+/// A mixture of `M` normals with its tensors.
+#[derive(Debug)]
 pub(crate) struct Mixture {
     gpu: Gpu,
-    samples: usize,
+    part: Part,
     logvar_range: Option<LogvarRange>,
     /// `(M, 2L)`: the means and then the log variances.
     pub components: Tensor,
@@ -35,62 +101,69 @@ pub(crate) struct Mixture {
     pub means: Tensor,
     /// `(M, L)`, `exp(-v)`.
     pub precisions: Tensor,
-    /// `(M)`, what each component's log density is at its mean.
+    /// `(M)`, the log density of each component at its mean, in nats.
     pub log_scales: Tensor,
-    /// `(rows, M)`, first the scores and then the components' responsibilities.
+    /// `(rows, M)`, until [`Mixture::combine`] replaces them by the responsibilities.
     pub scores: Tensor,
-    /// `(rows, L)`, the gradient of `-log p(z)`.
+    /// `(rows, L)`, the gradient of `-log p(z)`; without rows if no backward pass follows.
     pub dz: Tensor,
 }
 
 impl Mixture {
-    /// Makes the tensors; the log variances of the components, `(M, 2L)`, are held to the range, if there is one.
+    /// Makes the tensors for components `(M, 2L)`, whose log variances are clamped as the posterior's are.
     ///
     /// # Errors
     ///
     /// As [`Tensor::zeros`].
-    pub fn new(
-        gpu: &Gpu,
-        components: &Tensor,
-        logvar_range: Option<LogvarRange>,
-        rows: usize,
-        samples: usize,
-    ) -> Result<Mixture, Error> {
-        let (count, latents) = (components.rows(), components.columns() / 2);
+    pub fn new(context: PriorContext<'_>, components: &Tensor) -> Result<Mixture, Error> {
+        let PriorContext { gpu, rows, latents, trains, .. } = context;
+        let count = components.rows();
+        let dz = Tensor::zeros(gpu, if trains { rows } else { 0 }, latents)?;
         Ok(Mixture {
             gpu: gpu.clone(),
-            samples,
-            logvar_range,
+            part: part(&dz),
+            logvar_range: context.posterior.logvar_range,
             components: components.clone(),
             means: Tensor::zeros(gpu, count, latents)?,
             precisions: Tensor::zeros(gpu, count, latents)?,
             log_scales: Tensor::zeros(gpu, 1, count)?,
             scores: Tensor::zeros(gpu, rows, count)?,
-            dz: Tensor::zeros(gpu, rows, latents)?,
+            dz,
         })
     }
 
-    /// What fills the slot `prior` of the posterior's kernels: `log q(z|x)`, latent by latent. [`Mixture::combine`] takes
-    /// `log p(z)` from it.
-    pub fn part(&self) -> Part {
-        part(&self.dz)
+    /// The part for the slot `prior` of the posterior's kernels, with [`Mixture::dz`].
+    pub fn part(&self) -> &Part {
+        &self.part
     }
 
-    /// Records what depends on the components alone: `precisions = exp(-v)`,
+    /// `(rows, M)`, the responsibilities: they take the place of the scores.
+    fn responsibilities(&self) -> &Tensor {
+        &self.scores
+    }
+
+    /// Records the dispatches after the draws from the posterior.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mixture::score`].
+    pub fn forward(&self, at: At<'_>, z: &Tensor, kl: &Tensor) -> Result<Vec<Dispatch>, Error> {
+        Ok(vec![self.score(at, z)?, self.combine(at, kl)?])
+    }
+
+    /// Records the values that depend only on the components: `precisions = exp(-v)`,
     /// `log_scales[c] = -1/2 sum_l (log(2 pi) + v[c, l])`.
     ///
     /// # Errors
     ///
     /// [`Error::Shader`] if the kernel cannot be made.
     pub fn prepare(&self) -> Result<Dispatch, Error> {
-        let tensors = [
-            ("components", &self.components),
-            ("means", &self.means),
-            ("precisions", &self.precisions),
-            ("log_scales", &self.log_scales),
-        ];
-        let kernel = self.gpu.kernel(&PREPARE, "prepare", &self.held())?;
-        Dispatch::new(&self.gpu, &kernel, &tensors, [self.components.rows(), 1, 1])
+        let part = self
+            .of_components(PREPARE)
+            .bind("means", &self.means)
+            .bind("precisions", &self.precisions)
+            .bind("log_scales", &self.log_scales);
+        self.gpu.launch(part, "prepare")?.over([self.components.rows(), 1, 1])
     }
 
     /// Records each row's log density under each component, in nats.
@@ -103,24 +176,23 @@ impl Mixture {
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] if `z` has another shape; [`Error::Limit`] if the rows exceed the adapter's grid.
-    pub fn score(&self, step: &Tensor, z: &Tensor) -> Result<Dispatch, Error> {
+    /// [`Error::Argument`] if `z` has another shape; [`Error::Limit`] if the rows exceed the adapter's grid.
+    pub fn score(&self, at: At<'_>, z: &Tensor) -> Result<Dispatch, Error> {
         self.check(z)?;
-        let tensors = [
-            ("step", step),
-            ("z", z),
-            ("means", &self.means),
-            ("precisions", &self.precisions),
-            ("log_scales", &self.log_scales),
-            ("scores", &self.scores),
-        ];
-        let kernel = self.gpu.kernel(&SCORE, "score", &self.of_rows())?;
-        let groups = z.rows().div_ceil(self.gpu.shader(&SCORE)?.constant(ROWS)? as usize);
-        Dispatch::new(&self.gpu, &kernel, &tensors, [self.components.rows(), groups, 1])
+        let part = self
+            .kernel(SCORE)
+            .bind("z", z)
+            .bind("means", &self.means)
+            .bind("precisions", &self.precisions)
+            .bind("log_scales", &self.log_scales)
+            .bind("scores", &self.scores);
+        let launch = at.launch(part, "score")?;
+        let threads = z.rows().div_ceil(launch.constant(ROWS)?);
+        launch.over([self.components.rows(), threads, 1])
     }
 
-    /// Records what the scores add up to: `log p(z) = log sum_c exp(scores[c]) - log M`, of which each latent's share of the
-    /// KL divergence, `log q(z|x)` so far, loses the `L`-th part. The scores become responsibilities.
+    /// Records `log p(z) = log sum_c exp(scores[c]) - log M`. The share of each latent in the KL divergence, so far
+    /// `log q(z|x)`, is reduced by `log p(z) / L`. The scores become responsibilities.
     ///
     /// # Shapes
     ///
@@ -129,39 +201,37 @@ impl Mixture {
     /// # Errors
     ///
     /// As [`Mixture::score`].
-    pub fn combine(&self, step: &Tensor, kl: &Tensor) -> Result<Dispatch, Error> {
+    pub fn combine(&self, at: At<'_>, kl: &Tensor) -> Result<Dispatch, Error> {
         self.check(kl)?;
-        let kernel = self.gpu.kernel(&COMBINE, "combine", &self.of_rows())?;
-        let tensors = [("step", step), ("scores", &self.scores), ("kl", kl)];
-        let [lanes, ..] = kernel.workgroup_size();
-        Dispatch::new(&self.gpu, &kernel, &tensors, [kl.rows() * lanes, 1, 1])
+        let part = self.kernel(COMBINE).size("L", self.means.columns()).bind("scores", &self.scores).bind("kl", kl);
+        at.launch(part, "combine")?.over_groups([kl.rows(), 1, 1])
     }
 
-    /// Records the gradient of `-log p(z)` by `z`, for the slot `prior`.
+    /// Records the gradient of `-log p(z)` with respect to `z`, for the slot `prior`.
     ///
     /// `dz[row, l] = sum_c responsibilities[row, c] (z[row, l] - m[c, l]) precisions[c, l]`
     ///
     /// # Errors
     ///
     /// As [`Mixture::score`].
-    pub fn backward_z(&self, step: &Tensor, z: &Tensor) -> Result<Dispatch, Error> {
+    pub fn backward_z(&self, at: At<'_>, z: &Tensor) -> Result<Dispatch, Error> {
         self.check(z)?;
-        let tensors = [
-            ("step", step),
-            ("z", z),
-            ("means", &self.means),
-            ("precisions", &self.precisions),
-            ("responsibilities", &self.scores),
-            ("prior_dz", &self.dz),
-        ];
-        let kernel = self.gpu.kernel(&BACKWARD_Z, "backward_z", &self.of_rows())?;
-        let [_, slices, _] = kernel.workgroup_size();
-        let groups = z.rows().div_ceil(self.gpu.shader(&BACKWARD_Z)?.constant(ROWS)? as usize);
-        Dispatch::new(&self.gpu, &kernel, &tensors, [z.columns().div_ceil(4), groups * slices, 1])
+        let part = self
+            .kernel(BACKWARD_Z)
+            .bind("z", z)
+            .bind("means", &self.means)
+            .bind("precisions", &self.precisions)
+            .bind("responsibilities", self.responsibilities())
+            .bind("prior_dz", &self.dz);
+        let launch = at.launch(part, "backward_z")?;
+        let [width, ..] = launch.workgroup_size();
+        let groups = z.rows().div_ceil(launch.constant(ROWS)?);
+        launch.over_groups([(z.stride() / 4).div_ceil(width), groups, 1])
     }
 
-    /// Records the gradient of the loss by the components, from the responsibilities and the KL weight that the objective
-    /// gives to each row. An objective must weigh all latents alike: `log p(z)` is no sum over them.
+    /// Records the gradient of the loss with respect to the components, from the responsibilities and the KL weight
+    /// that the objective gives to each row. An objective must weight all latents equally: `log p(z)` is not a sum over
+    /// them.
     ///
     /// # Shapes
     ///
@@ -173,24 +243,20 @@ impl Mixture {
     /// As [`Mixture::score`].
     pub fn backward_components(
         &self,
-        step: &Tensor,
+        at: At<'_>,
         objective: &Part,
         z: &Tensor,
         dcomponents: &Tensor,
     ) -> Result<Dispatch, Error> {
         self.check(z)?;
-        let tensors = [
-            ("step", step),
-            ("z", z),
-            ("components", &self.components),
-            ("responsibilities", &self.scores),
-            ("dcomponents", dcomponents),
-        ];
-        let mut overrides = self.held();
-        overrides.push(("SAMPLES", self.samples as f64));
-        let threads = [z.columns().div_ceil(4), self.components.rows().div_ceil(4), 1];
-        let kernel = (&BACKWARD_COMPONENTS, "backward_components");
-        Dispatch::with_parts(&self.gpu, kernel, &overrides, &tensors, &[("objective", objective)], threads)
+        let part = self
+            .of_components(BACKWARD_COMPONENTS)
+            .fill("objective", objective)
+            .bind("z", z)
+            .bind("responsibilities", self.responsibilities())
+            .bind("dnormals", dcomponents);
+        let threads = [z.stride() / 4, self.components.rows().div_ceil(4), 1];
+        at.launch(part, "backward_components")?.over(threads)
     }
 
     /// Records draws from the mixture into `z`, `(B, L)`, with noise keyed by the step.
@@ -198,33 +264,22 @@ impl Mixture {
     /// # Errors
     ///
     /// [`Error::Limit`] if the batch is larger than the adapter's grid.
-    pub fn sample(&self, step: &Tensor, z: &Tensor) -> Result<Dispatch, Error> {
-        let kernel = self.gpu.kernel(&SAMPLE, "sample", &self.held())?;
-        let tensors = [("step", step), ("components", &self.components), ("z", z)];
-        Dispatch::new(&self.gpu, &kernel, &tensors, [z.columns().div_ceil(4), z.rows(), 1])
+    pub fn sample(&self, at: At<'_>, z: &Tensor) -> Result<Dispatch, Error> {
+        at.launch(self.of_components(DRAW).bind("z", z), "draw")?.over([z.stride() / 4, z.rows(), 1])
     }
 
-    /// The sizes, for kernels of the components: with the range of their log variances.
-    fn held(&self) -> Vec<(&'static str, f64)> {
-        LogvarRange::overrides(self.logvar_range).chain(self.sizes()).collect()
+    /// A kernel that reads the components as they are.
+    fn of_components(&self, source: Source) -> Part {
+        parameters(self.kernel(source), self.logvar_range, &self.components)
     }
 
-    /// The sizes, for kernels of the rows.
-    fn of_rows(&self) -> Vec<(&'static str, f64)> {
-        self.sizes().into_iter().chain([("SAMPLES", self.samples as f64)]).collect()
+    /// A kernel with the number of components.
+    fn kernel(&self, source: Source) -> Part {
+        Part::new(source).size("COMPONENTS", self.components.rows())
     }
 
-    fn sizes(&self) -> [(&'static str, f64); 2] {
-        [("L", self.means.columns() as f64), ("COMPONENTS", self.components.rows() as f64)]
-    }
-
-    /// Checks the shape of what has a row for each draw, and a column for each latent.
+    /// Checks the shape of a tensor with a row for each draw and a column for each latent.
     fn check(&self, tensor: &Tensor) -> Result<(), Error> {
-        let [expected, found] = [&self.dz, tensor].map(|tensor| (tensor.rows(), tensor.columns()));
-        if expected == found {
-            return Ok(());
-        }
-        let [expected, found] = [expected, found].map(|shape| format!("{shape:?}"));
-        Err(Error::Shape { operation: "a mixture's density", expected, found })
+        require_shapes("a mixture's density", [[self.scores.rows(), self.means.columns()]], [tensor.shape()])
     }
 }

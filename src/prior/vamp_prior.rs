@@ -1,71 +1,135 @@
 //! The encoder over pseudo-inputs, whose posteriors are the components of a VampPrior.
 
+use super::mixture::Mixture;
+use super::{LatentDensity, PriorContext, PriorState};
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
-use crate::nn::{Epilogue, Mlp, MlpActivations, Mode, Recording};
-use crate::steps::Step;
+use crate::data::batch::DeviceImages;
+use crate::data::order;
+use crate::error::require;
+use crate::gpu::{Arena, Dispatch, Gpu, Part, Program, Tensor};
+use crate::nn::{Epilogue, Init, Mode, ParameterSpec, Recording, Role, Stack, StackGradients, StackValues};
+use crate::noise::{self, Stream};
+use crate::step::{At, Step};
 
 /// The name of the parameter.
-pub(super) const PSEUDO_INPUTS: &str = "prior.pseudo_inputs";
+const PSEUDO_INPUTS: &str = "prior.pseudo_inputs";
 
-/// The encoder over `M` pseudo-inputs `(M, D)`, with activations of its own.
+/// A mixture of the posteriors of `M` pseudo-inputs. These are a parameter, `(M, D)`.
 ///
 /// # Source
 ///
 /// Tomczak & Welling 2018, "VAE with a VampPrior".
-pub(super) struct PseudoInputs {
-    encoder: Mlp,
-    values: MlpActivations,
-    /// A step that never changes, of as many rows as there are pseudo-inputs.
-    step: Tensor,
-    /// What the encoder makes of them, `(M, 2L)`.
-    pub components: Tensor,
-    /// The gradient by that.
-    pub dcomponents: Tensor,
+#[derive(Debug)]
+pub(super) struct VampPrior {
+    /// The number of pseudo-inputs, M.
+    pub components: usize,
 }
 
-impl PseudoInputs {
-    /// Makes the tensors.
-    ///
-    /// # Errors
-    ///
-    /// As [`Tensor::zeros`].
-    pub fn new(gpu: &Gpu, parameters: &Arena, encoder: &Mlp) -> Result<PseudoInputs, Error> {
+impl LatentDensity for VampPrior {
+    /// Pseudo-inputs are zeros until [`LatentDensity::start_from`] gives them images.
+    fn parameter(&self, _: usize, dimensions: usize) -> Option<ParameterSpec> {
+        let (name, shape) = (PSEUDO_INPUTS.to_owned(), vec![self.components, dimensions]);
+        Some(ParameterSpec { name, shape, role: Role::Bias, init: Init::Constant(0.0) })
+    }
+
+    fn widest(&self) -> usize {
+        self.components
+    }
+
+    /// Pseudo-inputs become the first images of an order that depends on the seed, as the model sees them.
+    fn start_from(
+        &self,
+        gpu: &Gpu,
+        upload: &dyn Fn() -> Result<DeviceImages, Error>,
+        parameters: &Arena,
+        seed: u64,
+    ) -> Result<(), Error> {
+        let (images, inputs) = (upload()?, parameters.get(PSEUDO_INPUTS));
+        let (count, examples) = (inputs.rows(), images.count());
+        require("--components", count <= examples, &format!("at most the {examples} training images"), count)?;
+        // Epochs count from 1.
+        let order = Tensor::from_values(gpu, 1, examples, &order::shuffled(examples, seed, 0))?;
+        let key = noise::key(seed, Stream::Training);
+        let step = Step { examples: count as u32, key, ..Step::default() }.upload(gpu)?;
+        let mut program = Program::default();
+        program.push(images.gather(At { gpu, step: &step, samples: 1 }, &order, &inputs)?);
+        gpu.run(&program, 1);
+        Ok(())
+    }
+
+    fn state(&self, context: PriorContext<'_>) -> Result<Box<dyn PriorState>, Error> {
+        let PriorContext { gpu, parameters, encoder, posterior, latents, trains, .. } = context;
         let inputs = parameters.get(PSEUDO_INPUTS);
-        let step = Step::tensor(gpu)?;
-        let row = Step { rows: inputs.rows() as u32, ..Step::default() };
-        step.write(gpu, bytemuck::cast_slice::<Step, u32>(&[row]))?;
-        Ok(PseudoInputs {
-            values: encoder.activations(gpu, &inputs)?,
+        let components = || Tensor::zeros(gpu, inputs.rows(), posterior.distribution().outputs(latents));
+        let values = encoder.values(gpu, &inputs)?;
+        let gradients = match trains {
+            false => None,
+            true => Some((encoder.gradients(gpu, &values)?, components()?)),
+        };
+        Ok(Box::new(State {
+            gpu: gpu.clone(),
+            parameters: parameters.clone(),
+            mixture: Mixture::new(context, &components()?)?,
             encoder: encoder.clone(),
-            step,
-            components: Tensor::zeros(gpu, inputs.rows(), encoder.outputs())?,
-            dcomponents: Tensor::zeros(gpu, inputs.rows(), encoder.outputs())?,
-        })
+            values,
+            gradients,
+            step: Step { examples: inputs.rows() as u32, ..Step::default() }.upload(gpu)?,
+        }))
+    }
+}
+
+/// The encoder over the pseudo-inputs, with activations of its own, and the mixture that it makes.
+#[derive(Debug)]
+struct State {
+    gpu: Gpu,
+    parameters: Arena,
+    mixture: Mixture,
+    encoder: Stack,
+    values: StackValues,
+    /// The tensors of a backward pass, and the gradient with respect to the components, `(M, 2L)`.
+    gradients: Option<(StackGradients, Tensor)>,
+    /// A step that never changes, whose examples are the pseudo-inputs.
+    step: Tensor,
+}
+
+impl State {
+    fn recording(&self) -> Recording<'_> {
+        let at = At { gpu: &self.gpu, step: &self.step, samples: 1 };
+        Recording { accumulate: true, ..Recording::new(at, &self.parameters, Mode::Training) }
+    }
+}
+
+impl PriorState for State {
+    fn part(&self) -> &Part {
+        self.mixture.part()
     }
 
-    /// Records the encoder, from the pseudo-inputs to the components.
-    ///
-    /// # Errors
-    ///
-    /// As [`Mlp::forward`].
-    pub fn encode(&self, gpu: &Gpu, parameters: &Arena) -> Result<Vec<Dispatch>, Error> {
-        let recording = self.recording(gpu, parameters);
-        self.encoder.forward(recording, &self.values, &Epilogue::store(&self.components))
+    fn prepare(&self) -> Result<Vec<Dispatch>, Error> {
+        let components = Epilogue::store(&self.mixture.components);
+        let gradients = self.gradients.as_ref().map(|(gradients, _)| gradients);
+        let mut dispatches = self.encoder.forward(self.recording(), &self.values, gradients, &components)?;
+        dispatches.push(self.mixture.prepare()?);
+        Ok(dispatches)
     }
 
-    /// Records the gradients from `dcomponents` on: the encoder's are added to those of the batch, which must be there.
-    ///
-    /// # Errors
-    ///
-    /// As [`Mlp::backward`].
-    pub fn backward(&self, gpu: &Gpu, parameters: &Arena, gradients: &Arena) -> Result<Vec<Dispatch>, Error> {
+    fn forward(&self, at: At<'_>, z: &Tensor, kl: &Tensor) -> Result<Vec<Dispatch>, Error> {
+        self.mixture.forward(at, z, kl)
+    }
+
+    fn backward_z(&self, at: At<'_>, z: &Tensor) -> Result<Option<Dispatch>, Error> {
+        self.mixture.backward_z(at, z).map(Some)
+    }
+
+    fn backward(&self, at: At<'_>, objective: &Part, z: &Tensor, gradients: &Arena) -> Result<Vec<Dispatch>, Error> {
+        let Some((through, dcomponents)) = &self.gradients else { return Ok(Vec::new()) };
         let dinput = Epilogue::store(&gradients.get(PSEUDO_INPUTS));
-        let recording = self.recording(gpu, parameters);
-        self.encoder.backward(recording, gradients, &self.values, &self.dcomponents, Some(&dinput))
+        let mut dispatches = vec![self.mixture.backward_components(at, objective, z, dcomponents)?];
+        let values = (&self.values, through);
+        dispatches.extend(self.encoder.backward(self.recording(), gradients, values, dcomponents, Some(&dinput))?);
+        Ok(dispatches)
     }
 
-    fn recording<'a>(&'a self, gpu: &'a Gpu, parameters: &'a Arena) -> Recording<'a> {
-        Recording { gpu, step: &self.step, parameters, samples: 1, mode: Mode::Training, accumulate: true }
+    fn sample(&self, at: At<'_>, z: &Tensor) -> Result<Dispatch, Error> {
+        self.mixture.sample(at, z)
     }
 }

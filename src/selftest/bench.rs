@@ -1,31 +1,34 @@
-//! The bench that a kernel is put on: inputs that are not trivial, outputs that are poisoned, and the comparison.
+//! The test bench of a kernel: inputs that are not trivial, poisoned outputs, and the comparison.
 //!
-//! Rows past the end of a short batch hold NaN where they are read, so that a kernel that looks at them is found out, and
-//! [`UNTOUCHED`] where they are written, which must be there still. So does every element that must be written, and all
-//! padding that a kernel writes.
+//! In the rows past the end of a short batch, inputs have NaN, so that a kernel that reads these rows is found out.
+//! Outputs have [`UNTOUCHED`] there, and must still have it afterwards. Every element that must be written, and all
+//! padding that a kernel writes, starts as [`UNTOUCHED`] too.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::compare::{Want, worst};
-use super::reference::Matrix;
-use super::{Outcome, Sizes, Tamper};
+use super::{Matrix, Outcome, Sizes, Tamper, noise};
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Program, Tensor};
-use crate::noise::{self, Stream};
-use crate::optim::Adam;
-use crate::steps::Step;
+use crate::gpu::{Arena, Dispatch, Gpu, Program, Tensor};
+use crate::nn::{Mode, Recording};
+use crate::noise::{Stream, key};
+use crate::optim::{Adam, UpdateRule};
+use crate::step::{At, Step};
 
-/// What outputs hold before a kernel runs, and must hold afterwards wherever it has no business.
+/// The value of outputs before a kernel runs. The words that the kernel must not write keep it.
 pub const UNTOUCHED: f32 = 1e30;
 
-/// A tensor and what it holds, without padding and without the rows past the end of the batch.
+/// Samples of each example, where a check has several.
+pub const SAMPLES: usize = 3;
+
+/// A tensor and its values, without padding and without the rows past the end of the batch.
 pub struct Operand {
     pub tensor: Tensor,
     pub values: Matrix,
 }
 
-/// A tensor and what it must hold.
+/// A tensor and its expected values.
 pub struct Output {
     name: &'static str,
     tensor: Tensor,
@@ -50,7 +53,7 @@ impl Output {
         Output::new(name, tensor, 0, values, errors, Want::exactly(f64::from(UNTOUCHED)))
     }
 
-    /// Words that allow of no error.
+    /// Words that must be exact.
     pub fn words(name: &'static str, tensor: &Tensor, words: &[u32]) -> Output {
         let wants = words.iter().map(|word| Want::exactly(f64::from(*word))).collect();
         Output { name, tensor: tensor.clone(), wants, integers: true }
@@ -93,10 +96,10 @@ impl Output {
 pub struct Bench<'a> {
     pub gpu: &'a Gpu,
     pub sizes: Sizes,
-    /// What the kernel reads of the table of steps.
+    /// The row of the table of steps that the kernel reads.
     pub step: Step,
     pub step_tensor: Tensor,
-    /// Rows that each example has: of what is made from here on.
+    /// Rows per example of the tensors made from now on.
     pub samples: usize,
     rng: ChaCha8Rng,
     tamper: Tamper<'a>,
@@ -112,23 +115,18 @@ impl<'a> Bench<'a> {
         on_outcome: &'a mut dyn FnMut(&Outcome),
     ) -> Result<Bench<'a>, Error> {
         let t = 7;
-        let (correction1, correction2) = Adam::default().corrections(t);
         let step = Step {
             row: 1,
             t,
             first: sizes.first as u32,
-            rows: sizes.rows as u32,
-            learning_rate: 1e-3,
-            kl_weight: 0.37,
-            correction1,
-            correction2,
-            key: noise::key(0x0123_4567_89ab_cdef, Stream::Training),
-            sample: 5,
-            capacity: 3.3,
+            examples: sizes.rows as u32,
+            key: key(0x0123_4567_89ab_cdef, Stream::Training),
+            optimiser: Adam::default().constants(1e-3, t),
+            objective: [0.37, 3.3, 0.0, 0.0],
+            first_sample: 5,
             ..Step::default()
         };
-        let step_tensor = Step::tensor(gpu)?;
-        step_tensor.write(gpu, bytemuck::cast_slice::<Step, u32>(&[step]))?;
+        let step_tensor = step.upload(gpu)?;
         let rng = ChaCha8Rng::seed_from_u64(0);
         Ok(Bench { gpu, sizes, step, step_tensor, samples: 1, rng, tamper, on_outcome, passed: true })
     }
@@ -170,9 +168,31 @@ impl<'a> Bench<'a> {
         Ok(Operand { tensor, values })
     }
 
-    /// An output `(B * samples, columns)`, of which no word is right yet.
+    /// An output `(B * samples, columns)`, without any right word yet.
     pub fn output(&self, columns: usize) -> Result<Tensor, Error> {
         poisoned(self.gpu, Tensor::zeros(self.gpu, self.sizes.batch * self.samples, columns)?)
+    }
+
+    /// The context in which kernels are recorded.
+    pub fn at(&self) -> At<'_> {
+        At { gpu: self.gpu, step: &self.step_tensor, samples: self.samples }
+    }
+
+    /// The context in which layers are recorded, in training.
+    pub fn recording<'b>(&'b self, parameters: &'b Arena) -> Recording<'b> {
+        Recording::new(self.at(), parameters, Mode::Training)
+    }
+
+    /// The KL weight of the step.
+    pub fn kl_weight(&self) -> f64 {
+        f64::from(self.step.objective[0])
+    }
+
+    /// The noise of the step, `(rows * samples, L)`, for the given number of samples of each example from sample `first` on.
+    pub fn noise(&self, first: u32, samples: usize) -> Matrix {
+        let Sizes { rows, columns: latents, .. } = self.sizes;
+        let Step { key, t, first: position, .. } = self.step;
+        noise::noise(key, t, position, first..first + samples as u32, rows * samples, latents)
     }
 
     /// Runs a kernel and reports on each of its outputs.
@@ -214,7 +234,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Fills a tensor, padding included, with what no kernel computes.
+/// Fills a tensor, padding included, with a value that no kernel computes.
 pub fn poisoned(gpu: &Gpu, tensor: Tensor) -> Result<Tensor, Error> {
     tensor.write_padded(gpu, &vec![UNTOUCHED; tensor.padded_len()])?;
     Ok(tensor)

@@ -1,6 +1,6 @@
-//! Holds what a kernel wrote against what it should have written.
+//! Compares the output of a kernel with the expected values.
 
-/// What one word must be, and how far from it it may be.
+/// The expected value of one word, and its tolerance.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Want {
     value: f64,
@@ -8,21 +8,21 @@ pub(super) struct Want {
 }
 
 impl Want {
-    /// A word that allows of one value only.
+    /// A word that must have exactly this value.
     pub fn exactly(value: f64) -> Want {
         Want { value, tolerance: 0.0 }
     }
 
     /// A result with the first-order bound of its error.
     ///
-    /// One percent on top is for the products of two errors. The smallest numbers may be taken for zero anywhere on the
-    /// way: 1e-30 is that, 2^-126, times the largest factor that follows.
+    /// One percent more is for the products of two errors. A driver may replace the smallest numbers by zero in any
+    /// operation: 1e-30 is that error, 2^-126, times the largest factor that follows.
     pub fn near(value: f64, error: f64) -> Want {
         Want { value, tolerance: 1.01 * error + 1e-30 }
     }
 }
 
-/// The element that fits worst, by the share of its tolerance that its error takes.
+/// The element with the largest error relative to its tolerance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Worst {
     /// `|found - expected|`; NaN if a NaN was found.
@@ -40,11 +40,11 @@ pub struct Worst {
 impl Worst {
     /// Whether even the worst element is right.
     pub fn passed(&self) -> bool {
-        // A NaN is not.
+        // False for a NaN.
         self.error <= self.tolerance
     }
 
-    /// The share of its tolerance that the error takes: above 1 it is wrong. A NaN takes all there is.
+    /// The error over its tolerance: above 1 the element is wrong. It is infinite for a NaN.
     pub fn share(&self) -> f64 {
         if self.error == 0.0 {
             0.0
@@ -56,7 +56,7 @@ impl Worst {
     }
 }
 
-/// The word that fits worst; rows are `stride` words apart.
+/// The word with the largest error relative to its tolerance; rows are `stride` words apart.
 pub(super) fn worst(wants: &[Want], found: &[f64], stride: usize) -> Worst {
     assert_eq!(wants.len(), found.len(), "a want for each word");
     let error = |found: f64, want: f64| match (found.is_nan(), want.is_nan()) {
@@ -71,7 +71,7 @@ pub(super) fn worst(wants: &[Want], found: &[f64], stride: usize) -> Worst {
         found: *found,
         expected: want.value,
     });
-    // Of equals the first: `max_by` would give the last.
+    // The first of equal ones: `max_by` would give the last.
     compared.reduce(|worst, next| if next.share() > worst.share() { next } else { worst }).expect("at least one word")
 }
 

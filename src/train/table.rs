@@ -2,14 +2,14 @@
 
 use crate::config::TrainingConfig;
 use crate::noise::{self, Stream};
-use crate::steps::{Step, batches};
+use crate::step::{Step, batches};
 
 /// How an epoch is cut into steps.
 #[derive(Clone, Debug)]
 pub struct Table {
     config: TrainingConfig,
     examples: usize,
-    /// Examples of a batch that are worked on at a time.
+    /// Examples of a batch that are processed at a time.
     micro_batch: usize,
 }
 
@@ -20,7 +20,7 @@ impl Table {
         Table { config: config.clone(), examples, micro_batch }
     }
 
-    /// Examples of a batch that are worked on at a time.
+    /// Examples of a batch that are processed at a time.
     pub fn micro_batch(&self) -> usize {
         self.micro_batch
     }
@@ -41,31 +41,30 @@ impl Table {
         (self.updates() - 1) * self.chunks() + last.div_ceil(self.micro_batch)
     }
 
-    /// The steps of an epoch; `cuts` is how often a plateau has cut the learning rate.
+    /// The steps of an epoch; `cuts` is the number of cuts of the learning rate by the schedule `plateau`.
     pub fn steps(&self, epoch: u32, cuts: u32) -> Vec<Step> {
-        let TrainingConfig { batch_size, seed, adam, ref objective, .. } = self.config;
+        let TrainingConfig { batch_size, seed, ref optimiser, ref objective, .. } = self.config;
+        let rule = optimiser.rule();
         let key = noise::key(seed, Stream::Training);
-        let learning_rate = self.learning_rate(epoch, cuts) as f32;
+        let learning_rate = self.learning_rate(epoch, cuts);
         let mut steps = Vec::with_capacity(self.len());
         for (update, (batch_first, batch_rows)) in batches(self.examples, batch_size).enumerate() {
             let t = (epoch - 1) * self.updates() as u32 + update as u32 + 1;
-            let (correction1, correction2) = adam.corrections(t);
+            let (kl_weight, capacity) =
+                (self.kl_weight(epoch, update), objective.capacity_after(self.done(epoch, update)));
             let chunks = (batch_rows as usize).div_ceil(self.micro_batch) as u32;
-            for (chunk, (first, rows)) in batches(batch_rows as usize, self.micro_batch).enumerate() {
+            for (chunk, (first, examples)) in batches(batch_rows as usize, self.micro_batch).enumerate() {
                 steps.push(Step {
                     row: steps.len() as u32,
                     t,
                     first: batch_first + first,
-                    rows,
-                    learning_rate,
-                    kl_weight: self.kl_weight(epoch, update) as f32,
-                    correction1,
-                    correction2,
+                    examples,
                     key,
-                    capacity: objective.capacity_after(self.done(epoch, update)) as f32,
+                    optimiser: rule.constants(learning_rate, t),
+                    objective: [kl_weight as f32, capacity as f32, 0.0, 0.0],
                     chunk: chunk as u32,
                     chunks_left: chunks - chunk as u32 - 1,
-                    share: rows as f32 / batch_rows as f32,
+                    share: examples as f32 / batch_rows as f32,
                     ..Step::default()
                 });
             }
@@ -111,7 +110,11 @@ mod tests {
     #[test]
     fn batches_are_cut_where_they_must_be() {
         let rows = |table: &Table| -> Vec<_> {
-            table.steps(1, 0).iter().map(|step| (step.t, step.first, step.rows, step.chunk, step.chunks_left)).collect()
+            table
+                .steps(1, 0)
+                .iter()
+                .map(|step| (step.t, step.first, step.examples, step.chunk, step.chunks_left))
+                .collect()
         };
         assert_eq!(rows(&table(None, 99)), [(1, 0, 10, 0, 0), (2, 10, 10, 0, 0), (3, 20, 3, 0, 0)]);
         let cut = [(1, 0, 6, 0, 1), (1, 6, 4, 1, 0), (2, 10, 6, 0, 1), (2, 16, 4, 1, 0), (3, 20, 3, 0, 0)];
@@ -119,7 +122,7 @@ mod tests {
         assert_eq!(rows(&table(None, 6)), cut);
         assert_eq!(table(Some(50), 0).micro_batch(), 1);
         for step in table(Some(6), 99).steps(2, 0) {
-            assert!((step.share - step.rows as f32 / [10.0, 10.0, 3.0][step.t as usize - 4]).abs() < 1e-6);
+            assert!((step.share - step.examples as f32 / [10.0, 10.0, 3.0][step.t as usize - 4]).abs() < 1e-6);
         }
     }
 
@@ -129,7 +132,7 @@ mod tests {
             let objective = ObjectiveConfig { kl_warmup, kl_warmup_steps, ..ObjectiveConfig::default() };
             let config = TrainingConfig { batch_size: 10, objective, ..TrainingConfig::default() };
             let table = Table::new(&config, 23, 99);
-            let of_epoch = |epoch| table.steps(epoch, 0).into_iter().map(|step| step.kl_weight).collect::<Vec<_>>();
+            let of_epoch = |epoch| table.steps(epoch, 0).into_iter().map(|step| step.objective[0]).collect::<Vec<_>>();
             ([of_epoch(1), of_epoch(2)].concat(), table.warms_up(1), table.warms_up(2))
         };
         let same = |found: Vec<f32>, want: [f32; 6]| found.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6);

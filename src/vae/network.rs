@@ -2,203 +2,266 @@
 
 use super::Vae;
 use crate::Error;
-use crate::config::ModelConfig;
-use crate::gpu::{Arena, Dispatch, Program, Tensor};
-use crate::likelihood::LikelihoodState;
-use crate::metrics;
-use crate::nn::{Epilogue, Mlp, MlpActivations, Mode, Recording};
+use crate::gpu::{Arena, Dispatch, Tensor};
+use crate::likelihood::{self, Density, Pixels, Terms};
+use crate::nn::{Epilogue, Mode, Recording, Stack, StackGradients, StackValues};
 use crate::objective::{ObjectiveConfig, ObjectiveState};
-use crate::posterior::normal::Draws;
-use crate::prior::{KlEstimate, PriorState};
-use crate::steps::Pass;
+use crate::posterior::{Draws, Reparameterised};
+use crate::prior::{KlEstimate, PriorContext, PriorState};
+use crate::step::metrics;
+use crate::step::{At, Pass};
 
-/// The values and gradients of a model for batches of up to `B` examples with `K` importance samples each.
+/// The values of a model for batches of up to `B` examples with `K` importance samples each, and, if it trains, the
+/// tensors of a backward pass.
+#[derive(Debug)]
 pub struct Network {
     vae: Vae,
-    encoder: Mlp,
-    decoder: Mlp,
-    encoder_values: MlpActivations,
-    decoder_values: MlpActivations,
-    likelihood: LikelihoodState,
-    prior: PriorState,
-    objective: ObjectiveState,
+    encoder: Stack,
+    decoder: Stack,
+    encoder_values: StackValues,
+    decoder_values: StackValues,
+    distribution: Box<dyn Reparameterised>,
+    density: Box<dyn Density>,
+    prior: Box<dyn PriorState>,
+    objective: Box<dyn ObjectiveState>,
     samples: usize,
+    gradients: Option<Gradients>,
     /// The data, `(B, D)`.
     pub x: Tensor,
-    /// What the encoder puts out, `(B, 2L)`: the posterior's mean, then its log variance.
+    /// The encoder's output, `(B, outputs)`: the posterior's parameters.
     pub posterior: Tensor,
-    dposterior: Tensor,
     /// The latents, `(B * K, L)`, the samples of an example one after the other.
     pub z: Tensor,
-    /// Their gradient, where it is not taken on to the posterior at once.
-    dz: Option<Tensor>,
-    /// The gradient with respect to what the decoder puts out, `(B * K, outputs)`; that itself is stored only in its place.
-    doutput: Tensor,
+    /// The decoder's output if it is stored, later the gradient with respect to it, `(B * K, outputs)`; without rows if
+    /// neither is needed.
+    output: Tensor,
     /// The log probability of each sample, `(B * K, parts)`, in nats: each part's share of the sum over the dimensions.
     pub log_prob: Tensor,
     /// The KL divergence of each sample, `(B * K, L)`, in nats: each latent's share of the sum.
     pub kl: Tensor,
 }
 
+/// The tensors of a backward pass, apart from the values.
+#[derive(Debug)]
+struct Gradients {
+    encoder: StackGradients,
+    decoder: StackGradients,
+    dposterior: Tensor,
+    /// The gradient with respect to the latents, if it is not passed on to the posterior at once.
+    dz: Option<Tensor>,
+}
+
 impl Network {
-    /// Makes the tensors for batches of up to `batch` examples.
+    /// Makes the tensors for training in batches of up to `batch` examples.
     ///
     /// # Errors
     ///
     /// As [`Tensor::zeros`].
-    pub fn new(vae: &Vae, batch: usize, objective: &ObjectiveConfig) -> Result<Network, Error> {
+    pub fn training(vae: &Vae, batch: usize, objective: &ObjectiveConfig) -> Result<Network, Error> {
+        Network::new(vae, batch, objective, true)
+    }
+
+    /// Makes the tensors for batches of up to `batch` examples, without those of a backward pass.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn evaluation(vae: &Vae, batch: usize, objective: &ObjectiveConfig) -> Result<Network, Error> {
+        Network::new(vae, batch, objective, false)
+    }
+
+    fn new(vae: &Vae, batch: usize, config: &ObjectiveConfig, trains: bool) -> Result<Network, Error> {
         let Vae { gpu, model, parameters, .. } = vae;
-        let (encoder, decoder) = (model.encoder(), model.decoder());
-        let (dimensions, latents) = (model.dimensions(), model.config.latents);
-        let samples = objective.samples;
+        let (dimensions, latents, samples) = (model.dimensions(), model.config.latents, config.samples);
         let rows = batch * samples;
-        let kl_estimate = if model.config.kl_is_estimate() { KlEstimate::Sampled } else { objective.kl_estimate() };
-        let objective = objective.state(gpu, batch, latents)?;
-        let fused = samples == 1 && objective.is_plain() && kl_estimate == KlEstimate::ClosedForm;
-        let ModelConfig { prior, posterior, .. } = &model.config;
-        let prior = PriorState::new(gpu, prior, posterior, parameters, &encoder, kl_estimate, [batch, samples])?;
-        let likelihood = LikelihoodState::new(gpu, &model.config.likelihood, parameters, dimensions)?;
-        let x = Tensor::zeros(gpu, batch, dimensions)?;
-        let z = Tensor::zeros(gpu, rows, latents)?;
+        let (encoder, decoder) = (model.encoder(), model.decoder());
+        let (posterior, density) = (&model.config.posterior, model.config.likelihood.density());
+        let distribution = posterior.distribution();
+        let objective = config.state(gpu, batch, latents)?;
+        let sampled = objective.needs_sampled_kl() || !model.config.prior.has_closed_form();
+        let estimate = if sampled { KlEstimate::Sampled } else { config.kl };
+        let prior = model.config.prior.density();
+        let context = PriorContext { gpu, parameters, encoder: &encoder, posterior, latents, rows, estimate, trains };
+        let prior = prior.state(context)?;
+        let (x, z) = (Tensor::zeros(gpu, batch, dimensions)?, Tensor::zeros(gpu, rows, latents)?);
+        let (encoder_values, decoder_values) = (encoder.values(gpu, &x)?, decoder.values(gpu, &z)?);
+        let gradients = match trains {
+            false => None,
+            true => {
+                let fused = samples == 1 && objective.is_plain() && estimate == KlEstimate::ClosedForm;
+                Some(Gradients {
+                    encoder: encoder.gradients(gpu, &encoder_values)?,
+                    decoder: decoder.gradients(gpu, &decoder_values)?,
+                    dposterior: Tensor::zeros(gpu, batch, distribution.outputs(latents))?,
+                    dz: if fused { None } else { Some(Tensor::zeros(gpu, rows, latents)?) },
+                })
+            }
+        };
+        let stored = if trains || density.stores_output() { rows } else { 0 };
         Ok(Network {
-            encoder_values: encoder.activations(gpu, &x)?,
-            decoder_values: decoder.activations(gpu, &z)?,
-            prior,
-            objective,
-            samples,
             vae: vae.clone(),
             encoder,
             decoder,
+            encoder_values,
+            decoder_values,
+            prior,
+            objective,
+            samples,
+            gradients,
             x,
-            posterior: Tensor::zeros(gpu, batch, 2 * latents)?,
-            dposterior: Tensor::zeros(gpu, batch, 2 * latents)?,
-            dz: if fused { None } else { Some(Tensor::zeros(gpu, rows, latents)?) },
+            posterior: Tensor::zeros(gpu, batch, distribution.outputs(latents))?,
+            distribution,
             z,
-            doutput: Tensor::zeros(gpu, rows, likelihood.outputs())?,
-            log_prob: likelihood.log_prob_tensor(gpu, rows)?,
-            likelihood,
+            output: Tensor::zeros(gpu, stored, model.outputs())?,
+            log_prob: Tensor::zeros(gpu, rows, density.partial_sums(gpu, dimensions)?)?,
+            density,
             kl: Tensor::zeros(gpu, rows, latents)?,
         })
     }
 
-    /// The most examples with so many samples each that a network can be made for: no tensor is larger than a binding.
+    /// The most examples with the given number of samples each that a network can be made for: no tensor is larger than a
+    /// binding.
     pub fn most_examples(vae: &Vae, samples: usize) -> usize {
         vae.gpu.most_rows(vae.model.widest()) / samples
     }
 
-    /// Records what depends on the parameters alone, for the prior: once before whatever draws from the prior or weighs draws
-    /// by it, and again when the parameters have changed.
+    /// Records the prior's values that depend only on the parameters. They are needed before draws from the prior or
+    /// densities of draws, and must be recomputed when the parameters have changed.
     ///
     /// # Errors
     ///
-    /// As [`PriorState::prepare`].
-    pub fn prepare(&self) -> Result<Vec<Dispatch>, Error> {
+    /// [`Error::Shader`] if a kernel cannot be made.
+    pub(super) fn prepare(&self) -> Result<Vec<Dispatch>, Error> {
         self.prior.prepare()
     }
 
-    /// Does what [`Network::prepare`] records, for parameters that stay as they are.
+    /// Records the encoder, from `x` to `posterior`.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `(B, D)`
+    /// - `posterior`: `(B, outputs)`
     ///
     /// # Errors
     ///
-    /// As [`Network::prepare`].
-    pub fn prepare_now(&self) -> Result<(), Error> {
-        let mut program = Program::default();
-        program.extend(self.prepare()?);
-        self.vae.gpu.run(&program, 1);
-        Ok(())
+    /// As [`Stack::forward`].
+    pub(super) fn encode(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
+        let (values, gradients) = (&self.encoder_values, self.gradients.as_ref().map(|gradients| &gradients.encoder));
+        self.encoder.forward(self.recording(step, 1, mode), values, gradients, &Epilogue::store(&self.posterior))
     }
 
-    /// Records the encoder, from `x` to the posterior.
+    /// Records the decoder and the pixels of the likelihood, from `z` to `pixels`.
+    ///
+    /// # Shapes
+    ///
+    /// - `z`: `(B * K, L)`
+    /// - `pixels`: `(B * K, D)`
     ///
     /// # Errors
     ///
-    /// As [`Mlp::forward`].
-    pub fn encode(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
-        self.encoder.forward(self.recording(step, 1, mode), &self.encoder_values, &Epilogue::store(&self.posterior))
-    }
-
-    /// Records the decoder and what is shown of the likelihood, from `z` to `pixels`, `(B * K, D)`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Mlp::forward`].
-    pub fn decode(&self, step: &Tensor, pixels: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        let Vae { gpu, pixels: shown, .. } = &self.vae;
-        let (epilogue, after) = self.likelihood.pixels(gpu, step, self.samples, *shown, &self.doutput, pixels)?;
+    /// As [`Stack::forward`] and [`likelihood::show`].
+    pub(super) fn decode(&self, step: &Tensor, shown: Pixels, pixels: &Tensor) -> Result<Vec<Dispatch>, Error> {
         let recording = self.recording(step, self.samples, Mode::Evaluation);
-        let mut dispatches = self.decoder.forward(recording, &self.decoder_values, &epilogue)?;
-        dispatches.extend(after);
+        let (values, of_output) = (&self.decoder_values, recording.of(self.decoder.output()));
+        if shown == Pixels::Mean
+            && let Some(mean) = self.density.mean(pixels)
+        {
+            return self.decoder.forward(recording, values, None, &mean);
+        }
+        let outputs = Tensor::zeros(&self.vae.gpu, self.z.rows(), self.output.columns())?;
+        let mut dispatches = self.decoder.forward(recording, values, None, &Epilogue::store(&outputs))?;
+        dispatches.push(likelihood::show(&*self.density, of_output, shown, &outputs, pixels)?);
         Ok(dispatches)
     }
 
-    /// Records the draws from the prior into `z`.
+    /// Records the draws from the prior into `z`, `(B * K, L)`.
     ///
     /// # Errors
     ///
-    /// As [`PriorState::sample`].
-    pub fn draw_prior(&self, step: &Tensor) -> Result<Dispatch, Error> {
-        self.prior.sample(step, &self.z)
+    /// [`Error::Limit`] if the batch is larger than the adapter's grid.
+    pub(super) fn draw_prior(&self, step: &Tensor) -> Result<Dispatch, Error> {
+        self.prior.sample(self.at(step), &self.z)
     }
 
-    /// Records the forward pass, from `x` to `log_prob`, `kl` and what the objective makes of them. The gradient with respect
-    /// to what the decoder puts out is made on the way.
+    /// Records the forward pass, from `x` to `log_prob`, `kl` and the objective's own tensors. If the network trains,
+    /// the gradient with respect to the decoder's output is stored too.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `(B, D)`
+    /// - `log_prob`: `(B * K, parts)`, in nats
+    /// - `kl`: `(B * K, L)`, in nats
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] would be a bug: the tensors were made for each other.
-    pub fn forward(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
+    /// [`Error::Argument`] would be a bug: the tensors were made for each other.
+    pub(super) fn forward(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
         let mut dispatches = self.terms(step, mode)?;
-        dispatches.extend(self.objective.weigh(&self.vae.gpu, step, &self.log_prob, &self.kl)?);
+        dispatches.extend(self.objective.weigh(self.at(step), &self.log_prob, &self.kl)?);
         Ok(dispatches)
     }
 
-    /// Records the forward pass as far as `log_prob` and `kl`.
+    /// Records the forward pass as far as `log_prob` and `kl`, with the shapes of [`Network::forward`].
     ///
     /// # Errors
     ///
     /// As [`Network::forward`].
-    pub fn terms(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
+    pub(super) fn terms(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
+        let at = self.at(step);
         let mut dispatches = self.encode(step, mode)?;
-        dispatches.push(self.draws(step).draw(&self.kl)?);
-        dispatches.extend(self.prior.forward(step, &self.z, &self.kl)?);
-        let (gpu, samples) = (&self.vae.gpu, self.samples);
-        let (epilogue, after) = self.likelihood.log_prob(gpu, step, samples, &self.x, &self.doutput, &self.log_prob)?;
-        dispatches.extend(self.decoder.forward(
-            self.recording(step, samples, mode),
-            &self.decoder_values,
-            &epilogue,
-        )?);
+        dispatches.push(self.distribution.draw(at, self.draws(), &self.kl)?);
+        dispatches.extend(self.prior.forward(at, &self.z, &self.kl)?);
+        let terms = self.likelihood_terms();
+        terms.check(at, &*self.density)?;
+        let recording = self.recording(step, self.samples, mode);
+        let (epilogue, after) = self.density.log_prob(recording.of(self.decoder.output()), terms)?;
+        let (values, gradients) = (&self.decoder_values, self.gradients.as_ref().map(|gradients| &gradients.decoder));
+        dispatches.extend(self.decoder.forward(recording, values, gradients, &epilogue)?);
         dispatches.extend(after);
         Ok(dispatches)
     }
 
-    /// Records the backward pass of the loss, from what [`Network::forward`] left to the gradients of all parameters.
+    /// Records the backward pass of the loss, from the values of [`Network::forward`] to the gradients of all
+    /// parameters.
+    ///
+    /// # Shapes
+    ///
+    /// - `parameters`: an arena with a gradient for each of [`Model::parameters`](super::Model::parameters)
+    ///
+    /// # Panics
+    ///
+    /// If the network was not made for training: a bug.
     ///
     /// # Errors
     ///
-    /// [`Error::Shape`] would be a bug: the tensors were made for each other.
-    pub fn backward(&self, step: &Tensor, gradients: &Arena) -> Result<Vec<Dispatch>, Error> {
-        let gpu = &self.vae.gpu;
-        let objective = (self.objective.part(), self.samples);
-        let own = self.likelihood.backward(gpu, step, objective, gradients, &self.doutput, &self.log_prob)?;
+    /// [`Error::Argument`] would be a bug: the tensors were made for each other.
+    pub(super) fn backward(&self, step: &Tensor, parameters: &Arena) -> Result<Vec<Dispatch>, Error> {
+        let Gradients { encoder, decoder, dposterior, dz } =
+            self.gradients.as_ref().expect("a backward pass is recorded for a network that trains");
+        let (at, draws, objective) = (self.at(step), self.draws(), self.objective.part());
+        let of_decoder = self.recording(step, self.samples, Mode::Training);
+        let own = self.density.backward(
+            of_decoder.of(self.decoder.output()),
+            self.likelihood_terms(),
+            objective,
+            parameters,
+        )?;
         let mut dispatches: Vec<_> = own.into_iter().collect();
-        dispatches.extend(self.objective.scale(gpu, step, &self.doutput)?);
-        let draws = self.draws(step);
-        let dz = match &self.dz {
-            None => draws.backward_epilogue(&self.dposterior)?,
+        dispatches.extend(self.objective.scale(at, &self.output)?);
+        let through = match dz {
+            None => self.distribution.backward_epilogue(at, draws, dposterior)?,
             Some(dz) => Epilogue::store(dz),
         };
-        let (values, doutput) = (&self.decoder_values, &self.doutput);
-        let recording = self.recording(step, self.samples, Mode::Training);
-        dispatches.extend(self.decoder.backward(recording, gradients, values, doutput, Some(&dz))?);
-        dispatches.extend(self.prior.backward_z(step, &self.z)?);
-        if let Some(dz) = &self.dz {
-            dispatches.push(draws.backward(self.objective.part(), dz, &self.dposterior)?);
+        let values = (&self.decoder_values, decoder);
+        dispatches.extend(self.decoder.backward(of_decoder, parameters, values, &self.output, Some(&through))?);
+        dispatches.extend(self.prior.backward_z(at, &self.z)?);
+        if let Some(dz) = dz {
+            dispatches.push(self.distribution.backward(at, draws, objective, dz, dposterior)?);
         }
-        let (values, doutput) = (&self.encoder_values, &self.dposterior);
-        let recording = self.recording(step, 1, Mode::Training);
-        dispatches.extend(self.encoder.backward(recording, gradients, values, doutput, None)?);
-        dispatches.extend(self.prior.backward(step, self.objective.part(), &self.z, gradients)?);
+        let of_encoder = self.recording(step, 1, Mode::Training);
+        let values = (&self.encoder_values, encoder);
+        dispatches.extend(self.encoder.backward(of_encoder, parameters, values, dposterior, None)?);
+        dispatches.extend(self.prior.backward(at, objective, &self.z, parameters)?);
         Ok(dispatches)
     }
 
@@ -208,27 +271,24 @@ impl Network {
     ///
     /// As [`metrics::finish`].
     pub fn finish(&self, pass: &Pass) -> Result<Dispatch, Error> {
-        metrics::finish(&self.vae.gpu, pass, self.objective.part(), self.samples, &self.log_prob, &self.kl)
+        metrics::finish(self.at(&pass.step), pass, self.objective.part(), &self.log_prob, &self.kl)
     }
 
-    /// Importance samples of each example.
-    pub fn samples(&self) -> usize {
-        self.samples
+    /// The context in which the kernels of samples are recorded.
+    pub(crate) fn at<'a>(&'a self, step: &'a Tensor) -> At<'a> {
+        At { gpu: &self.vae.gpu, step, samples: self.samples }
     }
 
-    fn draws<'a>(&'a self, step: &'a Tensor) -> Draws<'a> {
-        Draws {
-            gpu: &self.vae.gpu,
-            step,
-            samples: self.samples,
-            logvar_range: self.vae.model.config.posterior.logvar_range,
-            prior: self.prior.part(),
-            posterior: &self.posterior,
-            z: &self.z,
-        }
+    fn draws(&self) -> Draws<'_> {
+        Draws { prior: self.prior.part(), outputs: &self.posterior, z: &self.z }
+    }
+
+    fn likelihood_terms(&self) -> Terms<'_> {
+        let Network { x, output, log_prob, gradients, .. } = self;
+        Terms { x, output, log_prob, trains: gradients.is_some() }
     }
 
     fn recording<'a>(&'a self, step: &'a Tensor, samples: usize, mode: Mode) -> Recording<'a> {
-        Recording { gpu: &self.vae.gpu, step, parameters: &self.vae.parameters, samples, mode, accumulate: false }
+        Recording::new(At { samples, ..self.at(step) }, &self.vae.parameters, mode)
     }
 }

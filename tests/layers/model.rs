@@ -1,17 +1,18 @@
-//! An MLP of gated or normalised layers in f64, and the same on the GPU.
+//! A stack of gated or normalised layers in f64, and the same on the GPU.
 
 use elbo::gpu::{Program, Tensor};
-use elbo::nn::{self, Activation, Epilogue, Mlp, Mode, Normalise, ParameterSpec, Recording};
-use elbo::selftest::reference::{Matrix, activation, dense, normalise as reference};
-use elbo::steps::Step;
+use elbo::nn::{self, Activation, Epilogue, Mode, NormKind, ParameterSpec, Recording, Stack, StackConfig};
+use elbo::selftest::Matrix;
+use elbo::selftest::nn::{activation, dense, normalise as reference};
+use elbo::step::{At, Step};
 
-use crate::gradients::matrix;
+use crate::support::differences::matrix;
 use crate::support::gpu;
 
-/// An MLP in f64, and the same on the GPU.
+/// A stack in f64, and the same on the GPU.
 pub struct Model {
     activation: Activation,
-    normalise: Normalise,
+    normalise: NormKind,
     pub specs: Vec<ParameterSpec>,
     pub parameters: Vec<Matrix>,
 }
@@ -20,10 +21,10 @@ pub const INPUTS: usize = 9;
 const HIDDEN_WIDTHS: [usize; 2] = [10, 7];
 pub const OUTPUTS: usize = 5;
 
-/// Examples that the tensors have room for, examples of the batch, and rows of each.
+/// The most examples of the tensors, the examples of the batch, and the rows of each example.
 pub const SIZES: [usize; 3] = [7, 5, 2];
 
-/// What the forward pass of a hidden layer leaves.
+/// The values of the forward pass of a hidden layer.
 pub struct Hidden {
     input: Matrix,
     pre: Matrix,
@@ -32,15 +33,16 @@ pub struct Hidden {
 }
 
 impl Model {
-    fn mlp(activation: Activation, normalise: Normalise) -> Mlp {
-        Mlp::new("mlp", INPUTS, &HIDDEN_WIDTHS, activation, normalise, "output", OUTPUTS)
+    fn stack(activation: Activation, normalise: NormKind) -> Stack {
+        let config = StackConfig { hidden: &HIDDEN_WIDTHS, activation, normalise };
+        Stack::dense(["stack", "output"], [INPUTS, OUTPUTS], config)
     }
 
-    pub fn new(activation: Activation, normalise: Normalise) -> Model {
-        let specs: Vec<_> = Model::mlp(activation, normalise).parameters().collect();
+    pub fn new(activation: Activation, normalise: NormKind) -> Model {
+        let specs: Vec<_> = Model::stack(activation, normalise).parameters().collect();
         let draw = |(seed, spec): (usize, &ParameterSpec)| {
-            // What the GPU holds is f32.
-            matrix(spec.rows.unwrap_or(1), spec.columns, 0.9, seed + 1).map(|value| f64::from(value as f32))
+            // The GPU has f32 values.
+            matrix(spec.rows(), spec.columns(), 0.9, seed + 1).map(|value| f64::from(value as f32))
         };
         let parameters = specs.iter().enumerate().map(draw).collect();
         Model { activation, normalise, specs, parameters }
@@ -55,21 +57,21 @@ impl Model {
         dense::forward(input, parameter("weight"), parameter("bias"))
     }
 
-    /// `pre` or its transpose: what is normalised are the columns.
+    /// `pre` or its transpose: the columns are normalised.
     fn over(&self, pre: &Matrix) -> Matrix {
-        if self.normalise == Normalise::Layer { pre.transpose() } else { pre.clone() }
+        if self.normalise == NormKind::Layer { pre.transpose() } else { pre.clone() }
     }
 
     pub fn forward(&self, parameters: &[Matrix], input: &Matrix) -> (Vec<Hidden>, Matrix) {
         let (mut hidden, mut input) = (Vec::new(), input.clone());
         for index in 0..HIDDEN_WIDTHS.len() {
-            let pre = self.layer(parameters, &format!("mlp.{index}"), &input);
+            let pre = self.layer(parameters, &format!("stack.{index}"), &input);
             let (xhat, normalised) = match self.normalise {
-                Normalise::None => (pre.clone(), pre.clone()),
+                NormKind::None => (pre.clone(), pre.clone()),
                 _ => {
                     let columns = self.over(&pre);
                     let xhat = self.over(&reference::standardise(&columns, &reference::statistics(&columns)));
-                    let norm = self.parameter(parameters, &format!("mlp.{index}.norm"));
+                    let norm = self.parameter(parameters, &format!("stack.{index}.norm"));
                     let normalised = reference::scale_and_shift(&xhat, norm);
                     (xhat, normalised)
                 }
@@ -94,13 +96,13 @@ impl Model {
         for (index, Hidden { input, pre, xhat, normalised }) in hidden.iter().enumerate().rev() {
             let mut of_layer = Vec::new();
             let mut dpre = doutput;
-            let name = if index < HIDDEN_WIDTHS.len() { format!("mlp.{index}") } else { "output".to_owned() };
+            let name = if index < HIDDEN_WIDTHS.len() { format!("stack.{index}") } else { "output".to_owned() };
             if index < HIDDEN_WIDTHS.len() {
                 dpre = match self.activation {
                     Activation::Gated => activation::gate_backward(&activation::gate_slopes(normalised), &dpre),
                     kind => dpre.zip(normalised, |d, value| d * activation::derivative(kind, value)),
                 };
-                if self.normalise != Normalise::None {
+                if self.normalise != NormKind::None {
                     let norm = self.parameter(&self.parameters, &format!("{name}.norm"));
                     let dnorm = reference::parameters_backward(xhat, &dpre);
                     let or_zero = |r: usize, c| if r < 2 { dnorm.at(r, c) } else { 0.0 };
@@ -119,17 +121,17 @@ impl Model {
         (gradients, doutput)
     }
 
-    /// The output, the gradients of the parameters, in order, and that of the input, as the GPU makes them.
+    /// The output, the gradients of the parameters, in order, and that of the input, as the GPU computes them.
     pub fn on_the_gpu(&self, input: &Matrix, doutput: &Matrix) -> (Matrix, Vec<Matrix>, Matrix) {
         let [capacity, examples, samples] = SIZES;
-        let mlp = Model::mlp(self.activation, self.normalise);
+        let stack = Model::stack(self.activation, self.normalise);
         let [parameters, gradients] = [(); 2].map(|()| nn::arena(gpu(), &self.specs).unwrap());
         for (spec, values) in self.specs.iter().zip(&self.parameters) {
             let values: Vec<f32> = values.values().iter().map(|value| *value as f32).collect();
             parameters.get(&spec.name).write(gpu(), &values).unwrap();
         }
         let rows = capacity * samples;
-        // Rows past the end hold what must not count.
+        // Rows past the end have values that must not count.
         let tensor = |values: &Matrix| {
             let mut words = vec![1e3f32; rows * values.columns()];
             for (word, value) in words.iter_mut().zip(values.values()) {
@@ -139,28 +141,21 @@ impl Model {
         };
         let (x, dy) = (tensor(input), tensor(doutput));
         let [y, dx] = [OUTPUTS, INPUTS].map(|columns| Tensor::zeros(gpu(), rows, columns).unwrap());
-        let step = Step::tensor(gpu()).unwrap();
-        let row = Step { rows: examples as u32, ..Step::default() };
-        step.write(gpu(), bytemuck::cast_slice::<Step, u32>(&[row])).unwrap();
-        let recording = Recording {
-            gpu: gpu(),
-            step: &step,
-            parameters: &parameters,
-            samples,
-            mode: Mode::Training,
-            accumulate: false,
-        };
-        let values = mlp.activations(gpu(), &x).unwrap();
+        let step = Step { examples: examples as u32, ..Step::default() }.upload(gpu()).unwrap();
+        let at = At { gpu: gpu(), step: &step, samples };
+        let recording = Recording::new(at, &parameters, Mode::Training);
+        let values = stack.values(gpu(), &x).unwrap();
+        let through = stack.gradients(gpu(), &values).unwrap();
+        let dinput = Epilogue::store(&dx);
         let mut program = Program::default();
-        program.extend(mlp.forward(recording, &values, &Epilogue::store(&y)).unwrap());
-        program.extend(mlp.backward(recording, &gradients, &values, &dy, Some(&Epilogue::store(&dx))).unwrap());
+        program.extend(stack.forward(recording, &values, Some(&through), &Epilogue::store(&y)).unwrap());
+        program.extend(stack.backward(recording, &gradients, (&values, &through), &dy, Some(&dinput)).unwrap());
         gpu().run(&program, 1);
         let read = |tensor: &Tensor, rows: usize| {
             let (words, columns): (Vec<f32>, _) = (tensor.read(gpu()).unwrap(), tensor.columns());
             Matrix::from_fn(rows, columns, |r, c| f64::from(words[r * columns + c]))
         };
-        let of_parameters =
-            self.specs.iter().map(|spec| read(&gradients.get(&spec.name), spec.rows.unwrap_or(1))).collect();
+        let of_parameters = self.specs.iter().map(|spec| read(&gradients.get(&spec.name), spec.rows())).collect();
         (read(&y, examples * samples), of_parameters, read(&dx, examples * samples))
     }
 }

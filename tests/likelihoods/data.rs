@@ -1,18 +1,18 @@
 //! Data that a likelihood cannot describe are refused: in one line that says where they are and what helps.
 
-use elbo::data::{Binarize, Dataset, Images};
-use elbo::eval::{Evaluation, LossWeights};
-use elbo::likelihood::Likelihood;
-use elbo::objective::ObjectiveConfig;
-use elbo::train::Trainer;
-use elbo::vae::Network;
+use std::ops::ControlFlow;
 
-use super::{ALL, trainable, with_categories};
+use elbo::data::{Binarize, Dataset, ImageShape, Images};
+use elbo::eval::{self, ReportRequest};
+use elbo::likelihood::Likelihood;
+use elbo::train::Plan;
+
+use super::{all, trainable, with_categories};
 use crate::support::gpu;
-use crate::support::synthetic::{dataset, images};
+use crate::support::synthetic::{dataset, images, trainer};
 
 fn floats(pixels: &[f32]) -> Images {
-    Images::from_floats(pixels.to_vec(), 2, 1, pixels.len() / 2).unwrap()
+    Images::from_floats(pixels.to_vec(), 2, ImageShape::grey(1, pixels.len() / 2)).unwrap()
 }
 
 #[track_caller]
@@ -53,10 +53,10 @@ fn data_that_a_likelihood_cannot_describe_are_refused() {
         );
     }
     refused(with_categories(categorical, 2).check(&grey, none, "test"), &["0.3001", place]);
-    for gaussian in ALL.iter().filter(|likelihood| !likelihood.is_discrete()) {
-        with_categories(*gaussian, 2).check(&outside, none, "test").unwrap();
+    for gaussian in all().filter(|likelihood| !with_categories(*likelihood, 2).is_discrete()) {
+        with_categories(gaussian, 2).check(&outside, none, "test").unwrap();
     }
-    for likelihood in ALL {
+    for likelihood in all() {
         with_categories(likelihood, 2).check(&outside, Binarize::Threshold, "test").unwrap();
         for binarize in [Binarize::Static, Binarize::Dynamic] {
             with_categories(likelihood, 2).check(&grey, binarize, "test").unwrap();
@@ -66,10 +66,12 @@ fn data_that_a_likelihood_cannot_describe_are_refused() {
             );
         }
     }
-    assert!(!Likelihood::Bernoulli.is_log_likelihood_of(&grey, none));
-    assert!(Likelihood::Bernoulli.is_log_likelihood_of(&grey, Binarize::Static));
-    assert!(Likelihood::Bernoulli.is_log_likelihood_of(&floats(&[0.0, 1.0]), none));
-    assert!(Likelihood::Gaussian.is_log_likelihood_of(&grey, none));
+    let [bernoulli, gaussian] =
+        [Likelihood::Bernoulli, Likelihood::Gaussian].map(|likelihood| with_categories(likelihood, 2));
+    assert!(!bernoulli.is_log_likelihood_of(&grey, none));
+    assert!(bernoulli.is_log_likelihood_of(&grey, Binarize::Static));
+    assert!(bernoulli.is_log_likelihood_of(&floats(&[0.0, 1.0]), none));
+    assert!(gaussian.is_log_likelihood_of(&grey, none));
 }
 
 #[test]
@@ -79,10 +81,10 @@ fn training_and_evaluation_refuse_such_data_and_name_the_part() {
     let spoiled = |images: &Images| {
         let mut pixels: Vec<f32> = images.pixels().collect();
         pixels[45] = 0.0012;
-        Images::from_floats(pixels, images.count(), images.height(), images.width()).unwrap()
+        Images::from_floats(pixels, images.count(), images.shape()).unwrap()
     };
     let message = |data: &Dataset| {
-        let error = Trainer::new(gpu(), data, &config).err().expect("such data are refused").to_string();
+        let error = Plan::new(&config, data).expect_err("such data are refused").to_string();
         assert!(error.contains("0.0012") && error.contains("pixel 3 of image 1 of the "), "{error}");
         error
     };
@@ -95,10 +97,13 @@ fn training_and_evaluation_refuse_such_data_and_name_the_part() {
     let part = validation.validation.as_mut().unwrap();
     part.images = spoiled(&part.images);
     assert!(message(&validation).contains("of the validation images"));
-    let trainer = Trainer::new(gpu(), &fine, &config).unwrap();
-    let network = Network::new(trainer.vae(), 8, &ObjectiveConfig::default()).unwrap();
-    let evaluation = Evaluation::new(trainer.vae(), &network, &test.test.images, LossWeights::default(), 0);
-    refused(evaluation.map(|_| ()), &["--likelihood: ", "of the given images"]);
+    let trainer = trainer(gpu(), &fine, &config);
+    // An evaluation takes described images alone.
+    let described = trainer.vae().model().describe("evaluating a model", &test.test.images, "given");
+    refused(described.map(|_| ()), &["--likelihood: ", "of the given images"]);
+    let request = ReportRequest { batch_size: 8, importance_samples: None, seed: 0 };
+    let report = eval::report(trainer.vae(), &test.test.images, request, |_| ControlFlow::Continue(()));
+    refused(report.map(|_| ()), &["--likelihood: ", "of the given images"]);
 }
 
 #[test]
@@ -106,6 +111,6 @@ fn sizes_and_variances_that_cannot_work_are_named() {
     let mut config = trainable(Likelihood::GaussianPredicted, 2);
     config.model.likelihood.variance = 1e-4;
     refused(config.validate(), &["--variance", "0.0001", "gaussian-predicted"]);
-    config.model.likelihood.likelihood = Likelihood::Gaussian;
+    config.model.likelihood.kind = Likelihood::Gaussian;
     config.validate().unwrap();
 }

@@ -1,25 +1,31 @@
 //! One batch of a model with a mixture as its prior: its gradients from the GPU, and its loss in f64.
 
 use elbo::config::Config;
-use elbo::gpu::{Gpu, Program};
-use elbo::nn::{self, Mode};
+use elbo::data::Binarize;
+use elbo::data::batch::DeviceImages;
+use elbo::data::order::sequential;
+use elbo::gpu::Gpu;
 use elbo::noise::{self, Stream};
 use elbo::objective::{Objective, ObjectiveConfig};
 use elbo::prior::Prior;
-use elbo::selftest::reference::likelihood::bernoulli;
-use elbo::selftest::reference::{Matrix, activation, dense, latents, mixture, objective};
-use elbo::steps::Step;
-use elbo::train::Trainer;
-use elbo::vae::{Network, Vae};
+use elbo::selftest::Matrix;
+use elbo::selftest::likelihood::bernoulli;
+use elbo::selftest::nn::{activation, dense};
+use elbo::selftest::objective::weighted;
+use elbo::selftest::posterior::normal;
+use elbo::selftest::prior::mixture;
+use elbo::step::Step;
+use elbo::train::{StepSizes, TrainingStep};
+use elbo::vae::Vae;
 
-use crate::support::synthetic::{LATENTS, SIZE, dataset, images};
+use crate::support::synthetic::{LATENTS, dataset, images, trainer};
 
 /// One batch of a model on the GPU: its loss's gradients, and the same loss in f64.
 pub struct Batch {
     config: Config,
     vae: Vae,
     x: Matrix,
-    /// What the GPU drew.
+    /// The GPU's noise.
     noise: Matrix,
     pub gradients: Vec<Matrix>,
 }
@@ -30,34 +36,29 @@ const CAPACITY: f64 = 0.5;
 
 impl Batch {
     pub fn new(gpu: &Gpu, config: Config) -> Batch {
-        let [height, width] = SIZE;
-        let data = dataset(40, 8);
-        let vae = Trainer::new(gpu, &data, &config).unwrap().vae().clone();
-        let network = Network::new(&vae, EXAMPLES, &config.training.objective).unwrap();
-        let pixels: Vec<f32> = images(EXAMPLES, 5).pixels().collect();
-        network.x.write(gpu, &pixels).unwrap();
-        let key = noise::key(3, Stream::Training);
-        let (rows, kl_weight, capacity) = (EXAMPLES as u32, KL_WEIGHT as f32, CAPACITY as f32);
-        let step = Step { t: 1, rows, kl_weight, capacity, key, ..Step::default() };
-        let step_tensor = Step::tensor(gpu).unwrap();
-        step_tensor.write(gpu, bytemuck::cast_slice::<Step, u32>(&[step])).unwrap();
-        let specs = vae.model().parameters();
-        let gradients = nn::arena(gpu, &specs).unwrap();
-        let mut program = Program::default();
-        program.extend(network.prepare().unwrap());
-        program.extend(network.forward(&step_tensor, Mode::Training).unwrap());
-        program.extend(network.backward(&step_tensor, &gradients).unwrap());
+        let vae = trainer(gpu, &dataset(40, 8), &config).vae().clone();
+        let images = images(EXAMPLES, 5);
+        let uploaded = DeviceImages::upload(gpu, &images, Binarize::None, Stream::Binarise).unwrap();
+        let sizes = StepSizes { examples: EXAMPLES, chunks: 1, steps: 1 };
+        let TrainingStep { network, pass, players, gradients: program, .. } =
+            TrainingStep::new(&vae, &uploaded, &config.training, sizes).unwrap();
+        let (key, objective) = (noise::key(3, Stream::Training), [KL_WEIGHT as f32, CAPACITY as f32, 0.0, 0.0]);
+        let step = Step { t: 1, examples: EXAMPLES as u32, key, objective, share: 1.0, ..Step::default() };
+        step.write_to(gpu, &pass.step).unwrap();
+        pass.order.write(gpu, &sequential(EXAMPLES)).unwrap();
         gpu.run(&program, 1);
         let (posterior, z) = (network.posterior.read::<f32>(gpu).unwrap(), network.z.read::<f32>(gpu).unwrap());
         let samples = config.training.objective.samples;
         let noise = Matrix::from_fn(EXAMPLES * samples, LATENTS, |r, l| {
             let row = &posterior[r / samples * 2 * LATENTS..];
             let [mean, logvar, z] = [row[l], row[l + LATENTS], z[r * LATENTS + l]].map(f64::from);
-            (z - mean) / (0.5 * Batch::held(&config, logvar)).exp()
+            (z - mean) / (0.5 * Batch::clamped(&config, logvar)).exp()
         });
-        let x = Matrix::from_fn(EXAMPLES, height * width, |b, d| f64::from(pixels[b * height * width + d]));
-        let gradients = gradients.read(gpu).unwrap();
-        let gradients = specs.iter().zip(gradients).map(|(spec, values)| Batch::wide(spec.columns, &values)).collect();
+        let pixels: Vec<f32> = images.pixels().collect();
+        let x = Batch::wide(images.dimensions(), &pixels);
+        let gradients = players[0].gradients.read(gpu).unwrap();
+        let gradients = vae.specs().iter().zip(gradients);
+        let gradients = gradients.map(|(spec, values)| Batch::wide(spec.columns(), &values)).collect();
         Batch { config, vae, x, noise, gradients }
     }
 
@@ -67,11 +68,10 @@ impl Batch {
 
     fn parameters(&self) -> Vec<Matrix> {
         let values = self.vae.parameters().read(self.vae.gpu()).unwrap();
-        let specs = self.vae.model().parameters();
-        specs.iter().zip(values).map(|(spec, values)| Batch::wide(spec.columns, &values)).collect()
+        self.vae.specs().iter().zip(values).map(|(spec, values)| Batch::wide(spec.columns(), &values)).collect()
     }
 
-    fn held(config: &Config, logvar: f64) -> f64 {
+    fn clamped(config: &Config, logvar: f64) -> f64 {
         config.model.posterior.logvar_range.map_or(logvar, |range| logvar.clamp(range.min.into(), range.max.into()))
     }
 
@@ -82,37 +82,37 @@ impl Batch {
         let posterior = dense::forward(&hidden, &parameters[2], &parameters[3]);
         Matrix::from_fn(posterior.rows(), 2 * LATENTS, |r, c| {
             let value = posterior.at(r, c);
-            if c < LATENTS { value } else { Batch::held(&self.config, value) }
+            if c < LATENTS { value } else { Batch::clamped(&self.config, value) }
         })
     }
 
     /// The components of the prior.
     fn components(&self, parameters: &[Matrix]) -> Matrix {
         let own = parameters.last().unwrap();
-        if self.config.model.prior.prior == Prior::VampPrior {
+        if self.config.model.prior.kind == Prior::VampPrior {
             return self.encode(parameters, own);
         }
         Matrix::from_fn(own.rows(), 2 * LATENTS, |r, c| {
-            if c < LATENTS { own.at(r, c) } else { Batch::held(&self.config, own.at(r, c)) }
+            if c < LATENTS { own.at(r, c) } else { Batch::clamped(&self.config, own.at(r, c)) }
         })
     }
 
     fn loss(&self, parameters: &[Matrix], components: &Matrix) -> f64 {
-        let ObjectiveConfig { objective, samples, .. } = self.config.training.objective;
-        let posterior = latents::repeat(&self.encode(parameters, &self.x), samples);
-        let z = latents::reparameterise(&posterior, &self.noise);
+        let ObjectiveConfig { kind: objective, samples, .. } = self.config.training.objective;
+        let posterior = normal::repeat(&self.encode(parameters, &self.x), samples);
+        let z = normal::reparameterise(&posterior, &self.noise);
         let hidden = dense::forward(&z, &parameters[4], &parameters[5]);
         let hidden = hidden.map(|x| activation::activate(self.config.model.activation, x));
         let logits = dense::forward(&hidden, &parameters[6], &parameters[7]);
-        let log_prob = bernoulli::log_prob(&latents::repeat(&self.x, samples), &logits);
+        let log_prob = bernoulli::log_prob(&normal::repeat(&self.x, samples), &logits);
         let prior = mixture::log_prob(&mixture::scores(&z, &mixture::prepare(components)));
         let log_posterior = mixture::log_posterior(&posterior, &self.noise);
         let kl = Matrix::from_fn(z.rows(), 1, |r, _| log_posterior.row(r).iter().sum::<f64>() - prior[r]);
         let mean = |values: &[f64], count: usize| values.iter().sum::<f64>() / count as f64;
         match objective {
             Objective::Iwae => {
-                let log_weights = objective::log_weights(&log_prob, &kl, KL_WEIGHT);
-                -mean(&objective::bounds(&log_weights, samples), EXAMPLES)
+                let log_weights = weighted::log_weights(&log_prob, &kl, KL_WEIGHT);
+                -mean(&weighted::bounds(&log_weights, samples), EXAMPLES)
             }
             Objective::Capacity => {
                 KL_WEIGHT * (mean(kl.values(), z.rows()) - CAPACITY).abs() - mean(log_prob.values(), z.rows())
@@ -121,8 +121,8 @@ impl Batch {
         }
     }
 
-    /// The largest difference of a parameter's gradient from central differences of the loss, relative to the largest element;
-    /// with the components as they are, they do not move with the parameters.
+    /// The largest difference of a parameter's gradient from central differences of the loss, relative to the largest
+    /// element; with fixed components, they do not depend on the parameters.
     pub fn difference(&self, index: usize, fixed_components: bool) -> f64 {
         const H: f64 = 1e-5;
         let parameters = self.parameters();

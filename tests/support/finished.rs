@@ -1,4 +1,4 @@
-//! A finished run on a small data set, for tests of what can be done with one.
+//! A finished run on a small data set, for tests of the commands that use one.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
-//! Runs `elbo` from outside, and writes the files that it is given.
+//! Runs `elbo` from outside, and writes its input files.
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// The program: what was built with the tests, or `ELBO` where they were carried to another machine.
+/// The program: the one built with the tests, or `ELBO` if they were copied to another machine.
 pub fn program() -> OsString {
     std::env::var_os("ELBO").unwrap_or_else(|| env!("CARGO_BIN_EXE_elbo").into())
 }
@@ -53,7 +53,7 @@ pub fn idx(sizes: &[u32], bytes: &[u8]) -> Vec<u8> {
     file
 }
 
-/// Writes a small data set of `side` x `side` images: `examples` to train on, 20 to test.
+/// Writes a small data set of `side` x `side` images: `examples` for training, 20 for testing.
 pub fn write_data(directory: &Path, side: u32, examples: u32) {
     fs::create_dir_all(directory).expect("a directory");
     for (name, count) in [("train", examples), ("t10k", 20)] {

@@ -1,9 +1,10 @@
 //! Finds the project's own files by walking its folders, so that none can be forgotten.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-/// The repository: Cargo sets the variable when it runs the tests, and who carries them to another machine sets it too.
+/// The repository. Cargo sets the variable when it runs the tests; set it too if you copy them to another machine.
 pub fn repository() -> PathBuf {
     std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into()).into()
 }
@@ -34,4 +35,13 @@ pub fn entry_points(text: &str) -> impl Iterator<Item = &str> {
         let (_, function) = text.split_once("fn ").expect("a function after @compute");
         function.split_once('(').expect("its parameters").0
     })
+}
+
+/// The headers among the shaders: those that others import by their path.
+pub fn headers() -> BTreeSet<PathBuf> {
+    let imported = |text: String| -> Vec<_> {
+        let names = text.lines().filter_map(|line| line.strip_prefix("#import "));
+        names.filter(|name| name.ends_with(".wgsl")).map(PathBuf::from).collect()
+    };
+    files("shaders", "wgsl").into_iter().flat_map(|(_, text)| imported(text)).collect()
 }

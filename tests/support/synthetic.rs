@@ -4,14 +4,17 @@
 //! half a second.
 
 use elbo::config::{Config, ModelConfig, TrainingConfig};
-use elbo::data::{Dataset, Images, Split};
+use elbo::data::{Dataset, ImageShape, Images, Split};
+use elbo::gpu::Gpu;
 use elbo::likelihood::{Likelihood, LikelihoodConfig};
 use elbo::nn::Activation;
 use elbo::numbers::Numbers;
 use elbo::optim::schedule::LearningRate;
+use elbo::train::{Plan, Trainer};
+use elbo::vae::{Described, Vae};
 
-/// The images' height and width: 42 pixels, not a multiple of four.
-pub const SIZE: [usize; 2] = [6, 7];
+/// The size of an image: 42 pixels, not a multiple of four.
+pub const SHAPE: ImageShape = ImageShape::grey(6, 7);
 
 /// The width of hidden layers, and of the posterior.
 pub const HIDDEN: usize = 10;
@@ -35,7 +38,6 @@ pub const LIKELIHOODS: [Likelihood; 3] = [Likelihood::Bernoulli, Likelihood::Gau
 
 /// Four patterns of stripes with noise on every pixel; black, white and grey all occur.
 pub fn images(count: usize, seed: u32) -> Images {
-    let [height, width] = SIZE;
     let mut state = seed;
     let mut random = |below: u32| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -44,17 +46,17 @@ pub fn images(count: usize, seed: u32) -> Images {
     let mut bytes = Vec::new();
     for _ in 0..count {
         let pattern = random(4);
-        for pixel in 0..height * width {
-            let (row, column) = ((pixel / width) as u32, (pixel % width) as u32);
+        for pixel in 0..SHAPE.dimensions() {
+            let (row, column) = ((pixel / SHAPE.width) as u32, (pixel % SHAPE.width) as u32);
             let light = (row * (pattern + 1) + column * (4 - pattern)) % 5 < 2;
             let value = if light { 200 } else { 0 } + random(80);
             bytes.push(value.min(255) as u8);
         }
     }
-    Images::new(bytes, count, height, width).unwrap()
+    Images::new(bytes, count, SHAPE).unwrap()
 }
 
-/// `train` images to train on and `test` others.
+/// `train` training images and `test` test images.
 pub fn dataset(train: usize, test: usize) -> Dataset {
     let split = |count, seed| Split { images: images(count, seed), labels: Some(vec![0; count]) };
     Dataset { name: "synthetic".to_owned(), train: split(train, 1), validation: None, test: split(test, 2) }
@@ -70,14 +72,24 @@ pub fn config(layers: usize, activation: Activation, likelihood: Likelihood) -> 
             hidden: Numbers(vec![HIDDEN; layers]),
             latents: LATENTS,
             activation,
-            likelihood: LikelihoodConfig { likelihood, ..LikelihoodConfig::default() },
+            likelihood: LikelihoodConfig { kind: likelihood, ..LikelihoodConfig::default() },
             ..ModelConfig::default()
         },
         training: TrainingConfig {
             epochs: 3,
             batch_size: 64,
-            learning_rate: LearningRate { learning_rate: 0.01, ..LearningRate::default() },
+            learning_rate: LearningRate { initial: 0.01, ..LearningRate::default() },
             ..TrainingConfig::default()
         },
     }
+}
+
+/// A fresh model whose training is recorded and has not begun.
+pub fn trainer(gpu: &Gpu, data: &Dataset, config: &Config) -> Trainer {
+    Trainer::new(gpu, &Plan::new(config, data).unwrap()).unwrap()
+}
+
+/// Images that a model can describe.
+pub fn described<'a>(vae: &Vae, images: &'a Images) -> Described<'a> {
+    vae.model().describe("testing a model", images, "given").unwrap()
 }

@@ -3,7 +3,7 @@
 //   dlogvar = 1/2 * sum_row w (D - sum_d (x - mean)^2 * exp(-logvar))
 //           = sum_row w (log_prob[row] + D / 2 * (1 + log(2 pi) + logvar))
 //
-// where w is the weight that the objective gives to the row. One workgroup in all.
+// where w is the weight that the objective gives to the row. There is one workgroup.
 
 #import lib/normal.wgsl
 #import lib/reduce.wgsl
@@ -21,8 +21,8 @@ override LOG_PROB_QUADS: u32;
 @compute @workgroup_size(REDUCE_SIZE)
 fn backward(@builtin(local_invocation_index) lane: u32) {
     var sum = vec4f();
-    for (var row = lane; row < step.rows * SAMPLES; row += REDUCE_SIZE) {
-        // The two parts of a row nearly cancel: they meet before anything else is added.
+    for (var row = lane; row < live_rows(); row += REDUCE_SIZE) {
+        // The two parts of a row nearly cancel, so they are added to each other first.
         var shares = vec4f();
         for (var quad = 0u; quad < LOG_PROB_QUADS; quad++) {
             shares += log_prob[row * LOG_PROB_QUADS + quad];

@@ -1,39 +1,22 @@
 // A dense layer's product, from registers: finish(b, o, bias[o] + sum_i input[b, i] * weight[o, i]).
 //
-// What `finish` does is up to the epilogue. One thread makes 8 rows by 8 columns of the result: four mat4x4f, each four
-// rows of one quad. Rows and quads past the end are clamped for loads and left out by the stores.
+// The epilogue defines `finish`. One thread makes 8 rows by 8 columns of the result: four mat4x4f, each with four rows of
+// one quad. Rows and quads past the end are clamped for loads and left out by the stores.
 
-#import lib/matrix.wgsl
-#import lib/step.wgsl
+#import nn/dense/operands.wgsl
 #import epilogue
-
-override INPUTS: u32;
-override OUTPUTS: u32;
-override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
-override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
-
-@group(0) @binding(0) var<storage, read> step: Step;
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;           // (B, INPUTS)
-@group(0) @binding(2) var<storage, read> weight: array<vec4f>;          // (OUTPUTS, INPUTS)
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;            // (OUTPUTS)
 
 const TILE_ROWS = 64u;      // of the result, by one workgroup
 const TILE_COLUMNS = 64u;
-const BLOCK_THREADS = 4u;   // beside each other, that make a block: BLOCK / 8
+const THREAD_ROWS = 8u;     // of the result, by one thread
+const THREAD_COLUMNS = 8u;
+const BLOCK_THREADS = BLOCK / THREAD_COLUMNS;    // beside each other, that make a block
 
-var<workgroup> row_sums: array<f32, 512>;   // [column of threads][row of the tile]
+var<workgroup> row_sums: array<f32, TILE_COLUMNS / THREAD_COLUMNS * TILE_ROWS>;   // [column of threads][row of the tile]
 
-fn load_input(rows: vec4u, quad: u32) -> mat4x4f {
-    return mat4x4f(input[rows.x + quad], input[rows.y + quad], input[rows.z + quad], input[rows.w + quad]);
-}
-
-fn load_weight(rows: vec4u, quad: u32) -> mat4x4f {
-    return mat4x4f(weight[rows.x + quad], weight[rows.y + quad], weight[rows.z + quad], weight[rows.w + quad]);
-}
-
-// Adds up each row of a block over the threads that made it: one thread a row.
+// Sums each row of a block over the threads that made it: one thread a row.
 fn finish_block_of_rows(row: u32, block: u32, slot: u32) {
-    if row < step.rows * SAMPLES && block * BLOCK < OUTPUTS {
+    if row < live_rows() && block * BLOCK < OUTPUTS {
         // The last block may be narrower.
         let threads = min(BLOCK_THREADS, (OUTPUT_QUADS - block * BLOCK / 4u + 1u) / 2u);
         var sum = row_sums[slot];
@@ -52,9 +35,9 @@ fn forward(
 ) {
     let quad = tile.x * TILE_COLUMNS / 4u + 2u * thread.x;
     let b = tile.y * TILE_ROWS + 8u * thread.y;
-    if quad < OUTPUT_QUADS && b < step.rows * SAMPLES {
-        let top = row_starts(b, step.rows * SAMPLES, INPUT_QUADS);
-        let bottom = row_starts(b + 4u, step.rows * SAMPLES, INPUT_QUADS);
+    if quad < OUTPUT_QUADS && b < live_rows() {
+        let top = row_starts(b, live_rows(), INPUT_QUADS);
+        let bottom = row_starts(b + 4u, live_rows(), INPUT_QUADS);
         let left = row_starts(4u * quad, OUTPUTS, INPUT_QUADS);
         let right = row_starts(4u * quad + 4u, OUTPUTS, INPUT_QUADS);
         let bias_left = bias[quad];
@@ -74,7 +57,7 @@ fn forward(
             bottom_right += w_right * x_bottom;
         }
         let quads = min(2u, OUTPUT_QUADS - quad);
-        for (var row = b; row < min(b + 8u, step.rows * SAMPLES); row++) {
+        for (var row = b; row < min(b + 8u, live_rows()); row++) {
             var sum = 0.0;
             for (var side = 0u; side < quads; side++) {
                 let value_left = row_of(top_left, bottom_left, row - b);

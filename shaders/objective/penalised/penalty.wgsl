@@ -1,9 +1,9 @@
-// Penalties that stand in place of the KL divergence, as functions of each latent's mean KL over the batch, kl[l].
+// Penalties that replace the KL divergence, as functions of each latent's mean KL over the batch, kl[l], in nats.
 //
-//   free_bits:  penalty = w sum_l max(kl[l], FREE_BITS),  kl_weights[l] = w where kl[l] > FREE_BITS, or else 0
+//   free_bits:  penalty = w sum_l max(kl[l], FREE_BITS),  kl_weights[l] = w if kl[l] > FREE_BITS, else 0
 //   capacity:   penalty = w |sum_l kl[l] - capacity|,     kl_weights[l] = w sign(sum_l kl[l] - capacity)
 //
-// w is the step's KL weight. One workgroup in all; a lane takes every REDUCE_SIZE-th quad of latents.
+// w is the step's KL weight. There is one workgroup; a lane processes every REDUCE_SIZE-th quad of latents.
 
 #import lib/matrix.wgsl
 #import lib/reduce.wgsl
@@ -11,7 +11,7 @@
 
 override L: u32;
 override FREE_BITS: f32;
-override QUADS: u32 = (L + 3u) / 4u;
+override KL_QUADS: u32;
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> kl: array<vec4f>;                  // (B * SAMPLES, L)
@@ -20,39 +20,39 @@ override QUADS: u32 = (L + 3u) / 4u;
 
 fn mean_kl(quad: u32) -> vec4f {
     var sum = vec4f();
-    for (var row = 0u; row < step.rows * SAMPLES; row++) {
-        sum += kl[row * QUADS + quad];
+    for (var row = 0u; row < live_rows(); row++) {
+        sum += kl[row * KL_QUADS + quad];
     }
-    return sum / f32(step.rows * SAMPLES);
+    return sum / f32(live_rows());
 }
 
 @compute @workgroup_size(REDUCE_SIZE)
 fn free_bits(@builtin(local_invocation_index) lane: u32) {
     var sum = vec4f();
-    for (var quad = lane; quad < QUADS; quad += REDUCE_SIZE) {
+    for (var quad = lane; quad < KL_QUADS; quad += REDUCE_SIZE) {
         let mean = mean_kl(quad);
         // A comparison with NaN is false: NaN stays in the sum.
         let free = mean <= vec4f(FREE_BITS);
         sum += keep(select(mean, vec4f(FREE_BITS), free), 4u * quad, L);
-        kl_weights[quad] = keep(select(vec4f(step.kl_weight), vec4f(), free), 4u * quad, L);
+        kl_weights[quad] = keep(select(vec4f(kl_weight_of_step()), vec4f(), free), 4u * quad, L);
     }
     sum = workgroup_sum(sum, lane);
     if lane == 0u {
-        penalty[0] = step.kl_weight * dot(sum, vec4f(1.0));
+        penalty[0] = kl_weight_of_step() * dot(sum, vec4f(1.0));
     }
 }
 
 @compute @workgroup_size(REDUCE_SIZE)
 fn capacity(@builtin(local_invocation_index) lane: u32) {
     var sum = vec4f();
-    for (var quad = lane; quad < QUADS; quad += REDUCE_SIZE) {
+    for (var quad = lane; quad < KL_QUADS; quad += REDUCE_SIZE) {
         sum += mean_kl(quad);
     }
-    let excess = dot(workgroup_sum(sum, lane), vec4f(1.0)) - step.capacity;
-    for (var quad = lane; quad < QUADS; quad += REDUCE_SIZE) {
-        kl_weights[quad] = keep(vec4f(step.kl_weight * sign(excess)), 4u * quad, L);
+    let excess = dot(workgroup_sum(sum, lane), vec4f(1.0)) - step.objective.y;
+    for (var quad = lane; quad < KL_QUADS; quad += REDUCE_SIZE) {
+        kl_weights[quad] = keep(vec4f(kl_weight_of_step() * sign(excess)), 4u * quad, L);
     }
     if lane == 0u {
-        penalty[0] = step.kl_weight * abs(excess);
+        penalty[0] = kl_weight_of_step() * abs(excess);
     }
 }

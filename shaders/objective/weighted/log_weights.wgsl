@@ -2,7 +2,7 @@
 //
 //   log_weights[row] = sum_block log_prob[row, block] - kl_weight * sum_l kl[row, l]
 //
-// where kl is the sample estimate log q(z|x) - log p(z). One thread makes one.
+// where kl is the sample estimate log q(z|x) - log p(z). One thread makes one of them.
 
 #import lib/step.wgsl
 
@@ -15,9 +15,9 @@ override KL_QUADS: u32;
 @group(0) @binding(3) var<storage, read_write> log_weights: array<f32>;     // (B * SAMPLES)
 
 @compute @workgroup_size(64)
-fn add_up(@builtin(global_invocation_id) id: vec3u) {
+fn sum(@builtin(global_invocation_id) id: vec3u) {
     let row = id.x;
-    if row < step.rows * SAMPLES {
+    if row < live_rows() {
         var log_prob_sum = vec4f();
         for (var quad = 0u; quad < LOG_PROB_QUADS; quad++) {
             log_prob_sum += log_prob[row * LOG_PROB_QUADS + quad];
@@ -26,6 +26,6 @@ fn add_up(@builtin(global_invocation_id) id: vec3u) {
         for (var quad = 0u; quad < KL_QUADS; quad++) {
             kl_sum += kl[row * KL_QUADS + quad];
         }
-        log_weights[row] = dot(log_prob_sum - step.kl_weight * kl_sum, vec4f(1.0));
+        log_weights[row] = dot(log_prob_sum - kl_weight_of_step() * kl_sum, vec4f(1.0));
     }
 }

@@ -1,10 +1,11 @@
-// Takes the gradient of the mean of -log_prob over all rows to that of the bound: doutput[row, o] *= SAMPLES * weights[row].
+// Turns the gradient of the mean of -log_prob over all rows into that of the bound: doutput[row, o] *= SAMPLES *
+// weights[row].
 //
-// One thread takes four values: x is the quad of columns, y the row.
+// One thread processes four values: x is the quad of columns, y the row.
 
 #import lib/step.wgsl
 
-override QUADS: u32;
+override DOUTPUT_QUADS: u32;
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> weights: array<f32>;               // (B * SAMPLES)
@@ -14,7 +15,7 @@ override QUADS: u32;
 fn scale(@builtin(global_invocation_id) id: vec3u) {
     let quad = id.x;
     let row = id.y;
-    if quad < QUADS && row < step.rows * SAMPLES {
-        doutput[row * QUADS + quad] *= f32(SAMPLES) * weights[row];
+    if quad < DOUTPUT_QUADS && row < live_rows() {
+        doutput[row * DOUTPUT_QUADS + quad] *= f32(SAMPLES) * weights[row];
     }
 }

@@ -1,9 +1,9 @@
-// The importance-weighted bound of each example, and the share of each sample in it.
+// The importance-weighted bound of each example, and the weight of each sample in it.
 //
 //   loss[b] = -(log sum_k exp(log_weights[b, k]) - log SAMPLES)
 //   weights[b, k] = exp(log_weights[b, k]) / sum_k exp(log_weights[b, k])
 //
-// One thread takes one example.
+// One thread processes one example.
 
 #import lib/nan.wgsl
 #import lib/step.wgsl
@@ -14,9 +14,9 @@
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;        // (B)
 
 @compute @workgroup_size(64)
-fn normalise(@builtin(global_invocation_id) id: vec3u) {
+fn softmax(@builtin(global_invocation_id) id: vec3u) {
     let b = id.x;
-    if b < step.rows {
+    if b < step.examples {
         let first = b * SAMPLES;
         var largest = log_weights[first];
         for (var k = 1u; k < SAMPLES; k++) {
@@ -29,7 +29,7 @@ fn normalise(@builtin(global_invocation_id) id: vec3u) {
         for (var k = 0u; k < SAMPLES; k++) {
             weights[first + k] = exp_or_nan(log_weights[first + k] - largest) / sum;
         }
-        // The sum is of 1 at least, since the largest is among them.
+        // The sum is at least 1, since the largest term is 1.
         loss[b] = log(f32(SAMPLES)) - log(sum) - largest;
     }
 }

@@ -1,5 +1,5 @@
-// The arenas of an update in words of eight values, as four pairs of 64 bits: for adapters that run on a CPU and load lane by
-// lane, where half as many loads take two thirds of the time.
+// The arenas of an update in words of eight values, as four pairs of 64 bits. They are for adapters that run on a CPU and
+// load lane by lane: half as many loads take two thirds of the time.
 
 const VALUES = 8u;      // of a word
 

@@ -1,49 +1,38 @@
-// The gradient of the KL divergence's term in the loss by a mixture's components, of which -log p(z) alone depends on them.
+// The gradient of the KL divergence's term in the loss with respect to a mixture's components. Only -log p(z) depends on
+// them.
 //
 //   dm[c, l] = -sum_row s (z - m[c, l]) exp(-v[c, l]),  dv[c, l] = -1/2 sum_row s ((z - m[c, l])^2 exp(-v[c, l]) - 1)
 //
-// with s = w[row] responsibilities[row, c], and w the row's KL weight: that of its first latent, since log p(z) is no sum over
-// latents and an objective must weigh them alike. One thread takes four latents of four components: x is the quad of latents,
-// y the four components. Sums are in the order of the rows.
+// with s = w[row] responsibilities[row, c], and w the row's KL weight: that of its first latent, since log p(z) is not a
+// sum over latents, and an objective must weight them equally. One thread processes four latents of four components: x is
+// the quad of latents, y the four components. Sums are in the order of the rows.
 
-#import lib/logvar.wgsl
 #import lib/step.wgsl
+#import posterior/normal/parameters.wgsl
 #import objective
 
-override L: u32;
 override COMPONENTS: u32;
-override QUADS: u32 = (L + 3u) / 4u;
-override COMPONENT_QUADS: u32 = (COMPONENTS + 3u) / 4u;
-override STRIDE: u32 = (2u * L + 3u) / 4u * 4u;
+override Z_QUADS: u32;
+override RESPONSIBILITIES_QUADS: u32;
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> z: array<vec4f>;                   // (B * SAMPLES, L)
-@group(0) @binding(2) var<storage, read> components: array<f32>;            // (M, 2L): mean, then logvar
-@group(0) @binding(3) var<storage, read> responsibilities: array<vec4f>;    // (B * SAMPLES, M)
-@group(0) @binding(4) var<storage, read_write> dcomponents: array<f32>;     // (M, 2L)
+@group(0) @binding(2) var<storage, read> responsibilities: array<vec4f>;    // (B * SAMPLES, M)
 
-// Four latents from `quad` on of component `c`'s means, or of its log variances with `offset` L; zeros where there are none.
-fn load(c: u32, quad: u32, offset: u32) -> vec4f {
-    var values = vec4f();
+// The mean of component `c`; zeros past the last component.
+fn mean_of(c: u32, quad: u32) -> vec4f {
     if c < COMPONENTS {
-        for (var i = 0u; i < min(4u, L - 4u * quad); i++) {
-            values[i] = components[c * STRIDE + 4u * quad + i + offset];
-        }
+        return load_normals(c, quad).mean;
     }
-    return values;
+    return vec4f();
 }
 
 fn store(c: u32, quad: u32, pull: vec4f, square: vec4f, mass: f32) {
     if c < COMPONENTS {
-        let given = load(c, quad, L);
-        let inverse_variance = exp(-hold_logvar(given));
-        let dmean = -pull * inverse_variance;
-        let dlogvar = through_hold(given, -0.5 * (square * inverse_variance - mass));
-        for (var i = 0u; i < min(4u, L - 4u * quad); i++) {
-            let at = c * STRIDE + 4u * quad + i;
-            dcomponents[at] = dmean[i];
-            dcomponents[at + L] = dlogvar[i];
-        }
+        let component = load_normals(c, quad);
+        let inverse_variance = exp(-component.logvar);
+        let dlogvar = -0.5 * (square * inverse_variance - mass);
+        store_gradients(c, quad, -pull * inverse_variance, through_clamp(component.given, dlogvar));
     }
 }
 
@@ -51,17 +40,17 @@ fn store(c: u32, quad: u32, pull: vec4f, square: vec4f, mass: f32) {
 fn backward_components(@builtin(global_invocation_id) id: vec3u) {
     let quad = id.x;
     let c = id.y;
-    if quad < QUADS && c < COMPONENT_QUADS {
-        let mean0 = load(4u * c, quad, 0u);
-        let mean1 = load(4u * c + 1u, quad, 0u);
-        let mean2 = load(4u * c + 2u, quad, 0u);
-        let mean3 = load(4u * c + 3u, quad, 0u);
+    if quad < Z_QUADS && c < RESPONSIBILITIES_QUADS {
+        let mean0 = mean_of(4u * c, quad);
+        let mean1 = mean_of(4u * c + 1u, quad);
+        let mean2 = mean_of(4u * c + 2u, quad);
+        let mean3 = mean_of(4u * c + 3u, quad);
         var pulls = mat4x4f();
         var squares = mat4x4f();
         var mass = vec4f();
-        for (var row = 0u; row < step.rows * SAMPLES; row++) {
-            let draw = z[row * QUADS + quad];
-            let shares = kl_weight(row, 0u).x * responsibilities[row * COMPONENT_QUADS + c];
+        for (var row = 0u; row < live_rows(); row++) {
+            let draw = z[row * Z_QUADS + quad];
+            let shares = kl_weight(row, 0u).x * responsibilities[row * RESPONSIBILITIES_QUADS + c];
             let pull = mat4x4f(
                 shares.x * (draw - mean0), shares.y * (draw - mean1),
                 shares.z * (draw - mean2), shares.w * (draw - mean3));

@@ -1,17 +1,16 @@
-// The gradient of -log p(z) under a mixture, by z.
+// The gradient of -log p(z) under a mixture, with respect to z.
 //
 //   prior_dz[row, l] = sum_c responsibilities[row, c] (z[row, l] - m[c, l]) precisions[c, l]
 //
-// A workgroup takes four rows and eight quads of latents, one along x; the sum over components is cut into slices along y,
+// A workgroup processes four rows and eight quads of latents, along x. The sum over components is cut into slices along y,
 // which are added in order. Rows past the last are clamped to it for loads and left out by the stores.
 
 #import lib/matrix.wgsl
 #import lib/step.wgsl
 
-override L: u32;
 override COMPONENTS: u32;
-override QUADS: u32 = (L + 3u) / 4u;
-override COMPONENT_QUADS: u32 = (COMPONENTS + 3u) / 4u;
+override Z_QUADS: u32;
+override RESPONSIBILITIES_QUADS: u32;
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> z: array<vec4f>;                   // (B * SAMPLES, L)
@@ -24,13 +23,13 @@ const WIDTH = 8u;
 const SLICES = 8u;
 const ROWS = 4u;
 
-var<workgroup> partial_sums: array<mat4x4f, 64>;    // [slice][quad], a row a column of the matrix
+var<workgroup> partial_sums: array<mat4x4f, SLICES * WIDTH>;    // [slice][quad], a row a column of the matrix
 
 fn load_z(rows: vec4u, quad: u32) -> mat4x4f {
     return mat4x4f(z[rows.x + quad], z[rows.y + quad], z[rows.z + quad], z[rows.w + quad]);
 }
 
-// What one component adds to four rows.
+// The terms of one component for four rows.
 fn pull(draws: mat4x4f, shares: vec4f, at: u32) -> mat4x4f {
     let mean = means[at];
     let inverse_variance = precisions[at];
@@ -43,20 +42,20 @@ fn pull(draws: mat4x4f, shares: vec4f, at: u32) -> mat4x4f {
 
 @compute @workgroup_size(WIDTH, SLICES)
 fn backward_z(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) thread: vec3u) {
-    let rows = step.rows * SAMPLES;
+    let rows = live_rows();
     let first = group.y * ROWS;
     let quad = group.x * WIDTH + thread.x;
-    let at = min(quad, QUADS - 1u);
+    let at = min(quad, Z_QUADS - 1u);
     if first < rows {
-        let draws = load_z(row_starts(first, rows, QUADS), at);
-        let own = row_starts(first, rows, COMPONENT_QUADS);
+        let draws = load_z(row_starts(first, rows, Z_QUADS), at);
+        let own = row_starts(first, rows, RESPONSIBILITIES_QUADS);
         var sum = mat4x4f();
-        for (var c = thread.y; c < COMPONENT_QUADS; c += SLICES) {
-            // Components past the last have no share.
+        for (var c = thread.y; c < RESPONSIBILITIES_QUADS; c += SLICES) {
+            // Components past the last one have responsibility 0.
             let shares = transpose(mat4x4f(
                 responsibilities[own.x + c], responsibilities[own.y + c],
                 responsibilities[own.z + c], responsibilities[own.w + c]));
-            let starts = row_starts(4u * c, COMPONENTS, QUADS) + at;
+            let starts = row_starts(4u * c, COMPONENTS, Z_QUADS) + at;
             sum += pull(draws, shares[0], starts.x);
             sum += pull(draws, shares[1], starts.y);
             sum += pull(draws, shares[2], starts.z);
@@ -65,13 +64,13 @@ fn backward_z(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id)
         partial_sums[thread.y * WIDTH + thread.x] = sum;
     }
     workgroupBarrier();
-    // Of the slices, the first ROWS add up one row each.
+    // Each of the first ROWS threads along y sums one row.
     let row = first + thread.y;
-    if thread.y < ROWS && row < rows && quad < QUADS {
+    if thread.y < ROWS && row < rows && quad < Z_QUADS {
         var total = partial_sums[thread.x][thread.y];
         for (var s = 1u; s < SLICES; s++) {
             total += partial_sums[s * WIDTH + thread.x][thread.y];
         }
-        prior_dz[row * QUADS + quad] = total;
+        prior_dz[row * Z_QUADS + quad] = total;
     }
 }

@@ -1,10 +1,11 @@
-// The log density of each row's latents under a mixture, from that under each component, and the components' shares in it.
+// The log density of each row's latents under a mixture, from that under each component, and the responsibilities of the
+// components.
 //
 //   log p(z) = log sum_c exp(scores[row, c]) - log M
 //   scores[row, c] becomes the responsibility exp(scores[row, c]) / sum_c exp(scores[row, c])
-//   kl[row, l] becomes kl[row, l] - log p(z) / L: a mixture's density is no sum over latents, each gets an equal part of it
+//   kl[row, l] becomes kl[row, l] - log p(z) / L: log p(z) is not a sum over latents, so each gets an equal part
 //
-// One workgroup takes one row, a lane every LANES-th component. Sums are kept relative to the largest score so far.
+// One workgroup processes one row, a lane every LANES-th component. Sums are kept relative to the largest score so far.
 
 #import lib/matrix.wgsl
 #import lib/nan.wgsl
@@ -12,8 +13,8 @@
 
 override L: u32;
 override COMPONENTS: u32;
-override QUADS: u32 = (L + 3u) / 4u;
-override STRIDE: u32 = (COMPONENTS + 3u) / 4u * 4u;
+override KL_QUADS: u32;
+override SCORES_STRIDE: u32;
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read_write> scores: array<f32>;      // (B * SAMPLES, M)
@@ -31,15 +32,15 @@ fn merge(a: vec2f, b: vec2f) -> vec2f {
 @compute @workgroup_size(LANES)
 fn combine(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
     let row = group.x;
-    let counts = row < step.rows * SAMPLES;
-    // Below every score, but so that the difference of two of them is 0 and not NaN.
+    let counts = row < live_rows();
+    // Below every score, and finite, so that the difference of two of them is 0 and not NaN.
     var own = vec2f(-3.0e38, 0.0);
     if counts {
         for (var c = lane; c < COMPONENTS; c += LANES) {
-            own.x = max(own.x, scores[row * STRIDE + c]);
+            own.x = max(own.x, scores[row * SCORES_STRIDE + c]);
         }
         for (var c = lane; c < COMPONENTS; c += LANES) {
-            own.y += exp_or_nan(scores[row * STRIDE + c] - own.x);
+            own.y += exp_or_nan(scores[row * SCORES_STRIDE + c] - own.x);
         }
     }
     partial_sums[lane] = own;
@@ -51,15 +52,15 @@ fn combine(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
     }
     workgroupBarrier();
     if counts {
-        // The sum is of 1 at least, since the largest is among them.
+        // The sum is at least 1, since the largest term is 1.
         let all = partial_sums[0];
         for (var c = lane; c < COMPONENTS; c += LANES) {
-            let at = row * STRIDE + c;
+            let at = row * SCORES_STRIDE + c;
             scores[at] = exp_or_nan(scores[at] - all.x) / all.y;
         }
         let log_prob = all.x + (log(all.y) - log(f32(COMPONENTS)));
-        for (var quad = lane; quad < QUADS; quad += LANES) {
-            let at = row * QUADS + quad;
+        for (var quad = lane; quad < KL_QUADS; quad += LANES) {
+            let at = row * KL_QUADS + quad;
             kl[at] = keep(kl[at] - log_prob / f32(L), 4u * quad, L);
         }
     }

@@ -2,16 +2,15 @@
 //
 //   scores[row, c] = log N(z; m_c, exp(v_c)) = log_scales[c] - 1/2 sum_l (z - m[c, l])^2 precisions[c, l]
 //
-// One thread takes one component and eight rows: x is the component, y the eight rows. Those past the last are clamped to it
-// for loads and left out by the stores.
+// One thread processes one component and eight rows: x is the component, y the eight rows. Rows past the last are clamped
+// to it for loads and left out by the stores.
 
 #import lib/matrix.wgsl
 #import lib/step.wgsl
 
-override L: u32;
 override COMPONENTS: u32;
-override QUADS: u32 = (L + 3u) / 4u;
-override STRIDE: u32 = (COMPONENTS + 3u) / 4u * 4u;
+override Z_QUADS: u32;
+override SCORES_STRIDE: u32;
 
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> z: array<vec4f>;               // (B * SAMPLES, L)
@@ -28,8 +27,8 @@ fn distance(at: u32, mean: vec4f, inverse_variance: vec4f) -> vec4f {
 }
 
 fn store(row: u32, c: u32, sum: vec4f) {
-    if row < step.rows * SAMPLES {
-        scores[row * STRIDE + c] = log_scales[c] - 0.5 * dot(sum, vec4f(1.0));
+    if row < live_rows() {
+        scores[row * SCORES_STRIDE + c] = log_scales[c] - 0.5 * dot(sum, vec4f(1.0));
     }
 }
 
@@ -37,15 +36,15 @@ fn store(row: u32, c: u32, sum: vec4f) {
 fn score(@builtin(workgroup_id) group: vec3u, @builtin(global_invocation_id) id: vec3u) {
     let c = id.x;
     let first = group.y * ROWS;
-    if c < COMPONENTS && first < step.rows * SAMPLES {
-        let top = row_starts(first, step.rows * SAMPLES, QUADS);
-        let bottom = row_starts(first + 4u, step.rows * SAMPLES, QUADS);
+    if c < COMPONENTS && first < live_rows() {
+        let top = row_starts(first, live_rows(), Z_QUADS);
+        let bottom = row_starts(first + 4u, live_rows(), Z_QUADS);
         var sum0 = vec4f(); var sum1 = vec4f(); var sum2 = vec4f(); var sum3 = vec4f();
         var sum4 = vec4f(); var sum5 = vec4f(); var sum6 = vec4f(); var sum7 = vec4f();
-        for (var quad = 0u; quad < QUADS; quad++) {
-            let mean = means[c * QUADS + quad];
+        for (var quad = 0u; quad < Z_QUADS; quad++) {
+            let mean = means[c * Z_QUADS + quad];
             // Padding adds nothing: its inverse variance is zero.
-            let inverse_variance = precisions[c * QUADS + quad];
+            let inverse_variance = precisions[c * Z_QUADS + quad];
             sum0 += distance(top.x + quad, mean, inverse_variance);
             sum1 += distance(top.y + quad, mean, inverse_variance);
             sum2 += distance(top.z + quad, mean, inverse_variance);

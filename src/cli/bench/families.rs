@@ -3,13 +3,14 @@
 use clap::ValueEnum;
 use elbo::config::Config;
 use elbo::data::Dataset;
-use elbo::gpu::{AdapterRequest, DispatchTime, Gpu, KernelFamily, KernelRequest};
-use elbo::{Error, Trainer};
+use elbo::gpu::{AdapterRequest, DispatchTime, Gpu, KernelRequest};
+use elbo::nn::KernelFamily;
+use elbo::{Error, Plan, Trainer};
 use serde::Serialize;
 
 use crate::cli::say;
 
-/// Each family has its turn this often.
+/// How many times each family is timed.
 const ROUNDS: usize = 3;
 
 /// A training step with every family, and with those that were chosen.
@@ -18,7 +19,7 @@ pub struct Comparison {
     /// The families that the adapter can run.
     families: Vec<KernelFamily>,
     products: Vec<Product>,
-    /// Seconds of all dispatches of a step, products or not, each by itself, with each family.
+    /// Seconds of a step with each family: the sum over all dispatches, products or not, each timed separately.
     step_seconds: Vec<f64>,
     /// The same with the families that were chosen.
     chosen_step_seconds: f64,
@@ -39,22 +40,21 @@ struct Product {
 }
 
 impl Comparison {
-    /// Times a training step with every family in turn with `chosen`, which trains the same model.
+    /// Times a training step with each family, in turn with `chosen`, which trains the same model.
     pub fn measure(
         request: &AdapterRequest,
         data: &Dataset,
         config: &Config,
         chosen: &Trainer,
     ) -> Result<Comparison, Error> {
+        let plan = Plan::new(config, data)?;
         let (mut families, mut trainers) = (Vec::new(), Vec::new());
         for family in KernelFamily::value_variants() {
-            match Gpu::open(&AdapterRequest { kernels: KernelRequest::Only(*family), ..request.clone() }) {
-                Ok(gpu) => trainers.push(Trainer::new(&gpu, data, config)?),
-                // An adapter that cannot run this family.
-                Err(Error::Adapter { .. }) => continue,
-                Err(error) => return Err(error),
+            let gpu = Gpu::open(&AdapterRequest { kernels: KernelRequest::Only(family.name()), ..request.clone() })?;
+            if family.runs_on(&gpu)? {
+                trainers.push(Trainer::new(&gpu, &plan)?);
+                families.push(*family);
             }
-            families.push(*family);
         }
         let all: Vec<_> = trainers.iter().chain([chosen]).collect();
         let mut shortest: Vec<Vec<DispatchTime>> = Vec::new();
@@ -73,11 +73,11 @@ impl Comparison {
         Comparison::of(families, &shortest)
     }
 
-    /// Lines up the dispatches of a step with each family, and with the chosen ones last.
+    /// Matches the dispatches of a step with each family; the chosen families' times come last.
     fn of(families: Vec<KernelFamily>, times: &[Vec<DispatchTime>]) -> Result<Comparison, Error> {
         let (chosen, times) = times.split_last().expect("the chosen families' step is there");
         if let Some(other) = times.iter().find(|other| other.len() != chosen.len()) {
-            return Err(Error::Shape {
+            return Err(Error::Argument {
                 operation: "comparing families of kernels",
                 expected: format!("{} dispatches with each", chosen.len()),
                 found: format!("{}", other.len()),
@@ -87,7 +87,7 @@ impl Comparison {
         for (dispatch, DispatchTime { label, .. }) in chosen.iter().enumerate() {
             let with: Vec<_> = times.iter().map(|times| &times[dispatch]).collect();
             let is_chosen: Vec<_> = with.iter().map(|time| time.label == *label).collect();
-            // What is no product is chosen by other rules.
+            // Kernels that are not products are chosen by other rules.
             if let Some(index) = is_chosen.iter().position(|is| *is)
                 && label.starts_with("nn/dense/")
             {
@@ -115,14 +115,11 @@ impl Comparison {
         if self.families.len() < 2 {
             return say("        the adapter runs one family of kernels: there is nothing to choose");
         }
-        let name = |family: &KernelFamily| {
-            family.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-        };
-        let names: String = self.families.iter().map(|family| format!("{:>11}", name(family))).collect();
+        let names: String = self.families.iter().map(|family| format!("{:>11}", family.name())).collect();
         say(format_args!("     us:{names}   chosen   over the fastest"))?;
         let columns = |seconds: &[f64]| seconds.iter().map(|s| format!("{:>11.1}", 1e6 * s)).collect::<String>();
         for product in &self.products {
-            let (times, chosen) = (columns(&product.seconds), name(&product.chosen));
+            let (times, chosen) = (columns(&product.seconds), product.chosen.name());
             say(format_args!("        {times}   {chosen:<6}   {:>16.2}   {}", product.over_fastest, product.label))?;
         }
         let chosen = 1e6 * self.chosen_step_seconds;

@@ -6,19 +6,19 @@ use std::thread::{Builder, JoinHandle};
 
 use elbo::Error;
 
-/// The thread that is writing, if there is one. Whoever ends the program calls [`Writer::finish`] first: a thread that is
-/// still writing would end with it.
+/// The thread that is writing, if there is one. Call [`Writer::finish`] before the program ends: the end of the program
+/// would stop the thread.
 #[derive(Default)]
 pub struct Writer {
     thread: Option<JoinHandle<Result<(), Error>>>,
 }
 
 impl Writer {
-    /// Waits until what was started before is written, then starts to write.
+    /// Waits for the previous write to end, then starts this one.
     ///
     /// # Errors
     ///
-    /// What the earlier `write` returned, and then this one is not begun; [`Error::Io`] if there can be no thread.
+    /// The error of the previous `write`; this one is then not started. [`Error::Io`] if the thread cannot be started.
     pub fn start(&mut self, write: impl FnOnce() -> Result<(), Error> + Send + 'static) -> Result<(), Error> {
         self.finish()?;
         let thread = Builder::new().name("writer".to_owned()).spawn(write);
@@ -26,11 +26,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits until all is written.
+    /// Waits until everything is written.
     ///
     /// # Errors
     ///
-    /// What `write` returned; a second call no longer knows of it.
+    /// The error that `write` returned. Only the first call returns it.
     pub fn finish(&mut self) -> Result<(), Error> {
         match self.thread.take().map(JoinHandle::join) {
             None => Ok(()),
@@ -70,7 +70,7 @@ mod tests {
         let (sender, go_on) = channel();
         let mut writer = Writer::default();
         writer.start(move || go_on.recv().map_err(|_| full())).unwrap();
-        // Had `start` waited, it would have waited for this for ever.
+        // If `start` waited for this write, it would wait forever.
         sender.send(()).unwrap();
         writer.finish().unwrap();
     }

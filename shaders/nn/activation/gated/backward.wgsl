@@ -1,16 +1,15 @@
-// Epilogue of the product that makes a gradient: takes it on through the gated activation of the layer below.
+// Epilogue of the product that makes a gradient: passes the gradient through the gated activation of the layer below.
 //
 //   gradient[row, 2j] = value[j] * slope[row, 2j],  gradient[row, 2j + 1] = value[j] * slope[row, 2j + 1]
 
 #import lib/matrix.wgsl
+#import nn/epilogue/no_sums.wgsl
 
 override COLUMNS: u32;
-override SLOPE_QUADS: u32 = (COLUMNS + 1u) / 2u;
+override SLOPE_QUADS: u32;
 
-@group(0) @binding(10) var<storage, read> slope: array<vec4f>;              // (B, 2 * COLUMNS), derivatives by value and gate
+@group(0) @binding(10) var<storage, read> slope: array<vec4f>;              // (B, 2 * COLUMNS), for value and gate
 @group(0) @binding(11) var<storage, read_write> gradient: array<vec4f>;     // (B, 2 * COLUMNS)
-
-const ROW_SUMS = false;
 
 fn finish(row: u32, quad: u32, value: vec4f) -> f32 {
     let i = row * SLOPE_QUADS + 2u * quad;
@@ -20,5 +19,3 @@ fn finish(row: u32, quad: u32, value: vec4f) -> f32 {
     }
     return 0.0;
 }
-
-fn finish_block(row: u32, block: u32, sum: f32) {}

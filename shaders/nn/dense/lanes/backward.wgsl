@@ -3,54 +3,20 @@
 //   backward_weight:  dweight[o, i] = sum_b doutput[b, o] * input[b, i],  dbias[o] = sum_b doutput[b, o]
 //   backward:         both those and finish(b, i, sum_o doutput[b, o] * weight[o, i]), the gradient of the input
 //
-// What `finish` does is up to the epilogue. One workgroup is one subgroup of 8 lanes and makes a tile of a result, 32
-// columns wide, a quad of columns a lane.
+// The epilogue defines `finish`. One workgroup is one subgroup of 8 lanes and makes a tile of a result: 32 columns, a quad
+// of columns for each lane.
 
-#import lib/matrix.wgsl
-#import lib/step.wgsl
-#import lib/texture.wgsl
+#import nn/dense/lanes/operands.wgsl
 #import sums
 #import epilogue
 
-override INPUTS: u32;
-override OUTPUTS: u32;
-override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
-override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
-override WEIGHT_START: u32;     // the weight's first quad in its texture, which holds all parameters
-override INPUT_START: u32;      // the input's first quad in its texture: it may be a parameter itself
-override ACCUMULATE: bool = false;  // whether the gradients of weight and bias are added to what is there
-
-@group(0) @binding(0) var<storage, read> step: Step;
-@group(0) @binding(1) var input: texture_storage_2d<rgba32float, read>;     // (B, INPUTS), a quad a texel
-@group(0) @binding(2) var weight: texture_storage_2d<rgba32float, read>;    // (OUTPUTS, INPUTS), among all parameters
-@group(0) @binding(3) var doutput: texture_storage_2d<rgba32float, read>;   // (B, OUTPUTS), a quad a texel
-@group(0) @binding(4) var<storage, read_write> dweight: array<vec4f>;       // (OUTPUTS, INPUTS)
-@group(0) @binding(5) var<storage, read_write> dbias: array<vec4f>;         // (OUTPUTS)
-
 override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
-
-fn load_input(index: u32) -> vec4f {
-    return textureLoad(input, texel(INPUT_START + index));
-}
-
-// For epilogues.
-fn input_quad(row: u32, quad: u32) -> vec4f {
-    return load_input(row * INPUT_QUADS + quad);
-}
-
-fn load_doutput(index: u32) -> vec4f {
-    return textureLoad(doutput, texel(index));
-}
-
-fn load_weight(index: u32) -> vec4f {
-    return textureLoad(weight, texel(WEIGHT_START + index));
-}
 
 // A tile of the weight's gradient from row `first`.
 fn make_dweight(first: u32, column_tile: u32, lane: u32) {
     let first_quad = first / 4u;
     let quad = column_tile * LANES + lane;
-    let batch = step.rows * SAMPLES;
+    let batch = live_rows();
     var sums: Sums;
     for (var b = 0u; b < batch; b += LANES) {
         // Each lane loads the tile's rows from one example.
@@ -85,7 +51,7 @@ fn make_dweight(first: u32, column_tile: u32, lane: u32) {
 fn make_dbias(first: u32, lane: u32) {
     for (var quad = first; quad < min(first + TILE_QUADS, OUTPUT_QUADS); quad++) {
         var sum = vec4f();
-        for (var b = lane; b < step.rows * SAMPLES; b += LANES) {
+        for (var b = lane; b < live_rows(); b += LANES) {
             sum += load_doutput(b * OUTPUT_QUADS + quad);
         }
         // Lane by lane, in order: the same inputs give the same bits.
@@ -104,7 +70,7 @@ fn make_dbias(first: u32, lane: u32) {
 
 // A tile of the input's gradient from row `first`; `start` is 0, see lanes.wgsl.
 fn make_dinput(first: u32, column_tile: u32, start: u32, lane: u32) {
-    let end = min(first + TILE_ROWS, step.rows * SAMPLES);
+    let end = min(first + TILE_ROWS, live_rows());
     let quad = column_tile * LANES + lane;
     if first < end {
         var rows: array<u32, TILE_QUADS>;
@@ -120,7 +86,7 @@ fn make_dinput(first: u32, column_tile: u32, start: u32, lane: u32) {
             }
             var w: array<mat4x4f, 2>;
             for (var half = 0u; half < 2u; half++) {
-                // Where these rows are clamped, doutput's padding is what they are multiplied by: zero.
+                // Clamped rows are multiplied by the padding of doutput, which is zero.
                 let at = min(vec4u(4u * (o + half)) + vec4u(0u, 1u, 2u, 3u), vec4u(OUTPUTS - 1u)) * INPUT_QUADS + quad;
                 w[half] = mat4x4f(load_weight(at.x), load_weight(at.y), load_weight(at.z), load_weight(at.w));
             }

@@ -1,9 +1,9 @@
 // The sums of a tile of a product, over the 8 lanes of a subgroup, which are the SIMD lanes of one CPU thread: TILE_ROWS
-// rows by 32 columns, a quad of columns a lane.
+// rows by 32 columns, a quad of columns for each lane.
 //
 // An array stays in registers only if every index is a constant once the driver has unrolled its loops. Mesa unrolls a loop
 // of at most 32 turns whose turns together have at most 832 scalar operations. So a tile is summed eight rows at a time, by
-// loops that are written one after the other: a loop around them would not be unrolled, and the sums would lie in memory.
+// loops that are written one after the other: a loop around them would not be unrolled, and the sums would be in memory.
 
 #import tile
 
@@ -13,8 +13,9 @@ const TILE_QUADS = TILE_ROWS / 4u;
 
 alias Sums = array<vec4f, TILE_ROWS>;
 
-// Adds the product of two quads of each row of the left operand, and the eight rows of the right operand that belong to
-// them. Each lane holds every fourth row's share of the left operand: x[j] of lane 2 r + half is quad `half` of row 4 j + r.
+// Adds the product of two quads of each row of the left operand and the corresponding eight rows of the right operand. Each
+// lane has one of the two quads of every fourth row of the left operand: x[j] of lane 2 r + half is quad `half` of row 4 j
+// + r.
 fn add_product(
     sums: ptr<function, Sums>,
     x: ptr<function, array<vec4f, TILE_QUADS>>,
@@ -41,7 +42,7 @@ fn add_rows(
     }
 }
 
-// Adds the outer products of eight examples: lane k holds the left operand's columns of example k, a quad in each d[j], and
+// Adds the outer products of eight examples: lane k has the left operand's columns of example k, a quad in each d[j], and
 // x[k] is the lane's quad of the right operand.
 fn add_outer_products(
     sums: ptr<function, Sums>,

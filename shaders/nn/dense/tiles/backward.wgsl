@@ -3,43 +3,16 @@
 //   backward_weight:  dweight[o, i] = sum_b doutput[b, o] * input[b, i],  dbias[o] = sum_b doutput[b, o]
 //   backward:         both those and finish(b, i, sum_o doutput[b, o] * weight[o, i]), the gradient of the input
 //
-// What `finish` does is up to the epilogue. One thread makes 8 rows by 8 columns of a result: four mat4x4f, each four rows
-// of one quad. Rows and quads past the end are clamped for loads and left out by the stores.
+// The epilogue defines `finish`. One thread makes 8 rows by 8 columns of a result: four mat4x4f, each with four rows of one
+// quad. Rows and quads past the end are clamped for loads and left out by the stores.
 
-#import lib/matrix.wgsl
-#import lib/step.wgsl
+#import nn/dense/operands.wgsl
 #import epilogue
-
-override INPUTS: u32;
-override OUTPUTS: u32;
-override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
-override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
-override ACCUMULATE: bool = false;  // whether the gradients of weight and bias are added to what is there
-
-@group(0) @binding(0) var<storage, read> step: Step;
-@group(0) @binding(1) var<storage, read> input: array<vec4f>;           // (B, INPUTS)
-@group(0) @binding(2) var<storage, read> weight: array<vec4f>;          // (OUTPUTS, INPUTS)
-@group(0) @binding(3) var<storage, read> doutput: array<vec4f>;         // (B, OUTPUTS)
-@group(0) @binding(4) var<storage, read_write> dweight: array<vec4f>;   // (OUTPUTS, INPUTS)
-@group(0) @binding(5) var<storage, read_write> dbias: array<vec4f>;     // (OUTPUTS)
 
 const TILE_ROWS = 64u;      // of a result, by one workgroup
 const TILE_COLUMNS = 64u;
 
 override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
-
-// For epilogues.
-fn input_quad(row: u32, quad: u32) -> vec4f {
-    return input[row * INPUT_QUADS + quad];
-}
-
-fn load_doutput(rows: vec4u, quad: u32) -> mat4x4f {
-    return mat4x4f(doutput[rows.x + quad], doutput[rows.y + quad], doutput[rows.z + quad], doutput[rows.w + quad]);
-}
-
-fn load_weight(rows: vec4u, quad: u32) -> mat4x4f {
-    return mat4x4f(weight[rows.x + quad], weight[rows.y + quad], weight[rows.z + quad], weight[rows.w + quad]);
-}
 
 fn store_dweight(o: u32, quad: u32, sum: vec4f) {
     if o < OUTPUTS && quad < INPUT_QUADS {
@@ -67,7 +40,7 @@ fn make_dweight(o: u32, quad: u32) {
     var top_left = mat4x4f(); var top_right = mat4x4f();
     var bottom_left = mat4x4f(); var bottom_right = mat4x4f();
     var bias_top = vec4f(); var bias_bottom = vec4f();
-    for (var b = 0u; b < step.rows * SAMPLES; b++) {
+    for (var b = 0u; b < live_rows(); b++) {
         let x_left = input[b * INPUT_QUADS + quad];
         let x_right = input[b * INPUT_QUADS + quad_right];
         let d_top = doutput[b * OUTPUT_QUADS + o_top];
@@ -84,7 +57,7 @@ fn make_dweight(o: u32, quad: u32) {
     store_dweight_rows(o + 4u, quad, bottom_left);
     store_dweight_rows(o + 4u, quad + 1u, bottom_right);
     if quad == 0u {
-        // Where the bottom is clamped to the top, both hold the same sum.
+        // If the bottom is clamped to the top, both have the same sum.
         if ACCUMULATE {
             bias_top += dbias[o_top];
             bias_bottom += dbias[o_bottom];
@@ -97,12 +70,12 @@ fn make_dweight(o: u32, quad: u32) {
 // Eight rows of the input's gradient from `b`, two quads from `quad`.
 fn make_dinput(b: u32, quad: u32) {
     let quad_right = min(quad + 1u, INPUT_QUADS - 1u);
-    let top = row_starts(b, step.rows * SAMPLES, OUTPUT_QUADS);
-    let bottom = row_starts(b + 4u, step.rows * SAMPLES, OUTPUT_QUADS);
+    let top = row_starts(b, live_rows(), OUTPUT_QUADS);
+    let bottom = row_starts(b + 4u, live_rows(), OUTPUT_QUADS);
     var top_left = mat4x4f(); var top_right = mat4x4f();
     var bottom_left = mat4x4f(); var bottom_right = mat4x4f();
     for (var o = 0u; o < OUTPUT_QUADS; o++) {
-        // Where these rows are clamped, doutput's padding is what they are multiplied by: zero.
+        // Clamped rows are multiplied by the padding of doutput, which is zero.
         let w_rows = row_starts(4u * o, OUTPUTS, INPUT_QUADS);
         let w_left = load_weight(w_rows, quad);
         let w_right = load_weight(w_rows, quad_right);
@@ -114,7 +87,7 @@ fn make_dinput(b: u32, quad: u32) {
         bottom_right += w_right * d_bottom;
     }
     let quads = min(2u, INPUT_QUADS - quad);
-    for (var row = b; row < min(b + 8u, step.rows * SAMPLES); row++) {
+    for (var row = b; row < min(b + 8u, live_rows()); row++) {
         for (var side = 0u; side < quads; side++) {
             let value_left = row_of(top_left, bottom_left, row - b);
             let value_right = row_of(top_right, bottom_right, row - b);
@@ -140,7 +113,7 @@ fn backward(@builtin(workgroup_id) tile: vec3u, @builtin(global_invocation_id) i
         }
     } else {
         let b = 8u * id.y - WEIGHT_TILES * TILE_ROWS;
-        if quad < INPUT_QUADS && b < step.rows * SAMPLES {
+        if quad < INPUT_QUADS && b < live_rows() {
             make_dinput(b, quad);
         }
     }

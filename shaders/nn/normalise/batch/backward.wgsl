@@ -1,19 +1,14 @@
-// The gradients of batch normalisation in training, from the gradient g of its result, which becomes that of its input.
+// The gradients of batch normalisation in training, from the gradient g of its result. The gradient of its input replaces
+// g.
 //
 //   dshift[c] = sum_row g[row, c],  dscale[c] = sum_row g[row, c] * xhat[row, c],  xhat = (pre - mean) / std
 //   gradient[row, c] = scale[c] / std[c] * (g[row, c] - (dshift[c] + xhat[row, c] * dscale[c]) / rows)
 //
-// The running mean and variance, which no loss depends on, get gradients of zero. A workgroup takes 8 quads of columns, a
-// thread every 32nd row of one of them.
+// The gradients of the running mean and variance are zero. A workgroup processes 8 quads of columns, a thread every 32nd
+// row of one of them.
 
-#import lib/normalise.wgsl
-#import lib/step.wgsl
+#import nn/normalise/operands.wgsl
 
-override WIDTH: u32;
-override WIDTH_QUADS: u32 = (WIDTH + 3u) / 4u;
-
-@group(0) @binding(0) var<storage, read> step: Step;
-@group(0) @binding(1) var<storage, read> pre: array<vec4f>;             // (B * SAMPLES, WIDTH)
 @group(0) @binding(2) var<storage, read> norm: array<vec4f>;            // (4, WIDTH): scale, shift, running mean, variance
 @group(0) @binding(3) var<storage, read> statistics: array<vec4f>;      // (2, WIDTH): mean, 1 / std
 @group(0) @binding(4) var<storage, read_write> gradient: array<vec4f>;  // (B * SAMPLES, WIDTH)
@@ -26,16 +21,16 @@ fn backward(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let quad = id.x;
-    let rows = step.rows * SAMPLES;
-    // A thread past the last quad has no rows, and takes part in the barriers alone.
-    let end = select(0u, rows, quad < WIDTH_QUADS);
-    let column = min(quad, WIDTH_QUADS - 1u);
+    let rows = live_rows();
+    // A thread past the last quad has no rows: it only takes part in the barriers.
+    let end = select(0u, rows, quad < PRE_QUADS);
+    let column = min(quad, PRE_QUADS - 1u);
     let mean = statistics[column];
-    let inverse = statistics[WIDTH_QUADS + column];
+    let inverse = statistics[PRE_QUADS + column];
     var shift_sum = vec4f();
     var scale_sum = vec4f();
     for (var row = thread.y; row < end; row += THREADS_PER_SUM) {
-        let i = row * WIDTH_QUADS + quad;
+        let i = row * PRE_QUADS + quad;
         shift_sum += gradient[i];
         scale_sum += gradient[i] * ((pre[i] - mean) * inverse);
     }
@@ -43,14 +38,14 @@ fn backward(
     let dscale = sum_over_y(scale_sum, lane);
     let factor = norm[column] * inverse;
     for (var row = thread.y; row < end; row += THREADS_PER_SUM) {
-        let i = row * WIDTH_QUADS + quad;
+        let i = row * PRE_QUADS + quad;
         let normalised = (pre[i] - mean) * inverse;
         gradient[i] = factor * (gradient[i] - (dshift + normalised * dscale) / f32(rows));
     }
     if end > 0u && thread.y == 0u {
         dnorm[quad] = dscale;
-        dnorm[WIDTH_QUADS + quad] = dshift;
-        dnorm[2u * WIDTH_QUADS + quad] = vec4f();
-        dnorm[3u * WIDTH_QUADS + quad] = vec4f();
+        dnorm[PRE_QUADS + quad] = dshift;
+        dnorm[2u * PRE_QUADS + quad] = vec4f();
+        dnorm[3u * PRE_QUADS + quad] = vec4f();
     }
 }

@@ -2,17 +2,11 @@
 //
 //   gradient[row, c] = (d[row, c] - (sum_c d[row, c] + xhat[row, c] * sum_c (d[row, c] * xhat[row, c])) / WIDTH) / std[row]
 //
-// where d = scale * g and xhat = (pre - mean) / std. A workgroup takes 8 rows, a thread every 32nd quad of one of them.
+// where d = scale * g and xhat = (pre - mean) / std. A workgroup processes 8 rows, a thread every 32nd quad of one of them.
 
 #import lib/matrix.wgsl
-#import lib/normalise.wgsl
-#import lib/step.wgsl
+#import nn/normalise/operands.wgsl
 
-override WIDTH: u32;
-override WIDTH_QUADS: u32 = (WIDTH + 3u) / 4u;
-
-@group(0) @binding(0) var<storage, read> step: Step;
-@group(0) @binding(1) var<storage, read> pre: array<vec4f>;             // (B * SAMPLES, WIDTH)
 @group(0) @binding(2) var<storage, read> norm: array<vec4f>;            // (2, WIDTH): scale, shift
 @group(0) @binding(3) var<storage, read> statistics: array<vec4f>;      // (B * SAMPLES, 2): mean, 1 / std
 @group(0) @binding(4) var<storage, read_write> gradient: array<vec4f>;  // (B * SAMPLES, WIDTH)
@@ -23,11 +17,11 @@ fn backward(
     @builtin(local_invocation_id) thread: vec3u,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let rows = step.rows * SAMPLES;
+    let rows = live_rows();
     let row = min(id.x, rows - 1u);
-    let start = row * WIDTH_QUADS;
-    // A thread past the last row has no columns, and takes part in the barriers alone.
-    let end = select(0u, WIDTH_QUADS, id.x < rows);
+    let start = row * PRE_QUADS;
+    // A thread past the last row has no columns: it only takes part in the barriers.
+    let end = select(0u, PRE_QUADS, id.x < rows);
     let mean = statistics[row].x;
     let inverse = statistics[row].y;
     var sum = vec4f();

@@ -2,16 +2,10 @@
 //
 //   dshift[c] = sum_row g[row, c],  dscale[c] = sum_row g[row, c] * xhat[row, c],  xhat = (pre - mean) / std
 //
-// A workgroup takes 8 quads of columns, a thread every 32nd row of one of them.
+// A workgroup processes 8 quads of columns, a thread every 32nd row of one of them.
 
-#import lib/normalise.wgsl
-#import lib/step.wgsl
+#import nn/normalise/operands.wgsl
 
-override WIDTH: u32;
-override WIDTH_QUADS: u32 = (WIDTH + 3u) / 4u;
-
-@group(0) @binding(0) var<storage, read> step: Step;
-@group(0) @binding(1) var<storage, read> pre: array<vec4f>;             // (B * SAMPLES, WIDTH)
 @group(0) @binding(2) var<storage, read> statistics: array<vec4f>;      // (B * SAMPLES, 2): mean, 1 / std
 @group(0) @binding(3) var<storage, read> gradient: array<vec4f>;        // (B * SAMPLES, WIDTH)
 @group(0) @binding(4) var<storage, read_write> dnorm: array<vec4f>;     // (2, WIDTH)
@@ -23,12 +17,12 @@ fn backward_parameters(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let quad = id.x;
-    // A thread past the last quad has no rows, and takes part in the barriers alone.
-    let end = select(0u, step.rows * SAMPLES, quad < WIDTH_QUADS);
+    // A thread past the last quad has no rows: it only takes part in the barriers.
+    let end = select(0u, live_rows(), quad < PRE_QUADS);
     var shift_sum = vec4f();
     var scale_sum = vec4f();
     for (var row = thread.y; row < end; row += THREADS_PER_SUM) {
-        let i = row * WIDTH_QUADS + quad;
+        let i = row * PRE_QUADS + quad;
         shift_sum += gradient[i];
         scale_sum += gradient[i] * ((pre[i] - statistics[row].x) * statistics[row].y);
     }
@@ -36,6 +30,6 @@ fn backward_parameters(
     let dscale = sum_over_y(scale_sum, lane);
     if end > 0u && thread.y == 0u {
         dnorm[quad] = dscale;
-        dnorm[WIDTH_QUADS + quad] = dshift;
+        dnorm[PRE_QUADS + quad] = dshift;
     }
 }

@@ -1,0 +1,125 @@
+//! The registry of parameters: their descriptions by the layers, and their initial values.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::Error;
+use crate::gpu::{Arena, Gpu};
+use crate::noise::Stream;
+
+/// The role of a parameter: it decides what an optimiser does with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is multiplied with inputs. Weight decay, if there is any, applies only to weights.
+    Weight,
+    /// It is added to a product, or is a point among data or latents.
+    Bias,
+    /// It scales a normalised value, or is the logarithm of a scale.
+    Scale,
+    /// It is measured, not learned: a running mean or variance. Its gradient is zero.
+    Statistic,
+    /// One role for each row.
+    Rows(&'static [Role]),
+}
+
+/// The initial values of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// Uniform between `-bound` and `bound`.
+    Uniform {
+        /// The largest absolute value.
+        bound: f32,
+    },
+    /// Every element the same.
+    Constant(f32),
+    /// Every element of a row the same, one value a row.
+    Rows(&'static [f32]),
+    /// Normal distributions, one a row: means, the first half of the row, uniform between `-bound` and `bound`, and log
+    /// variances of 0.
+    Normals {
+        /// The largest absolute value of a mean.
+        bound: f32,
+    },
+}
+
+/// A layer's description of one of its parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterSpec {
+    /// The dotted name, such as `encoder.0.weight`.
+    pub name: String,
+    /// The shape in files. In memory it is a matrix, whose rows are the first axis, or a vector.
+    pub shape: Vec<usize>,
+    /// Its role.
+    pub role: Role,
+    /// Its initial values.
+    pub init: Init,
+}
+
+impl ParameterSpec {
+    /// The rows of the matrix; a vector has one.
+    pub fn rows(&self) -> usize {
+        if self.shape.len() > 1 { self.shape[0] } else { 1 }
+    }
+
+    /// The columns of the matrix, or the length of the vector.
+    pub fn columns(&self) -> usize {
+        self.shape[usize::from(self.shape.len() > 1)..].iter().product()
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.rows() * self.columns()
+    }
+
+    /// Whether it has no elements; a parameter of a checked model always has some.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The role of a row.
+    pub fn role_of(&self, row: usize) -> Role {
+        match self.role {
+            Role::Rows(roles) => roles[row],
+            role => role,
+        }
+    }
+
+    /// The number of elements that are learned: all but statistics.
+    pub fn learned(&self) -> usize {
+        (0..self.rows()).filter(|row| self.role_of(*row) != Role::Statistic).count() * self.columns()
+    }
+}
+
+/// Makes an arena of zeros with a place for each parameter.
+///
+/// # Errors
+///
+/// As [`Arena::zeros`].
+pub fn arena(gpu: &Gpu, specs: &[ParameterSpec]) -> Result<Arena, Error> {
+    Arena::zeros(gpu, specs.iter().map(|spec| (spec.name.as_str(), spec.rows(), spec.columns())))
+}
+
+/// Draws the initial values of every parameter, in order of registration, from the seed.
+///
+/// # Errors
+///
+/// [`Error::Argument`] if the arena was not made from the same specs.
+pub fn initialise(gpu: &Gpu, specs: &[ParameterSpec], parameters: &Arena, seed: u64) -> Result<(), Error> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(Stream::Initialisation as u64);
+    for spec in specs {
+        let columns = spec.columns();
+        let mut draw = |index: usize| match spec.init {
+            Init::Constant(value) => value,
+            Init::Rows(values) => values[index / columns],
+            Init::Normals { .. } if index % columns >= columns / 2 => 0.0,
+            // 24 bits: f32 values in [-1, 1) are evenly spaced up to this precision.
+            Init::Uniform { bound } | Init::Normals { bound } => {
+                bound * ((rng.next_u32() >> 8) as f32 * 2f32.powi(-23) - 1.0)
+            }
+        };
+        let values: Vec<f32> = (0..spec.len()).map(&mut draw).collect();
+        parameters.get(&spec.name).write(gpu, &values)?;
+    }
+    Ok(())
+}

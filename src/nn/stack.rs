@@ -1,0 +1,245 @@
+//! Stacks of blocks: products with a normalisation and an activation between them, the last one linear.
+
+use super::{
+    Activation, Dense, Epilogue, Extent, Layer, Norm, NormKind, NormValues, ParameterSpec, Product, Recording,
+};
+use crate::Error;
+use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
+
+/// A stack of blocks and a linear output layer.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    blocks: Vec<Block>,
+    output: Product,
+}
+
+/// A product, its normalisation and its activation.
+#[derive(Clone, Debug)]
+struct Block {
+    product: Product,
+    norm: Option<Norm>,
+    activation: Activation,
+}
+
+/// The shape of a stack.
+#[derive(Clone, Copy, Debug)]
+pub struct StackConfig<'a> {
+    /// Widths of the hidden layers, first to last.
+    pub hidden: &'a [usize],
+    /// The activation after each of them.
+    pub activation: Activation,
+    /// The normalisation before each activation.
+    pub normalise: NormKind,
+}
+
+/// The values inside a [`Stack`] for one batch.
+#[derive(Debug)]
+pub struct StackValues {
+    input: Tensor,
+    blocks: Vec<BlockValues>,
+}
+
+#[derive(Debug)]
+struct BlockValues {
+    output: Tensor,
+    norm: Option<NormValues>,
+}
+
+/// The tensors of a backward pass through a [`Stack`], apart from the values: for each block the derivative of the
+/// activation, which the forward pass stores, and the gradient with respect to the activation's input.
+#[derive(Debug)]
+pub struct StackGradients {
+    blocks: Vec<[Tensor; 2]>,
+}
+
+impl Block {
+    fn parameters(&self) -> impl Iterator<Item = ParameterSpec> {
+        self.product.layer().parameters().into_iter().chain(self.norm.as_ref().map(Norm::parameter))
+    }
+
+    fn forward(
+        &self,
+        recording: Recording<'_>,
+        input: &Tensor,
+        values: &BlockValues,
+        slope: Option<&Tensor>,
+    ) -> Result<Vec<Dispatch>, Error> {
+        let product = self.product.layer();
+        let recording = recording.of(product.output());
+        let activated = self.activation.forward(recording.at.gpu, &values.output, slope)?;
+        match (&self.norm, &values.norm) {
+            (Some(norm), Some(values)) => Ok(vec![
+                product.forward(recording, input, &Epilogue::store(&values.pre))?,
+                norm.forward(recording, values, &activated)?,
+            ]),
+            _ => Ok(vec![product.forward(recording, input, &activated)?]),
+        }
+    }
+
+    /// Records the backward pass of the normalisation, which follows that of the activation.
+    fn backward_norm(
+        &self,
+        recording: Recording<'_>,
+        gradients: &Arena,
+        values: &BlockValues,
+        gradient: &Tensor,
+    ) -> Result<Vec<Dispatch>, Error> {
+        match (&self.norm, &values.norm) {
+            (Some(norm), Some(values)) => {
+                norm.backward(recording.of(self.product.layer().output()), gradients, values, gradient)
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Stack {
+    /// Describes a stack of dense layers from `inputs` to `outputs`.
+    ///
+    /// The hidden layers are called `name.0`, `name.1`, and so on; the last one is called `output_name`.
+    pub fn dense(
+        [name, output_name]: [&str; 2],
+        [inputs, outputs]: [usize; 2],
+        StackConfig { hidden, activation, normalise }: StackConfig<'_>,
+    ) -> Stack {
+        let mut width = inputs;
+        let mut blocks = Vec::new();
+        for (index, &next) in hidden.iter().enumerate() {
+            let (name, columns) = (format!("{name}.{index}"), next * activation.inputs());
+            let norm = normalise.of_layer(&name, columns);
+            blocks.push(Block { product: Product::Dense(Dense::new(name, width, columns)), norm, activation });
+            width = next;
+        }
+        Stack { blocks, output: Product::Dense(Dense::new(output_name, width, outputs)) }
+    }
+
+    /// The products, first to last.
+    fn layers(&self) -> impl Iterator<Item = &dyn Layer> {
+        self.blocks.iter().map(|block| &block.product).chain([&self.output]).map(Product::layer)
+    }
+
+    /// The size of its output.
+    pub fn output(&self) -> Extent {
+        self.output.layer().output()
+    }
+
+    /// The parameters of all layers, first to last.
+    pub fn parameters(&self) -> impl Iterator<Item = ParameterSpec> {
+        self.blocks.iter().flat_map(Block::parameters).chain(self.output.layer().parameters())
+    }
+
+    /// Floating-point operations of the forward pass for one sample of an example, product by product.
+    pub fn flops(&self) -> Vec<f64> {
+        self.layers().map(Layer::flops).collect()
+    }
+
+    /// The most values that a tensor has for each sample of an example.
+    pub fn widest(&self) -> usize {
+        let values = |extent: Extent| extent.rows() * extent.channels;
+        self.layers().flat_map(|layer| [layer.input(), layer.output()]).map(values).max().unwrap_or(0)
+    }
+
+    /// The rows and columns of a product's result for a batch as large as the input of the stack.
+    fn shape(&self, product: &Product, input: &Tensor) -> [usize; 2] {
+        let first = self.layers().next().map_or(1, |layer| layer.input().rows());
+        let output = product.layer().output();
+        [input.rows() / first * output.rows(), output.channels]
+    }
+
+    /// Makes the tensors for batches as large as `input`, `(B * samples * positions, channels)`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn values(&self, gpu: &Gpu, input: &Tensor) -> Result<StackValues, Error> {
+        let mut blocks = Vec::new();
+        for Block { product, norm, activation } in &self.blocks {
+            let [rows, columns] = self.shape(product, input);
+            blocks.push(BlockValues {
+                output: Tensor::zeros(gpu, rows, columns / activation.inputs())?,
+                norm: norm.as_ref().map(|norm| norm.values(gpu, rows)).transpose()?,
+            });
+        }
+        Ok(StackValues { input: input.clone(), blocks })
+    }
+
+    /// Makes the tensors for a backward pass through the values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn gradients(&self, gpu: &Gpu, values: &StackValues) -> Result<StackGradients, Error> {
+        let mut blocks = Vec::new();
+        for Block { product, .. } in &self.blocks {
+            let [rows, columns] = self.shape(product, &values.input);
+            blocks.push([Tensor::zeros(gpu, rows, columns)?, Tensor::zeros(gpu, rows, columns)?]);
+        }
+        Ok(StackGradients { blocks })
+    }
+
+    /// Records all layers. The epilogue `output` decides what happens to the last one's output. If there are gradients,
+    /// the derivatives that the backward pass needs are stored there.
+    ///
+    /// # Shapes
+    ///
+    /// - the input of `values`: `(B * samples * positions, channels)` of the input
+    /// - the epilogue's result: `(B * samples * positions, channels)` of the output
+    ///
+    /// # Errors
+    ///
+    /// As [`Layer::forward`] and [`Norm::forward`].
+    pub fn forward(
+        &self,
+        recording: Recording<'_>,
+        values: &StackValues,
+        gradients: Option<&StackGradients>,
+        output: &Epilogue,
+    ) -> Result<Vec<Dispatch>, Error> {
+        let mut dispatches = Vec::new();
+        let mut input = &values.input;
+        for (index, (block, values)) in self.blocks.iter().zip(&values.blocks).enumerate() {
+            let slope = gradients.map(|gradients| &gradients.blocks[index][0]);
+            dispatches.extend(block.forward(recording, input, values, slope)?);
+            input = &values.output;
+        }
+        dispatches.push(self.output.layer().forward(recording.of(self.output()), input, output)?);
+        Ok(dispatches)
+    }
+
+    /// Records the gradients of all parameters from `doutput`, the gradient with respect to the output, and passes the
+    /// gradient with respect to the input to the epilogue `dinput`.
+    ///
+    /// # Shapes
+    ///
+    /// - `doutput`: `(B * samples * positions, channels)` of the output
+    /// - the epilogue's result: `(B * samples * positions, channels)` of the input
+    ///
+    /// # Errors
+    ///
+    /// As [`Layer::backward`] and [`Norm::backward`].
+    pub fn backward(
+        &self,
+        recording: Recording<'_>,
+        parameters: &Arena,
+        (values, gradients): (&StackValues, &StackGradients),
+        doutput: &Tensor,
+        dinput: Option<&Epilogue>,
+    ) -> Result<Vec<Dispatch>, Error> {
+        let mut dispatches = Vec::new();
+        let mut product = &self.output;
+        let mut doutput = doutput;
+        let blocks = self.blocks.iter().zip(&values.blocks).zip(&gradients.blocks);
+        for ((below, values), [slope, gradient]) in blocks.rev() {
+            let through = below.activation.backward(slope, gradient)?;
+            let layer = product.layer();
+            let recording = recording.of(layer.output());
+            dispatches.push(layer.backward(recording, parameters, &values.output, doutput, Some(&through))?);
+            dispatches.extend(below.backward_norm(recording, parameters, values, gradient)?);
+            product = &below.product;
+            doutput = gradient;
+        }
+        let layer = product.layer();
+        dispatches.push(layer.backward(recording.of(layer.output()), parameters, &values.input, doutput, dinput)?);
+        Ok(dispatches)
+    }
+}

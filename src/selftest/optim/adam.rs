@@ -1,0 +1,93 @@
+//! The self-test of `shaders/optim/adam.wgsl` and of the files below it.
+
+use super::State;
+use crate::Error;
+use crate::optim::{Adam, Words};
+use crate::selftest::bench::{Bench, Output};
+use crate::selftest::tolerance::{DIVISION, SQRT, ULP};
+use crate::selftest::{Checks, Matrix};
+
+pub(super) const CHECKS: Checks = &[("optim/adam.wgsl:update", check_update)];
+
+/// A parameter and its moments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamState {
+    /// The parameter.
+    pub parameter: f64,
+    /// The mean of its gradients.
+    pub moment1: f64,
+    /// The mean of their squares.
+    pub moment2: f64,
+}
+
+impl AdamState {
+    /// The state after update `t` with a gradient.
+    ///
+    /// # Source
+    ///
+    /// Kingma & Ba 2015, Algorithm 1.
+    pub fn updated(self, adam: Adam, t: u32, learning_rate: f64, gradient: f64) -> AdamState {
+        let Adam { beta1, beta2, epsilon } = adam;
+        let moment1 = beta1 * self.moment1 + (1.0 - beta1) * gradient;
+        let moment2 = beta2 * self.moment2 + (1.0 - beta2) * gradient * gradient;
+        let corrected1 = moment1 / (1.0 - beta1.powf(f64::from(t)));
+        let corrected2 = moment2 / (1.0 - beta2.powf(f64::from(t)));
+        let parameter = self.parameter - learning_rate * corrected1 / (corrected2.sqrt() + epsilon);
+        AdamState { parameter, moment1, moment2 }
+    }
+}
+
+/// In every kind of words that the adapter has.
+fn check_update(bench: &mut Bench<'_>) -> Result<(), Error> {
+    check_words(bench, Words::Quads)?;
+    if bench.gpu.has_wide_words() { check_words(bench, Words::Lanes) } else { Ok(()) }
+}
+
+fn check_words(bench: &mut Bench<'_>, words: Words) -> Result<(), Error> {
+    let gradients = State::draw(bench, |draw| 0.1 * draw)?;
+    let parameters = State::draw(bench, |draw| draw)?;
+    let moment1 = State::draw(bench, |draw| 0.1 * draw)?;
+    let moment2 = State::draw(bench, |draw| 0.01 * draw * draw)?;
+    let adam = Adam::default();
+    let moments = [moment1.arena.clone(), moment2.arena.clone()];
+    let arenas = [&parameters.arena, &gradients.arena];
+    let dispatch = adam.update_words(words, bench.at(), arenas, &moments)?;
+    let learning_rate = f64::from(bench.step.optimiser[0]);
+    let (mut afters, mut errors) = (Vec::new(), Vec::new());
+    for (i, &gradient) in gradients.words.iter().enumerate() {
+        let before = AdamState { parameter: parameters.words[i], moment1: moment1.words[i], moment2: moment2.words[i] };
+        let after = before.updated(adam, bench.step.t, learning_rate, gradient);
+        errors.push(error(adam, bench.step.t, before, after, gradient));
+        afters.push(after);
+    }
+    let output = |name, state: &State, part: fn(&AdamState) -> f64| {
+        let [values, errors] = [&afters, &errors].map(|all| Matrix::vector(all.iter().map(part).collect()));
+        Output::matrix(name, state.arena.whole(), &values, &errors)
+    };
+    let outputs = [
+        output("parameters", &parameters, |state| state.parameter),
+        output("moment1", &moment1, |state| state.moment1),
+        output("moment2", &moment2, |state| state.moment2),
+    ];
+    bench.check(dispatch, outputs)
+}
+
+/// The absolute error that each part of the state may have.
+fn error(adam: Adam, t: u32, before: AdamState, after: AdamState, gradient: f64) -> AdamState {
+    let (complement1, complement2) = (1.0 - adam.beta1, 1.0 - adam.beta2);
+    let square = gradient * gradient;
+    // A difference, the complement's own rounding, a product and a sum.
+    let moment1 = ULP * (3.0 * complement1 * (gradient - before.moment1).abs() + after.moment1.abs());
+    let moment2 = ULP * (complement2 * (square + 3.0 * (square - before.moment2).abs()) + after.moment2);
+    // The root: its moment's error, the correction's own rounding, a quotient, and the root itself.
+    let root = (after.moment2 / (1.0 - adam.beta2.powf(f64::from(t)))).sqrt();
+    let share = if after.moment2 > 0.0 { moment2 / after.moment2 } else { 0.0 };
+    let root_error = root * (0.5 * (share + ULP + DIVISION) + SQRT);
+    let denominator = root + adam.epsilon;
+    let denominator_error = root_error + ULP * (adam.epsilon + denominator);
+    // The change: the first moment's error, its correction's own rounding, two quotients and a product.
+    let change = before.parameter - after.parameter;
+    let share = if after.moment1 == 0.0 { 0.0 } else { moment1 / after.moment1.abs() };
+    let change_error = change.abs() * (share + 2.0 * ULP + 2.0 * DIVISION + denominator_error / denominator);
+    AdamState { parameter: change_error + ULP * after.parameter.abs(), moment1, moment2 }
+}
