@@ -6,7 +6,7 @@ help:
 	@echo 'make demo       set up, train on MNIST, and name the pictures that this gives (in runs/demo)'
 	@echo 'make test       set up, and run the whole test suite'
 	@echo 'make setup      build, and install a software Vulkan driver if there is no adapter at all'
-	@echo 'make check      formatting, lints and documentation'
+	@echo 'make check      formatting, lints, documentation and spelling'
 	@echo 'make published  set up, and repeat the published run on MNIST, over three seeds'
 
 setup:
@@ -22,6 +22,7 @@ check:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+	@if command -v typos >/dev/null; then typos; else echo 'spelling is not checked: typos is not installed (pip install typos)'; fi
 
 published: setup
 	cargo test --release --test tests -- --ignored --nocapture published

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Measures the GPU at hand: `benches/gpu.sh OUT [MINUTES]`. OUT/report.md is the report, with JSON and logs beside it.
 #
-# Each step has a time limit of its own; one that fails is reported and the next one runs; a step begins only if there is
-# time left (8 minutes in all unless told otherwise). Whatever was measured is in the report at once, so that it may be
+# Each step has a time limit of its own; if one fails, the report says so and the next one runs; a step begins only if there is
+# time left (8 minutes in total by default). Each measurement is in the report at once, so that the script may be
 # interrupted. Exits with 0 if every step that was begun went well, with 1 if one failed, with 2 if nothing can be measured.
 #
-# From the environment: ELBO, a built `elbo`, without which it is built first; ELBO_TESTS, the built test binary, to run the
+# From the environment: ELBO, a built `elbo` (otherwise it is built first); ELBO_TESTS, the built test binary, to run the
 # test suite too; PYTHON, a Python with PyTorch [python3], to measure that in turn. wgpu's variables choose the adapter.
 #
 # The limits and groups of processes are bash's own: macOS has no `timeout`.
@@ -42,7 +42,7 @@ python=$(program "${PYTHON:-python3}")
 work=$(mktemp -d) || fail "cannot make a temporary folder"
 SECONDS=0
 
-# What runs in the background has a group of its own, which Ctrl-C does not reach.
+# Commands in the background have a group of their own, which Ctrl-C does not reach.
 job=""
 # shellcheck disable=SC2329
 end() {
@@ -59,7 +59,7 @@ trap interrupted INT TERM HUP
 
 failed=0
 unwritable=""
-# Adds lines to the report; if the disk takes no more, they go to the terminal.
+# Adds lines to the report; if the disk is full, they go to the terminal.
 say() {
     if ! printf '%s\n' "$@" 2>/dev/null >>"$report"; then
         [ -n "$unwritable" ] || complain "cannot write $report, here is what it would say:"
@@ -88,7 +88,7 @@ limited() {
     set +m
     while kill -0 "$job" 2>/dev/null && ((SECONDS - start < limit)); do sleep 0.1; done
     if kill -TERM -- "-$job" 2>/dev/null; then
-        # Time to write what it has; a program that hangs gets no more.
+        # Time to write its results; a program that hangs is then killed.
         for _ in {1..50}; do kill -0 "$job" 2>/dev/null && sleep 0.1; done
         kill -KILL -- "-$job"
         wait "$job"
@@ -137,7 +137,7 @@ step() {
     return 1
 }
 
-# The same, and what it printed is shown in the report, however it ended.
+# The same, and the report shows its output, however it ended.
 shown() {
     local status
     step "$@"
@@ -291,7 +291,7 @@ section "Papers' figures" \
 for samples in 1 5 50; do
     reproduce "iwae-$samples" 667 iwae K="$samples" BATCH=100 EPOCHS=667
 done
-# These two stop by themselves, as the papers say after some hundreds of epochs.
+# These two stop early; in the papers, after some hundreds of epochs.
 reproduce gated 400 gated
 reproduce vamp 400 vamp
 

@@ -2,7 +2,7 @@
 # Trains and evaluates one row of benches/reproduce.md: `benches/reproduce.sh ROW`.
 #
 # Rows: static, flax, iwae (with K=1, 5 or 50), gated, vamp. From the environment: STATIC_MNIST, the .npz file of statically
-# binarised MNIST (rows static and flax); DATA, another data set, without a validation part, for gated and vamp; SEED; OUT, the run directory;
+# binarised MNIST (rows static and flax); DATA, another data set, without a validation set, for gated and vamp; SEED; OUT, the run directory;
 # ELBO, a built `elbo`, where there is no Cargo to build one.
 # EPOCHS, BATCH (iwae), WARMUP (gated, vamp) and IMPORTANCE_SAMPLES (all three) make a run shorter than the published one.
 set -eu

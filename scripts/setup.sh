@@ -1,9 +1,9 @@
 #!/bin/sh
 # Makes this machine ready to train: a tool chain, the build, and an adapter for wgpu to run on.
 #
-# Where wgpu finds a hardware adapter, or a software Vulkan driver, nothing is installed. Where it finds a software GL adapter
-# alone, or nothing, Mesa's software Vulkan driver (lavapipe) is installed with the system's package manager. Where that fails and
-# there is GL, it says so and goes on with GL, which is slower. It may be run at any time, and again. It exits with 0 if there is
+# If wgpu finds a hardware adapter, or a software Vulkan driver, nothing is installed. If it finds a software GL adapter
+# alone, or nothing, Mesa's software Vulkan driver (lavapipe) is installed with the system's package manager. If that fails and
+# there is GL, it says so and continues with GL, which is slower. It may be run at any time, and again. It exits with 0 if there is
 # an adapter in the end, and otherwise with 1 after saying what to install.
 set -eu
 cd "$(dirname "$0")/.."
@@ -47,7 +47,7 @@ case $family in
 *" debian "* | *" ubuntu "*)
     manager=apt-get
     compiler=build-essential
-    # A fresh system has no list of packages, or an old one; and it may be installing its own updates just now.
+    # A fresh system has no list of packages, or an old one; and it may be installing its own updates at the same time.
     refresh="apt-get update"
     install="env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=300"
     driver="mesa-vulkan-drivers libvulkan1"
@@ -110,7 +110,7 @@ none) say "there is no adapter: neither Vulkan nor GL has a driver here that wgp
 *) exit 1 ;;
 esac
 
-# Ends without the driver: with GL where there is one, or else with what to do.
+# Ends without the driver: with GL if there is one, or else with advice.
 without() {
     if [ "$kind" = gl ]; then
         say "$@" "going on with GL, which is slower."
@@ -120,7 +120,7 @@ without() {
 }
 have "$manager" || without "no package manager known here can install it. Please install by hand:" "    $driver"
 
-# People type `sudo`; where nobody can type a password, `sudo -n` fails instead of waiting for one.
+# On a terminal, people can type the password of `sudo`; elsewhere, `sudo -n` fails instead of waiting for one.
 as_root="sudo "
 if [ "$(id -u)" -eq 0 ]; then as_root=""; fi
 command="${refresh:+$as_root$refresh && }$as_root$install $driver"
@@ -132,8 +132,8 @@ fi
 
 say "installing Mesa's software Vulkan driver, lavapipe, which runs on the CPU:" "    $command" \
     "(on a machine with a GPU, that GPU's own Vulkan driver is much faster)"
-# What counts is whether there is an adapter afterwards: one dead package source fails a refresh and hinders nothing, and
-# zypper's exit codes above 100 are mere news.
+# Only an adapter afterwards counts: one dead package source fails a refresh without doing harm, and
+# zypper's exit codes above 100 are only information.
 # shellcheck disable=SC2086
 if [ -n "$refresh" ]; then $as_root$refresh || say "\`$refresh\` failed; trying all the same"; fi
 installed=yes
