@@ -130,7 +130,12 @@ impl GpuArgs {
     }
 
     fn open(&self) -> Result<Gpu, Error> {
-        let gpu = Gpu::open(&self.request())?;
+        self.open_with(&self.request())
+    }
+
+    /// The same with another request for kernels, unless a family was asked for.
+    fn open_with(&self, request: &AdapterRequest) -> Result<Gpu, Error> {
+        let gpu = Gpu::open(request)?;
         if let Some(family) = self.kernels {
             family.require(&gpu)?;
         }

@@ -98,7 +98,7 @@ pub enum Error {
          a KL weight that is too large, or a variance that is too small"
     )]
     Diverged {
-        /// `the log probability`, `the KL divergence`, `the loss` or `a parameter`.
+        /// `the log probability`, `the KL divergence`, `the loss`, `a parameter` or `the optimiser's state`.
         what: &'static str,
         /// The epoch, counted from 1.
         epoch: u32,

@@ -51,8 +51,8 @@
 //!
 //! # Architecture
 //!
-//! `src/`, `shaders/` and `src/selftest/` are mirror trees: each WGSL file has one Rust twin and one self-test at the same path,
-//! or at that of its folder. The twin is the only code that names the bindings of its shader. `shaders/README.md` lists the slots
+//! `src/`, `shaders/` and `src/selftest/` are mirror trees: each WGSL file, except headers, has one Rust twin and one self-test at
+//! the same path, or at that of its folder. The twin is the only code that names the bindings of its shader. `shaders/README.md` lists the slots
 //! and headers.
 //!
 //! Dependencies point one way: a module uses only modules below it, which `tests/architecture.rs` checks.
@@ -74,7 +74,8 @@
 //!
 //! Each part owns its settings, which are flags, defaults, JSON and documentation in one struct. It has an enum that lists its
 //! kinds and one `match` that makes them. So adding a likelihood, a prior, a posterior, an objective or an optimiser touches its
-//! new WGSL files, their new twin, their new self-test, and the enum with its match: `CONTRIBUTING.md` goes through an example.
+//! new WGSL files, their new twin, their new self-test with a line in the list of self-tests, and the enum with its match:
+//! `CONTRIBUTING.md` goes through an example.
 //!
 //! The invariants:
 //!

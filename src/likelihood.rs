@@ -198,7 +198,7 @@ pub trait Density: Debug {
 
     /// The epilogue of the decoder's last product, and the kernel after it if there is one:
     /// `log_prob[row] = log p(x[b] | z[row])`, as partial sums, and in `output` the gradient of the mean of `-log_prob` over
-    /// all rows with respect to the decoder's outputs.
+    /// all rows with respect to the decoder's outputs, if `terms.trains`.
     ///
     /// # Errors
     ///

@@ -55,7 +55,7 @@ pub struct ObjectiveConfig {
     /// K times as many rows as the encoder
     #[arg(long, value_name = "K", default_value_t = 1, help_heading = "Objective")]
     pub samples: usize,
-    /// With --objective free-bits: the KL of each latent that is not penalised, in nats, as a mean over the batch
+    /// With --objective free-bits: a latent whose KL, the mean over the batch in nats, is below this is not penalised
     #[arg(long, value_name = "X", default_value_t = 0.25, allow_negative_numbers = true, help_heading = "Objective")]
     pub free_bits: f32,
     /// With --objective capacity: the target KL, in nats per example

@@ -139,9 +139,13 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the current epoch was begun with other data; [`Error::Limit`] for sizes beyond the
-    /// adapter's.
-    pub(super) fn from_vae(vae: Vae, plan: &Plan<'_>, progress: Progress) -> Result<Trainer, Error> {
+    /// [`Error::Argument`] if the plan is for another model, or the current epoch was begun with other data;
+    /// [`Error::Limit`] for sizes beyond the adapter's.
+    pub fn from_vae(vae: Vae, plan: &Plan<'_>, progress: Progress) -> Result<Trainer, Error> {
+        if *vae.model() != plan.model {
+            let (expected, found) = (format!("{:?}", plan.model), format!("{:?}", vae.model()));
+            return Err(Error::Argument { operation: "training a model", expected, found });
+        }
         let Plan { config, train, held_out, validates, .. } = plan;
         let train = train.images();
         progress.check(train.count(), config.batch_size)?;

@@ -128,7 +128,8 @@ impl Model {
     }
 }
 
-/// Images that a model can describe: [`Model::describe`] checked it.
+/// Images that a model can describe: [`Model::describe`] checked it. They are for that model, or one of the same image size and
+/// likelihood.
 #[derive(Clone, Copy, Debug)]
 pub struct Described<'a>(&'a Images);
 

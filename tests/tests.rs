@@ -33,7 +33,7 @@ mod poison;
 /// Determinism, resuming, flat memory, backends, the phases of a step.
 mod training;
 
-/// Networks for evaluation: less memory, the same bits.
+/// Networks for evaluation: less memory, the same results up to rounding.
 mod networks;
 
 /// Objectives, and the estimate of log p(x) against closed forms.

@@ -7,10 +7,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 
 use elbo::gpu::{AdapterRequest, Backend, adapters};
 
-use crate::support::program::{command, write_data};
+use crate::support::program::{assert_refused, command, write_data};
 use crate::support::report_ignored;
 
 /// Whether there is a GL adapter to choose kernels on.
@@ -23,14 +24,18 @@ fn gl(test: &str) -> bool {
     found
 }
 
-/// Runs `elbo` on GL with a cache of its own, and returns its notes.
-#[track_caller]
-fn elbo(directory: &Path, arguments: &[&str]) -> String {
+/// Runs `elbo` on GL with a cache of its own.
+fn run(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = command(directory, arguments);
     // Mesa has a cache of its own, and prints notes about it.
     command.env("XDG_CACHE_HOME", directory.join("cache")).env("MESA_SHADER_CACHE_DISABLE", "true");
-    let output = command.args(["--backend", "gl"]).output();
-    let output = output.expect("elbo starts");
+    command.args(["--backend", "gl"]).output().expect("elbo starts")
+}
+
+/// Runs `elbo` on GL, and returns its notes.
+#[track_caller]
+fn elbo(directory: &Path, arguments: &[&str]) -> String {
+    let output = run(directory, arguments);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{arguments:?}: {errors}");
     errors
@@ -146,4 +151,24 @@ fn without_tuning_nothing_is_measured_or_kept() {
     assert!(!directory.path().join("cache/elbo").exists());
     let table = recorded(&directory.path().join("run"));
     assert!(!table.is_empty() && table.values().all(|family| family == "tiles"), "{table:?}");
+}
+
+#[test]
+fn kernels_that_the_adapter_cannot_run_are_refused_if_asked_for_and_replaced_if_recorded() {
+    if !gl("kernels_that_the_adapter_cannot_run_are_refused_if_asked_for_and_replaced_if_recorded") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = directory.path();
+    write_data(&home.join("data"), 8, 40);
+    train(home, "run", "1", &["--no-tune"]);
+    let file = home.join("run/config.json");
+    let config = fs::read_to_string(&file).expect("a configuration");
+    fs::write(&file, config.replace("\"tiles\"", "\"lanes\"")).expect("written");
+
+    let asked_for = ["resume", "run", "--epochs", "2", "--kernels", "lanes"];
+    assert_refused(&run(home, &asked_for), &["lanes kernels need subgroups"]);
+    let recorded_only = run(home, &["resume", "run", "--epochs", "2"]);
+    let lines = String::from_utf8_lossy(&recorded_only.stdout);
+    assert!(recorded_only.status.success() && lines.contains("with other kernels"), "{lines}");
 }

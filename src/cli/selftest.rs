@@ -12,7 +12,7 @@ use super::{GpuArgs, say};
 
 /// Check every kernel on this adapter against a reference on the CPU
 ///
-/// If several kernels compute the same product, all of them are checked, also those that are not chosen.
+/// If several kernels compute the same product, all of them are checked, including those that were not chosen.
 ///
 /// Prints the largest error of each, and the error that rounding and the graphics API's limits allow. Exits with 1 if
 /// one of them is wrong: then do not trust this driver.

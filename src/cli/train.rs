@@ -14,6 +14,7 @@ use elbo::Error;
 use elbo::config::Config;
 use elbo::data::{Dataset, Images};
 use elbo::gpu::{Gpu, KernelRequest};
+use elbo::nn::KernelFamily;
 use elbo::run::{RunConfig, RunDirectory};
 use elbo::step::metrics::EpochMetrics;
 use elbo::train::{EpochProgress, Plan, Trainer};
@@ -112,8 +113,12 @@ impl Resume {
         if matches!(request.kernels, KernelRequest::Measured) {
             request.kernels = KernelRequest::As(config.kernels.clone());
         }
+        let mut opened = gpu.open_with(&request)?;
         // If this adapter cannot run those kernels, the run continues with others; a note below says so.
-        let gpu = Gpu::open(&request)?;
+        if opened.kernel_request().names(KernelFamily::Lanes.name()) && !KernelFamily::Lanes.runs_on(&opened)? {
+            opened = gpu.open()?;
+        }
+        let gpu = opened;
         let trainer = Trainer::resume(&gpu, &data, &config.config.training, &run.checkpoint())?;
         let done = trainer.progress().epochs;
         // The metrics are written before the checkpoint: a crash between the two leaves one line too many.

@@ -67,18 +67,6 @@ pub struct Choice {
     pub(super) candidate: String,
 }
 
-impl Choice {
-    /// The question.
-    pub fn question(&self) -> &str {
-        &self.question
-    }
-
-    /// The name of the candidate.
-    pub fn candidate(&self) -> &str {
-        &self.candidate
-    }
-}
-
 impl FromIterator<Choice> for KernelTable {
     fn from_iter<I: IntoIterator<Item = Choice>>(choices: I) -> KernelTable {
         KernelTable(choices.into_iter().map(|choice| (choice.question, choice.candidate)).collect())

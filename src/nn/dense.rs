@@ -74,7 +74,7 @@ impl Dense {
         let mut part = Part::new(product.source(family))
             .size("INPUTS", self.inputs)
             .size("OUTPUTS", self.outputs)
-            .offer("ACCUMULATE", usize::from(recording.accumulate))
+            .offer("ACCUMULATE", usize::from(recording.accumulate && product.entry != "forward"))
             .fill("epilogue", &epilogue.unwrap_or(&unused).part);
         for (name, tensor) in product.tensors {
             part = part.bind(name, tensor);

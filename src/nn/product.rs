@@ -25,7 +25,7 @@ impl Extent {
     }
 }
 
-/// A layer with weights. Convolutions will be variants.
+/// A layer with weights.
 #[derive(Clone, Debug)]
 pub enum Product {
     /// Each output is a weighted sum of all inputs.

@@ -1,6 +1,6 @@
 //! A player is a unit of training, with its own parameters, gradients and optimiser.
 //!
-//! A variational autoencoder is one player. A discriminator would be a second one.
+//! A variational autoencoder is one player.
 
 use crate::Error;
 use crate::files::safetensors::{File, Values};

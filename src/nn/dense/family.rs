@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LOW_TILE, SUMS, TILES};
 use crate::Error;
-use crate::gpu::{Choice, Dispatch, Gpu, Tensor};
+use crate::gpu::{Choice, Dispatch, Gpu, KernelRequest, Tensor};
 use crate::nn::epilogue;
 
 /// The shape of the kernels that multiply matrices. All compute the same, up to rounding.
@@ -103,8 +103,11 @@ impl KernelFamily {
     /// As [`KernelFamily::runs_on`].
     pub fn of(gpu: &Gpu) -> Result<Vec<KernelFamily>, Error> {
         let mut families = Vec::new();
-        let asked_for = gpu.kernel_request().names(KernelFamily::Lanes.name());
-        if (gpu.adapter().is_software() || asked_for) && KernelFamily::Lanes.runs_on(gpu)? {
+        let lanes = match gpu.kernel_request() {
+            KernelRequest::Measured | KernelRequest::Fixed => gpu.adapter().is_software(),
+            request => request.names(KernelFamily::Lanes.name()),
+        };
+        if lanes && KernelFamily::Lanes.runs_on(gpu)? {
             families.push(KernelFamily::Lanes);
         }
         families.extend([KernelFamily::Tiles, KernelFamily::Slices]);

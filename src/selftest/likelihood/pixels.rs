@@ -11,6 +11,7 @@ use crate::likelihood::{self, Likelihood, Pixels};
 use crate::noise::{self, Stream};
 use crate::selftest::bench::{Bench, Operand, Output, UNTOUCHED};
 use crate::selftest::nan::Nan;
+use crate::selftest::nn::epilogue;
 use crate::selftest::noise::{box_muller, threefry};
 use crate::selftest::tolerance::{self, NOISE, ULP};
 use crate::selftest::{Checks, Matrix};
@@ -86,10 +87,19 @@ fn check_nan(bench: &mut Bench<'_>) -> Result<(), Error> {
             let columns = given.outputs(bench);
             let input = &bench.input(columns, |draw, _| 2.0 * draw)?;
             let output = &bench.output(bench.sizes.columns)?;
-            let recording = bench.recording(&given.parameters);
-            let dispatch = likelihood::show(&*given.density, recording, pixels, &input.tensor, output)?;
+            let mean = given.density.mean(output).filter(|_| pixels == Pixels::Mean);
+            let fused = mean.is_some();
+            let dispatch = match mean {
+                Some(mean) => epilogue::forward(bench, input, &mean)?,
+                None => {
+                    let recording = bench.recording(&given.parameters);
+                    likelihood::show(&*given.density, recording, pixels, &input.tensor, output)?
+                }
+            };
+            // A product spreads NaN over its whole row.
+            let reaches = &|column: usize| fused || column == 0;
             let variant = format!("{likelihood:?}, {}", if pixels == Pixels::Mean { "mean" } else { "draw" });
-            let nan = Nan { input, column: 0, name: "pixels", output, reaches: &|column| column == 0 };
+            let nan = Nan { input, column: 0, name: "pixels", output, reaches };
             nan.check(bench, &variant, vec![dispatch])?;
         }
     }
