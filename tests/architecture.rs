@@ -249,7 +249,7 @@ fn the_kinds_of_a_part_are_named_in_one_place() {
 
 #[test]
 fn the_documentation_states_the_order() {
-    let lib = std::fs::read_to_string("src/lib.rs").unwrap();
+    let lib = include_str!("../src/lib.rs");
     let floors: Vec<String> = ORDER.iter().map(|floor| floor.join(", ")).collect();
     let stated = lib.lines().skip_while(|line| !line.starts_with("//! cli -> ")).take_while(|line| *line != "//! ```");
     let stated: Vec<_> = stated.map(|line| line.trim_start_matches("//!").trim()).collect();
