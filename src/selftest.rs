@@ -16,6 +16,7 @@ mod data;
 mod eval;
 mod gpu;
 pub mod likelihood;
+mod logvar_range;
 mod matrix;
 mod nan;
 pub mod nn;

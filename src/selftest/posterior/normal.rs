@@ -7,6 +7,7 @@ use crate::posterior::normal::Normal;
 use crate::posterior::{Draws, LogvarRange, Reparameterised};
 use crate::prior::{self, KlEstimate};
 use crate::selftest::bench::{Bench, Operand, Output, SAMPLES, UNTOUCHED};
+use crate::selftest::logvar_range::{RANGE, clamped, through};
 use crate::selftest::nan::Nan;
 use crate::selftest::nn::epilogue;
 use crate::selftest::objective::objectives;
@@ -42,24 +43,6 @@ pub fn reparameterise_backward(posterior: &Matrix, z: &Matrix, dz: &Matrix) -> M
 /// Each row `samples` times, one after the other.
 pub fn repeat(matrix: &Matrix, samples: usize) -> Matrix {
     Matrix::from_fn(matrix.rows() * samples, matrix.columns(), |r, c| matrix.at(r / samples, c))
-}
-
-/// A posterior whose log variance is clamped to a range.
-pub fn clamp_logvar(posterior: &Matrix, min: f64, max: f64) -> Matrix {
-    let latents = posterior.columns() / 2;
-    Matrix::from_fn(posterior.rows(), 2 * latents, |b, c| {
-        let value = posterior.at(b, c);
-        if c < latents { value } else { value.clamp(min, max) }
-    })
-}
-
-/// The gradient with respect to the posterior before its log variance was clamped.
-pub fn through_clamp(posterior: &Matrix, gradient: &Matrix, min: f64, max: f64) -> Matrix {
-    let latents = posterior.columns() / 2;
-    Matrix::from_fn(posterior.rows(), 2 * latents, |b, c| {
-        let clamped = c >= latents && !(min..=max).contains(&posterior.at(b, c));
-        if clamped { 0.0 } else { gradient.at(b, c) }
-    })
 }
 
 /// The inputs of the gradient of the posterior. The samples of an example are consecutive rows.
@@ -109,22 +92,6 @@ pub fn samples_backward(rows: &Samples<'_>) -> Matrix {
         };
         (b * samples..(b + 1) * samples).map(of_row).sum()
     })
-}
-
-/// A range; some of the log variances are outside of it.
-pub(in crate::selftest) const RANGE: LogvarRange = LogvarRange { min: -1.5, max: 0.75 };
-
-/// The posterior with its log variances clamped.
-pub(in crate::selftest) fn clamped(posterior: &Matrix, range: Option<LogvarRange>) -> Matrix {
-    range.map_or_else(|| posterior.clone(), |LogvarRange { min, max }| clamp_logvar(posterior, min.into(), max.into()))
-}
-
-/// The gradient with respect to the posterior as the encoder outputs it.
-pub(in crate::selftest) fn through(posterior: &Matrix, gradient: &Matrix, range: Option<LogvarRange>) -> Matrix {
-    range.map_or_else(
-        || gradient.clone(),
-        |LogvarRange { min, max }| through_clamp(posterior, gradient, min.into(), max.into()),
-    )
 }
 
 /// Draws means and log variances: about zero for the most part, far out in every third row.

@@ -12,9 +12,9 @@ use crate::posterior::{LogvarRange, PosteriorConfig};
 use crate::prior::mixture::Mixture;
 use crate::prior::{KlEstimate, PriorContext};
 use crate::selftest::bench::{Bench, Operand, Output, SAMPLES, poisoned};
+use crate::selftest::logvar_range::{RANGE, clamped, through};
 use crate::selftest::noise::threefry;
 use crate::selftest::objective::objectives;
-use crate::selftest::posterior::normal::{RANGE, clamped, through};
 use crate::selftest::tolerance::{self, DIVISION, LOG, NOISE, ULP};
 use crate::selftest::{Checks, Matrix, Sizes};
 
