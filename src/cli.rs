@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use clap::builder::TypedValueParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use elbo::Error;
 use elbo::config::Config;
@@ -30,7 +30,7 @@ use elbo::error::require;
 use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelRequest};
 use elbo::image::Grid;
 use elbo::likelihood::Pixels;
-use elbo::nn::KernelFamily;
+use elbo::nn::Variant;
 use elbo::run::RunDirectory;
 use elbo::vae::Vae;
 use serde::Serialize;
@@ -107,8 +107,8 @@ struct GpuArgs {
     shader_checks: bool,
     /// The kernels that multiply matrices [default: those that suit the adapter; of several, the fastest for each product,
     /// measured once and kept in the user's cache]
-    #[arg(long, global = true, value_enum)]
-    kernels: Option<KernelFamily>,
+    #[arg(long, global = true, value_name = "NAME", value_parser = variant_names())]
+    kernels: Option<&'static Variant>,
     /// Choose among several kernels by a fixed rule, not by measuring: two machines of the same kind then get the same bits
     #[arg(long, global = true, conflicts_with = "kernels")]
     no_tune: bool,
@@ -121,7 +121,7 @@ impl GpuArgs {
             backend: self.backend,
             shader_checks: self.shader_checks,
             kernels: match self.kernels {
-                Some(family) => KernelRequest::Only(family.name()),
+                Some(variant) => KernelRequest::Only(variant.name()),
                 None if self.no_tune => KernelRequest::Fixed,
                 None => KernelRequest::Measured,
             },
@@ -133,14 +133,20 @@ impl GpuArgs {
         self.open_with(&self.request())
     }
 
-    /// The same with another request for kernels, unless a family was asked for.
+    /// The same with another request for kernels, unless some were asked for.
     fn open_with(&self, request: &AdapterRequest) -> Result<Gpu, Error> {
         let gpu = Gpu::open(request)?;
-        if let Some(family) = self.kernels {
-            family.require(&gpu)?;
+        if let Some(variant) = self.kernels {
+            variant.require(&gpu)?;
         }
         Ok(gpu)
     }
+}
+
+/// The names of the kernels for products, each with its purpose.
+fn variant_names() -> impl TypedValueParser<Value = &'static Variant> {
+    let names = Variant::all().iter().map(|variant| PossibleValue::new(variant.name()).help(variant.purpose()));
+    PossibleValuesParser::new(names).try_map(|name| Variant::named(&name).ok_or("no such kernels"))
 }
 
 /// A trained model, named by its run.

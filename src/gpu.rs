@@ -36,7 +36,7 @@ pub use readback::Readback;
 pub use shader::Shader;
 pub use tensor::Tensor;
 pub use texture::TEXTURE_WIDTH;
-pub use tuner::{Choice, KernelRequest, KernelTable};
+pub use tuner::{Candidate, Choice, Comparison, KernelRequest, KernelTable};
 
 pub use crate::shaders::Source;
 pub(crate) use crate::shaders::source;
@@ -63,6 +63,10 @@ struct Inner {
     kept: AtomicBool,
     /// The adapter's peak, once it was measured: the time of an empty dispatch, and operations per second.
     peak: Mutex<Option<(Duration, f64)>>,
+    /// The time that measuring kernels has taken so far.
+    measuring: Mutex<Duration>,
+    /// The measurements, if all candidates are compared.
+    comparisons: Mutex<Vec<Comparison>>,
     notify: Option<fn(&str)>,
     /// The driver's cache of compiled pipelines, if it has one.
     pipelines: Option<wgpu::PipelineCache>,
@@ -142,6 +146,8 @@ impl Gpu {
                 table: Mutex::default(),
                 kept: AtomicBool::new(true),
                 peak: Mutex::default(),
+                measuring: Mutex::default(),
+                comparisons: Mutex::default(),
                 notify: request.notify,
                 shaders: Mutex::default(),
                 kernels: Mutex::default(),
@@ -170,6 +176,12 @@ impl Gpu {
     pub fn has_subgroups_of(&self, threads: u32) -> bool {
         let sizes = self.adapter().subgroup_sizes;
         self.inner.device.features().contains(wgpu::Features::SUBGROUP) && sizes == [threads, threads]
+    }
+
+    /// Whether every subgroup has at least the given number of threads, a power of two.
+    pub fn has_subgroups_of_at_least(&self, threads: u32) -> bool {
+        let [smallest, _] = self.adapter().subgroup_sizes;
+        self.inner.device.features().contains(wgpu::Features::SUBGROUP) && smallest >= threads
     }
 
     /// Whether kernels may read tensors as textures.

@@ -9,7 +9,7 @@ mod product;
 mod stack;
 
 pub use activation::Activation;
-pub use dense::{Dense, KernelFamily};
+pub use dense::{Dense, Variant};
 pub use epilogue::Epilogue;
 pub use normalise::{Norm, NormKind, NormValues};
 pub use parameter::{Init, ParameterSpec, Role, arena, initialise};

@@ -118,6 +118,16 @@ pub const CASES: [Case<'static>; 5] = [
     (NAN, Sizes::new(3, 61, 43)),
 ];
 
+/// The cases of products with further kernels, and of an epilogue that sums rows.
+pub const PRODUCTS: [Case<'static>; 6] = [
+    ("nn/dense", Sizes::new(37, 61, 43)),
+    ("nn/dense", Sizes::new(37, 61, 43).short(29, 74)),
+    ("likelihood/bernoulli", Sizes::new(37, 61, 43).short(29, 74)),
+    ("nn/dense", Sizes::new(131, 523, 17).short(127, 1009)),
+    ("likelihood/bernoulli", Sizes::new(131, 523, 17).short(127, 1009)),
+    ("nn/dense:forward", Sizes::new(128, 784, 400)),
+];
+
 /// Puts a kernel on the bench and reports the outcome.
 type Check = fn(&mut Bench<'_>) -> Result<(), Error>;
 

@@ -18,14 +18,20 @@ pub(crate) use source;
 #[derive(Clone, Debug)]
 pub struct Source {
     path: &'static str,
-    text: &'static str,
+    text: Cow<'static, str>,
     parts: Vec<(&'static str, Source)>,
 }
 
 impl Source {
     /// A file with its slots empty.
     pub const fn new(path: &'static str, text: &'static str) -> Source {
-        Source { path, text, parts: Vec::new() }
+        Source { path, text: Cow::Borrowed(text), parts: Vec::new() }
+    }
+
+    /// Constants of type `u32`, under a name: numbers that depend on which kernel is made.
+    pub fn of_constants(name: &'static str, constants: &[(&'static str, u32)]) -> Source {
+        let text = constants.iter().map(|(name, value)| format!("const {name} = {value}u;\n")).collect();
+        Source { path: name, text: Cow::Owned(text), parts: Vec::new() }
     }
 
     /// The same with a slot filled.
@@ -44,13 +50,14 @@ impl Source {
     /// edited without a rebuild.
     fn text(&self) -> Result<Cow<'static, str>, String> {
         if cfg!(debug_assertions)
+            && matches!(self.text, Cow::Borrowed(_))
             && let Some(directory) = std::env::var_os("ELBO_SHADERS")
         {
             let path = Path::new(&directory).join(self.path);
             let text = std::fs::read_to_string(&path);
             return text.map(Cow::Owned).map_err(|error| format!("cannot read {}: {error}", path.display()));
         }
-        Ok(Cow::Borrowed(self.text))
+        Ok(self.text.clone())
     }
 
     /// Names the file and the parts in its slots.
@@ -111,8 +118,12 @@ static HEADERS: &[Source] = &[
     source!("lib/step.wgsl"),
     source!("lib/texture.wgsl"),
     source!("likelihood/log_prob.wgsl"),
-    source!("nn/dense/lanes/operands.wgsl"),
+    source!("nn/dense/lanes/sums.wgsl"),
+    source!("nn/dense/layer.wgsl"),
     source!("nn/dense/operands.wgsl"),
+    source!("nn/dense/slices/sums.wgsl"),
+    source!("nn/dense/workgroup/finish.wgsl"),
+    source!("nn/dense/workgroup/tile.wgsl"),
     source!("nn/epilogue/no_sums.wgsl"),
     source!("nn/normalise/operands.wgsl"),
     source!("posterior/normal/parameters.wgsl"),

@@ -1,6 +1,6 @@
 //! `elbo bench`.
 
-mod families;
+mod products;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use elbo::{Error, Plan, Trainer};
 use serde::Serialize;
 
 use super::{GpuArgs, say, say_json};
-use families::Comparison;
+use products::Product;
 
 /// Images that each model trains on: enough for many steps, few enough to load at once.
 const EXAMPLES: usize = 16_384;
@@ -39,7 +39,7 @@ Examples:
   elbo bench
   elbo bench --batch-size 128 --json
   elbo bench --profile --save bench.json
-  elbo bench --batch-size 128 --families
+  elbo bench --batch-size 128 --products
   elbo bench --hidden 1024,1024 --latents 64 --batch-size 512,4096")]
 pub struct Bench {
     /// Widths of the hidden layers [default: two models, 400 with 20 latents and 1024,1024 with 64]
@@ -60,10 +60,9 @@ pub struct Bench {
     /// Print the time of each dispatch of a step, from the GPU's timestamps if the adapter has them
     #[arg(long)]
     profile: bool,
-    /// Print the time of each product with every family of kernels that the adapter can run, and the family that was
-    /// chosen
+    /// Print the time of each product with every variant of its kernels, and the one that was chosen; of square products too
     #[arg(long)]
-    families: bool,
+    products: bool,
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
@@ -102,6 +101,9 @@ struct Report {
     /// Bytes that a plain copy reads and writes.
     bandwidth_gb_per_second: f64,
     rows: Vec<Row>,
+    /// Square products, if requested.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    squares: Vec<Product>,
 }
 
 #[derive(Serialize)]
@@ -124,8 +126,9 @@ struct Row {
     /// Each dispatch of a step, if requested.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     profile: Vec<DispatchTime>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    families: Option<Comparison>,
+    /// The products of a step, if requested.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    products: Vec<Product>,
 }
 
 impl Report {
@@ -137,6 +140,7 @@ impl Report {
             peak_gflops: 1e-9 * peak::flops_per_second(gpu)?,
             bandwidth_gb_per_second: 1e-9 * peak::bytes_per_second(gpu)?,
             rows: Vec::new(),
+            squares: Vec::new(),
         })
     }
 }
@@ -147,7 +151,7 @@ impl Bench {
         data.train.images = data.train.images.slice(0..EXAMPLES)?;
         data.test.images = data.test.images.slice(0..1)?;
         // Checked before anything is opened.
-        require("--families", !self.families || gpu.kernels.is_none(), "no --kernels beside it", "both")?;
+        require("--products", !self.products || gpu.kernels.is_none(), "no --kernels beside it", "both")?;
         let cases = self.cases();
         for case in &cases {
             let config = case.config();
@@ -168,14 +172,27 @@ impl Bench {
                 print(&row, !titled, report.peak_gflops)?;
             }
             report.rows.push(row);
-            if let Some(path) = &self.save {
-                write_atomically(path, |file| Ok(serde_json::to_writer_pretty(file, &report)?))?;
+            self.keep(&report)?;
+        }
+        if self.products {
+            report.squares = products::of_squares(&gpu.request())?;
+            self.keep(&report)?;
+            if !self.json {
+                say("squares: a layer of N x N with N rows")?;
+                report.squares.iter().try_for_each(|product| product.print(report.peak_gflops))?;
             }
         }
         if self.json {
             say_json(&report)?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Writes the report so far to the file, if there is one.
+    fn keep(&self, report: &Report) -> Result<(), Error> {
+        self.save.as_ref().map_or(Ok(()), |path| {
+            write_atomically(path, |file| Ok(serde_json::to_writer_pretty(file, report)?))
+        })
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -216,10 +233,9 @@ impl Bench {
         let (dispatches_per_step, gflops) = (trainer.dispatches_per_step(), images_per_second * flops * 1e-9);
         let gpu_bytes = gpu.allocated_bytes();
         let profile = if self.profile { trainer.profile()? } else { Vec::new() };
-        let families = if self.families {
-            Some(Comparison::measure(&args.request(), data, &case.config(), &trainer)?)
-        } else {
-            None
+        let products = match self.products {
+            true => products::of_model(&args.request(), data, &case.config(), &trainer.kernels())?,
+            false => Vec::new(),
         };
         Ok(Row {
             hidden: case.hidden.clone(),
@@ -236,7 +252,7 @@ impl Bench {
             first_step_seconds,
             gpu_bytes,
             profile,
-            families,
+            products,
         })
     }
 }
@@ -266,7 +282,7 @@ fn print(row: &Row, title: bool, peak_gflops: f64) -> Result<(), Error> {
         row.gpu_bytes as f64 / f64::from(1 << 20),
     ))?;
     print_profile(&row.profile)?;
-    row.families.as_ref().map_or(Ok(()), Comparison::print)
+    row.products.iter().try_for_each(|product| product.print(peak_gflops))
 }
 
 fn print_profile(profile: &[DispatchTime]) -> Result<(), Error> {

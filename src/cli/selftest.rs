@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use elbo::Error;
 use elbo::gpu::{AdapterRequest, Gpu, KernelRequest};
-use elbo::nn::KernelFamily;
+use elbo::nn::Variant;
 use elbo::selftest::{self, Outcome};
 
 use super::{GpuArgs, say};
@@ -25,14 +25,15 @@ impl Selftest {
         say(format_args!("adapter: {}", opened.adapter()))?;
         let mut worst: Vec<Outcome> = Vec::new();
         let mut passed = true;
-        let families = match gpu.kernels {
-            Some(family) => vec![family],
-            None => KernelFamily::of(&opened)?,
+        let variants: Vec<_> = match gpu.kernels {
+            Some(variant) => vec![variant],
+            None => Variant::all().iter().filter(|variant| variant.runs_on(&opened)).collect(),
         };
-        for family in families {
-            let kernels = KernelRequest::Only(family.name());
+        for (index, variant) in variants.into_iter().enumerate() {
+            let kernels = KernelRequest::Only(variant.name());
             let device = Gpu::open(&AdapterRequest { kernels, ..gpu.request() })?;
-            passed &= selftest::run(&device, |outcome| keep_worst(&mut worst, outcome))?;
+            let cases = if index == 0 { &selftest::CASES[..] } else { &selftest::PRODUCTS };
+            passed &= selftest::run_cases(&device, cases, &|_| (), |outcome| keep_worst(&mut worst, outcome))?;
         }
         say("    error   allowed   kernel and output")?;
         for outcome in &worst {

@@ -14,7 +14,7 @@ use elbo::Error;
 use elbo::config::Config;
 use elbo::data::{Dataset, Images};
 use elbo::gpu::{Gpu, KernelRequest};
-use elbo::nn::KernelFamily;
+use elbo::nn::Variant;
 use elbo::run::{RunConfig, RunDirectory};
 use elbo::step::metrics::EpochMetrics;
 use elbo::train::{EpochProgress, Plan, Trainer};
@@ -115,7 +115,7 @@ impl Resume {
         }
         let mut opened = gpu.open_with(&request)?;
         // If this adapter cannot run those kernels, the run continues with others; a note below says so.
-        if opened.kernel_request().names(KernelFamily::Lanes.name()) && !KernelFamily::Lanes.runs_on(&opened)? {
+        if Variant::all().iter().any(|variant| opened.kernel_request().names(variant.name()) && !variant.runs_on(&opened)) {
             opened = gpu.open()?;
         }
         let gpu = opened;

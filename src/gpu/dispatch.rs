@@ -144,10 +144,10 @@ impl Program {
     }
 }
 
-/// The wall-clock time of one replay of a dispatch, from `times` replays in one submission.
-pub(super) fn time(gpu: &Gpu, dispatch: &Dispatch, times: u32) -> Result<Duration, Error> {
+/// The wall-clock time of one replay of dispatches, from `times` replays in one submission.
+pub(super) fn time(gpu: &Gpu, dispatches: &[Dispatch], times: u32) -> Result<Duration, Error> {
     let start = Instant::now();
-    gpu.submit(|encoder| record([dispatch], encoder, times));
+    gpu.submit(|encoder| record(dispatches, encoder, times));
     gpu.wait()?;
     Ok(start.elapsed() / times)
 }
@@ -168,6 +168,18 @@ fn record<'a>(
                 texture.record_copy(encoder);
             }
         }
+    }
+}
+
+impl From<Dispatch> for Program {
+    fn from(dispatch: Dispatch) -> Program {
+        Program { dispatches: vec![dispatch] }
+    }
+}
+
+impl From<Vec<Dispatch>> for Program {
+    fn from(dispatches: Vec<Dispatch>) -> Program {
+        Program { dispatches }
     }
 }
 

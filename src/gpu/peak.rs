@@ -42,8 +42,8 @@ pub(super) fn estimate(gpu: &Gpu) -> Result<(Duration, f64), Error> {
     const ROUNDS: u32 = 16;
     let flops = f64::from(gpu.shader(&SOURCE)?.constant("FLOPS_PER_ROUND")? * ROUNDS) * THREADS as f64;
     let [empty, full] = [1, THREADS].map(|threads| multiply_adds(gpu, ROUNDS, &Tensor::zeros(gpu, threads, 4)?));
-    let times = shortest_times(gpu, &[empty?, full?])?;
-    Ok((times[0], flops / times[1].as_secs_f64()))
+    let times = shortest_times(gpu, &[vec![empty?], vec![full?]])?;
+    Ok((times[0].0, flops / times[1].0.as_secs_f64()))
 }
 
 /// Measures the bytes per second that a plain kernel reads plus writes, with a copy that is larger than caches.

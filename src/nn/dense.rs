@@ -1,22 +1,20 @@
 //! Dense layers: `output = input * weight^T + bias` and its gradients. The twin of `shaders/nn/dense/`.
 
-mod family;
+mod cost;
+mod variant;
 
-pub use family::KernelFamily;
+pub use variant::Variant;
 
 use super::{Epilogue, Extent, Init, Layer, ParameterSpec, Recording, Role};
 use crate::Error;
 use crate::error::require_shapes;
 use crate::gpu::{Arena, Dispatch, Part, Source, TEXTURE_WIDTH, Tensor, source};
 use crate::step::{At, Step};
-use family::ProductSize;
+use variant::{Family, ProductSize};
 
-/// A layer with a side of at most this many columns gets low tiles from [`KernelFamily::Lanes`].
-const NARROW: usize = 64;
-const LOW_TILE: Source = source!("nn/dense/lanes/low.wgsl");
-const HIGH_TILE: Source = source!("nn/dense/lanes/high.wgsl");
-const SUMS: Source = source!("nn/dense/lanes/sums.wgsl");
-const TILES: Source = source!("nn/dense/tiles.wgsl");
+const TEXTURES: Source = source!("nn/dense/lanes/textures.wgsl");
+const BUFFERS: Source = source!("nn/dense/lanes/buffers.wgsl");
+const PARTIAL: Source = source!("nn/dense/partial.wgsl");
 
 /// A dense layer's name and sizes; its parameters are in an arena under `name.weight` and `name.bias`.
 #[derive(Clone, Debug)]
@@ -24,6 +22,16 @@ pub struct Dense {
     name: String,
     inputs: usize,
     outputs: usize,
+}
+
+/// The product of a kernel, for batches of up to `batch` rows, with the tensors that it binds.
+#[derive(Clone)]
+struct Product<'a> {
+    entry: &'static str,
+    batch: usize,
+    tensors: Vec<(&'static str, &'a Tensor)>,
+    /// Whether the gradients of weight and bias are added to the stored ones.
+    accumulate: bool,
 }
 
 impl Dense {
@@ -40,68 +48,172 @@ impl Dense {
         format!("{}.bias", self.name)
     }
 
-    /// Records a product with the kernel of the family that was chosen for it.
+    fn size(&self, product: &Product<'_>) -> ProductSize {
+        ProductSize { entry: product.entry, inputs: self.inputs, outputs: self.outputs, batch: product.batch }
+    }
+
+    /// Records a product with the variant that was chosen for it.
     fn dispatch(
         &self,
         recording: Recording<'_>,
         product: &Product<'_>,
         epilogue: Option<&Epilogue>,
-    ) -> Result<Dispatch, Error> {
+    ) -> Result<Vec<Dispatch>, Error> {
         let gpu = recording.at.gpu;
-        let Product { entry, batch, row_ranges, columns, tensors } = *product;
-        let (inputs, outputs, rows) = (self.inputs, self.outputs, row_ranges.iter().sum());
-        let size = ProductSize { entry, inputs, outputs, batch, rows, columns, results: row_ranges.len() };
-        let (family, choice) = KernelFamily::choose(gpu, size, tensors, |family| {
+        let (variant, choice) = Variant::choose(gpu, self.size(product), &product.tensors, |variant| {
             // No step is running yet: a step with a whole batch is measured.
-            let examples = (batch / recording.at.samples) as u32;
+            let examples = (product.batch / recording.at.samples) as u32;
             let step = Step { examples, ..Step::default() }.upload(gpu)?;
-            self.record(Recording { at: At { step: &step, ..recording.at }, ..recording }, product, epilogue, family)
+            let recording = Recording { at: At { step: &step, ..recording.at }, ..recording };
+            self.record(recording, product, epilogue, variant)
         })?;
-        Ok(self.record(recording, product, epilogue, family)?.chosen_by(choice))
+        let dispatches = self.record(recording, product, epilogue, variant)?;
+        Ok(dispatches.into_iter().map(|dispatch| dispatch.chosen_by(choice.clone())).collect())
     }
 
-    /// Binds a product's tensors and its epilogue's to the kernel of a family.
+    /// Records a product with the kernels of a variant.
     fn record(
         &self,
         recording: Recording<'_>,
         product: &Product<'_>,
         epilogue: Option<&Epilogue>,
-        family: KernelFamily,
+        variant: &Variant,
+    ) -> Result<Vec<Dispatch>, Error> {
+        if variant.passes() > 1 {
+            return self.record_passes(recording, product, epilogue, variant);
+        }
+        Ok(vec![self.record_pass(recording, product, epilogue, variant)?])
+    }
+
+    /// Records the products of slices, which store their sums, and the kernels that add them.
+    fn record_passes(
+        &self,
+        recording: Recording<'_>,
+        product: &Product<'_>,
+        epilogue: Option<&Epilogue>,
+        variant: &Variant,
+    ) -> Result<Vec<Dispatch>, Error> {
+        let (gpu, slices) = (recording.at.gpu, variant.passes());
+        let partial = |rows, columns| Tensor::zeros(gpu, slices * rows, columns);
+        let (sums, store);
+        let mut second = Vec::new();
+        let mut first = Product { accumulate: false, ..product.clone() };
+        let (dweight, dbias);
+        if product.entry != "forward" {
+            (dweight, dbias) = (partial(self.outputs, self.inputs)?, partial(1, self.outputs)?);
+            let entry = "backward_weight";
+            let sums = [("partial_sums", &dweight), ("partial_bias", &dbias)];
+            second.push(self.record_sums(recording, Product { entry, ..product.clone() }, &sums, None, slices)?);
+            first.replace([("dweight", &dweight), ("dbias", &dbias)]);
+        }
+        let epilogue_of_first = match epilogue {
+            None => None,
+            Some(epilogue) => {
+                sums = partial(product.batch, epilogue.columns)?;
+                store = Epilogue::store(&sums);
+                let sums = [("partial_sums", &sums)];
+                second.push(self.record_sums(recording, product.clone(), &sums, Some(epilogue), slices)?);
+                Some(&store)
+            }
+        };
+        let mut dispatches = vec![self.record_pass(recording, &first, epilogue_of_first, variant)?];
+        dispatches.extend(second);
+        Ok(dispatches)
+    }
+
+    /// Records the kernel that adds the sums of slices.
+    fn record_sums(
+        &self,
+        recording: Recording<'_>,
+        product: Product<'_>,
+        sums: &[(&'static str, &Tensor)],
+        epilogue: Option<&Epilogue>,
+        slices: usize,
     ) -> Result<Dispatch, Error> {
-        let weight = recording.parameters.get(&self.weight());
+        let rows = if product.entry == "backward_weight" { self.outputs } else { product.batch };
+        let columns = if product.entry == "forward" { self.outputs } else { self.inputs };
+        let mut part = self.part(PARTIAL, recording, &product, epilogue).size("SLICES", slices);
+        for (name, tensor) in product.tensors.iter().chain(sums) {
+            part = part.lend(name, tensor);
+        }
+        recording.launch(part, product.entry)?.over([columns.div_ceil(4), rows, 1])
+    }
+
+    /// The values that the kernels of all families need, without tensors.
+    fn part(&self, source: Source, recording: Recording<'_>, product: &Product<'_>, epilogue: Option<&Epilogue>) -> Part {
         // The slot is filled even if the entry point does not use it; then none of its tensors are bound.
-        let unused = Epilogue::store(&weight);
-        let mut part = Part::new(product.source(family))
+        let unused = Epilogue::store(&recording.parameters.get(&self.weight()));
+        Part::new(source)
             .size("INPUTS", self.inputs)
             .size("OUTPUTS", self.outputs)
-            .offer("ACCUMULATE", usize::from(recording.accumulate && product.entry != "forward"))
-            .fill("epilogue", &epilogue.unwrap_or(&unused).part);
-        for (name, tensor) in product.tensors {
+            .offer("BATCH", product.batch)
+            .offer("ACCUMULATE", usize::from(product.accumulate))
+            .fill("epilogue", &epilogue.unwrap_or(&unused).part)
+    }
+
+    /// Records one kernel, with its tiles.
+    fn record_pass(
+        &self,
+        recording: Recording<'_>,
+        product: &Product<'_>,
+        epilogue: Option<&Epilogue>,
+        variant: &Variant,
+    ) -> Result<Dispatch, Error> {
+        let mut part = self
+            .part(source_of(variant.family, product.entry), recording, product, epilogue)
+            .fill("sizes", &Part::new(variant.sizes()));
+        for (name, tensor) in &product.tensors {
             part = part.bind(name, tensor);
         }
-        if family == KernelFamily::Lanes {
-            let tile = if self.inputs.min(self.outputs) <= NARROW { LOW_TILE } else { HIGH_TILE };
+        if variant.reads_textures() {
+            let weight = recording.parameters.get(&self.weight());
             let input = product.tensors.iter().find(|(name, _)| *name == "input");
-            part = part
-                .fill("sums", &Part::new(SUMS).fill("tile", &Part::new(tile)))
+            let operands = Part::new(TEXTURES)
                 .size("TEXTURE_WIDTH", TEXTURE_WIDTH as usize)
                 .size("WEIGHT_START", weight.texture_start())
                 .size("INPUT_START", input.map_or(0, |(_, input)| input.texture_start()));
+            part = part.fill("operands", &operands);
+        } else if variant.family == Family::Lanes {
+            part = part.fill("operands", &Part::new(BUFFERS));
         }
-        let launch = recording.launch(part, product.entry)?;
-        let [tile_rows, tile_columns] = [launch.constant("TILE_ROWS")?, launch.constant("TILE_COLUMNS")?];
-        let rows: usize = product.row_ranges.iter().map(|rows| rows.div_ceil(tile_rows)).sum();
-        let columns = product.columns.div_ceil(tile_columns);
-        launch.over_groups(match family {
+        let [tile_rows, tile_columns] = ["TILE_ROWS", "TILE_COLUMNS"].map(|name| variant.constant(name));
+        let results = self.size(product).results();
+        let rows: usize = results.iter().map(|[rows, ..]| rows.div_ceil(tile_rows)).sum();
+        let columns = results[0][1].div_ceil(tile_columns);
+        recording.launch(part, product.entry)?.over_groups(match variant.family {
             // Rows vary fastest, so that workgroups that run one after the other share the right operand.
-            KernelFamily::Lanes => [rows, columns, 1],
-            KernelFamily::Tiles | KernelFamily::Slices => [columns, rows, 1],
+            Family::Lanes => [rows, columns, 1],
+            Family::Tiles | Family::Slices | Family::Workgroup => [columns, rows, variant.passes()],
         })
     }
 
     fn check(&self, operation: &'static str, input: [usize; 2], output: [usize; 2]) -> Result<(), Error> {
         let rows = input[0];
         require_shapes(operation, [[rows, self.inputs], [rows, self.outputs]], [input, output])
+    }
+}
+
+/// The table of kernels: all families have the same entry points.
+fn source_of(family: Family, entry: &str) -> Source {
+    match (family, entry) {
+        (Family::Tiles, "forward") => source!("nn/dense/tiles.wgsl"),
+        (Family::Tiles, _) => source!("nn/dense/tiles/backward.wgsl"),
+        (Family::Slices, "forward") => source!("nn/dense/slices.wgsl"),
+        (Family::Slices, _) => source!("nn/dense/slices/backward.wgsl"),
+        (Family::Workgroup, "forward") => source!("nn/dense/workgroup.wgsl"),
+        (Family::Workgroup, _) => source!("nn/dense/workgroup/backward.wgsl"),
+        (Family::Lanes, "forward") => source!("nn/dense/lanes.wgsl"),
+        (Family::Lanes, _) => source!("nn/dense/lanes/backward.wgsl"),
+    }
+}
+
+impl<'a> Product<'a> {
+    /// Binds other tensors under the given names.
+    fn replace<const N: usize>(&mut self, tensors: [(&'static str, &'a Tensor); N]) {
+        for (name, tensor) in tensors {
+            self.tensors.retain(|(other, _)| *other != name);
+            self.tensors.push((name, tensor));
+        }
     }
 }
 
@@ -140,16 +252,15 @@ impl Layer for Dense {
     /// # Errors
     ///
     /// [`Error::Argument`] if the tensors have other shapes.
-    fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Dispatch, Error> {
+    fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {
         let parameters = recording.parameters;
         self.check("dense forward", input.shape(), [output.rows, output.columns])?;
         let (weight, bias) = (parameters.get(&self.weight()), parameters.get(&self.bias()));
         let product = Product {
             entry: "forward",
             batch: output.rows,
-            row_ranges: &[output.rows],
-            columns: self.outputs,
-            tensors: &[("input", input), ("weight", &weight), ("bias", &bias)],
+            tensors: vec![("input", input), ("weight", &weight), ("bias", &bias)],
+            accumulate: false,
         };
         self.dispatch(recording, &product, Some(output))
     }
@@ -177,45 +288,19 @@ impl Layer for Dense {
         input: &Tensor,
         doutput: &Tensor,
         dinput: Option<&Epilogue>,
-    ) -> Result<Dispatch, Error> {
+    ) -> Result<Vec<Dispatch>, Error> {
         let doutput_shape = doutput.shape();
         self.check("dense backward", input.shape(), doutput_shape)?;
         let weight = recording.parameters.get(&self.weight());
         let (dweight, dbias) = (gradients.get(&self.weight()), gradients.get(&self.bias()));
         let mut tensors = vec![("input", input), ("doutput", doutput), ("dweight", &dweight), ("dbias", &dbias)];
-        let (mut entry, mut row_ranges) = ("backward_weight", vec![self.outputs]);
+        let mut entry = "backward_weight";
         if let Some(dinput) = dinput {
             self.check("dense backward", [dinput.rows, dinput.columns], doutput_shape)?;
             tensors.push(("weight", &weight));
             entry = "backward";
-            row_ranges.push(dinput.rows);
         }
-        let (batch, columns) = (input.rows(), self.inputs);
-        let product = Product { entry, batch, row_ranges: &row_ranges, columns, tensors: &tensors };
+        let product = Product { entry, batch: input.rows(), tensors, accumulate: recording.accumulate };
         self.dispatch(recording, &product, dinput)
-    }
-}
-
-/// The results of a kernel, for batches of up to `batch` rows: each has its own number of rows, and all have the same
-/// columns.
-struct Product<'a> {
-    entry: &'static str,
-    batch: usize,
-    row_ranges: &'a [usize],
-    columns: usize,
-    tensors: &'a [(&'static str, &'a Tensor)],
-}
-
-impl Product<'_> {
-    /// The table of kernels: all families have the same entry points.
-    fn source(&self, family: KernelFamily) -> Source {
-        match (family, self.entry) {
-            (KernelFamily::Tiles, "forward") => TILES,
-            (KernelFamily::Tiles, _) => source!("nn/dense/tiles/backward.wgsl"),
-            (KernelFamily::Slices, "forward") => source!("nn/dense/slices.wgsl"),
-            (KernelFamily::Slices, _) => source!("nn/dense/slices/backward.wgsl"),
-            (KernelFamily::Lanes, "forward") => source!("nn/dense/lanes.wgsl"),
-            (KernelFamily::Lanes, _) => source!("nn/dense/lanes/backward.wgsl"),
-        }
     }
 }

@@ -56,7 +56,7 @@ pub trait Layer {
     /// # Errors
     ///
     /// [`Error::Argument`] if the tensors have other shapes.
-    fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Dispatch, Error>;
+    fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error>;
 
     /// Records the gradients with respect to the parameters, summed over the rows, and the gradient with respect to the
     /// input if there is an epilogue for it. The first are added to the stored ones if `recording.accumulate` is set.
@@ -76,7 +76,7 @@ pub trait Layer {
         input: &Tensor,
         doutput: &Tensor,
         dinput: Option<&Epilogue>,
-    ) -> Result<Dispatch, Error>;
+    ) -> Result<Vec<Dispatch>, Error>;
 }
 
 impl Product {

@@ -68,11 +68,12 @@ impl Block {
         let recording = recording.of(product.output());
         let activated = self.activation.forward(recording.at.gpu, &values.output, slope)?;
         match (&self.norm, &values.norm) {
-            (Some(norm), Some(values)) => Ok(vec![
-                product.forward(recording, input, &Epilogue::store(&values.pre))?,
-                norm.forward(recording, values, &activated)?,
-            ]),
-            _ => Ok(vec![product.forward(recording, input, &activated)?]),
+            (Some(norm), Some(values)) => {
+                let mut dispatches = product.forward(recording, input, &Epilogue::store(&values.pre))?;
+                dispatches.push(norm.forward(recording, values, &activated)?);
+                Ok(dispatches)
+            }
+            _ => product.forward(recording, input, &activated),
         }
     }
 
@@ -202,7 +203,7 @@ impl Stack {
             dispatches.extend(block.forward(recording, input, values, slope)?);
             input = &values.output;
         }
-        dispatches.push(self.output.layer().forward(recording.of(self.output()), input, output)?);
+        dispatches.extend(self.output.layer().forward(recording.of(self.output()), input, output)?);
         Ok(dispatches)
     }
 
@@ -233,13 +234,13 @@ impl Stack {
             let through = below.activation.backward(slope, gradient)?;
             let layer = product.layer();
             let recording = recording.of(layer.output());
-            dispatches.push(layer.backward(recording, parameters, &values.output, doutput, Some(&through))?);
+            dispatches.extend(layer.backward(recording, parameters, &values.output, doutput, Some(&through))?);
             dispatches.extend(below.backward_norm(recording, parameters, values, gradient)?);
             product = &below.product;
             doutput = gradient;
         }
         let layer = product.layer();
-        dispatches.push(layer.backward(recording.of(layer.output()), parameters, &values.input, doutput, dinput)?);
+        dispatches.extend(layer.backward(recording.of(layer.output()), parameters, &values.input, doutput, dinput)?);
         Ok(dispatches)
     }
 }

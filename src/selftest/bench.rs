@@ -10,7 +10,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::compare::{Want, worst};
 use super::{Matrix, Outcome, Sizes, Tamper, noise};
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, Gpu, Program, Tensor};
+use crate::gpu::{Arena, Gpu, Program, Tensor};
 use crate::nn::{Mode, Recording};
 use crate::noise::{Stream, key};
 use crate::optim::{Adam, UpdateRule};
@@ -195,32 +195,21 @@ impl<'a> Bench<'a> {
         noise::noise(key, t, position, first..first + samples as u32, rows * samples, latents)
     }
 
-    /// Runs a kernel and reports on each of its outputs.
-    pub fn check<const N: usize>(&mut self, dispatch: Dispatch, outputs: [Output; N]) -> Result<(), Error> {
-        self.check_variant("", dispatch, outputs)
+    /// Runs dispatches and reports on each output of the last one.
+    pub fn check<const N: usize>(&mut self, program: impl Into<Program>, outputs: [Output; N]) -> Result<(), Error> {
+        self.check_variant("", program, outputs)
     }
 
     /// The same for one variant of a kernel.
     pub fn check_variant<const N: usize>(
         &mut self,
         variant: &str,
-        dispatch: Dispatch,
+        program: impl Into<Program>,
         outputs: [Output; N],
     ) -> Result<(), Error> {
-        let mut program = Program::default();
-        program.push(dispatch);
-        self.check_program(variant, &program, outputs)
-    }
-
-    /// The same for the last of several dispatches.
-    pub fn check_program<const N: usize>(
-        &mut self,
-        variant: &str,
-        program: &Program,
-        outputs: [Output; N],
-    ) -> Result<(), Error> {
+        let program = program.into();
         let kernel = program.dispatches().last().map(|dispatch| dispatch.label().to_owned()).unwrap_or_default();
-        self.gpu.run(program, 1);
+        self.gpu.run(&program, 1);
         for output in outputs {
             let mut found = output.read(self.gpu)?;
             (self.tamper)(&mut found);

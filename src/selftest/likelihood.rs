@@ -102,7 +102,7 @@ impl Given {
     fn log_prob(&self, bench: &Bench<'_>, outputs: &Operand, terms: Terms<'_>) -> Result<Program, Error> {
         let (part, after) = self.density.log_prob(bench.recording(&self.parameters), terms)?;
         let mut program = Program::default();
-        program.push(epilogue::forward(bench, outputs, &part)?);
+        program.extend(epilogue::forward(bench, outputs, &part)?);
         program.extend(after);
         Ok(program)
     }

@@ -22,8 +22,7 @@ impl Nan<'_> {
     pub fn check(&self, bench: &mut Bench<'_>, variant: &str, dispatches: Vec<Dispatch>) -> Result<(), Error> {
         let Nan { input, column, name, output, reaches } = self;
         let last = input.values.rows() - 1;
-        let mut program = Program::default();
-        program.extend(dispatches);
+        let program = Program::from(dispatches);
         bench.gpu.run(&program, 1);
         let mut wants: Vec<f32> = output.read_padded(bench.gpu)?;
         for want in (0..output.columns()).filter(|column| reaches(*column)) {
@@ -32,6 +31,6 @@ impl Nan<'_> {
         let mut words: Vec<f32> = input.tensor.read_padded(bench.gpu)?;
         words[last * input.tensor.stride() + column] = f32::NAN;
         input.tensor.write_padded(bench.gpu, &words)?;
-        bench.check_program(&format!("NaN, {variant}"), &program, [Output::exactly(name, output, &wants)])
+        bench.check_variant(&format!("NaN, {variant}"), program, [Output::exactly(name, output, &wants)])
     }
 }

@@ -1,24 +1,32 @@
-// A dense layer's product for adapters that run on a CPU: finish(b, o, bias[o] + sum_i input[b, i] * weight[o, i]).
+// A dense layer's product for subgroups: finish(b, o, bias[o] + sum_i input[b, i] * weight[o, i]).
 //
-// The epilogue defines `finish`. One workgroup is one subgroup of 8 lanes, the SIMD lanes of one CPU thread, and makes a
-// tile of the result: 32 columns, a quad of columns for each lane. Both operands are textures: such an adapter loads texels
-// for all lanes at once, but storage buffers lane by lane. One lane loads each value of the left operand, and shuffles
-// spread it. In one turn of the outer loop, eight products are added to a sum before it is masked and stored.
+// The epilogue defines `finish`. A cluster is 8 adjacent lanes of a subgroup, and makes a tile of the result: 32 columns, a quad
+// of columns for each lane. One lane loads each value of the left operand, and shuffles spread it. The clusters of a workgroup lie
+// below each other, and take the same way.
+//
+// On adapters that run on a CPU, a workgroup is one cluster, one subgroup of 8, the SIMD lanes of a CPU thread. In one turn of the
+// outer loop, eight products are added to a sum before it is masked and stored.
 
-#import nn/dense/lanes/operands.wgsl
-#import sums
+#import sizes
+#import operands
+#import nn/dense/lanes/sums.wgsl
 #import epilogue
 
-@compute @workgroup_size(LANES)
-fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
+@compute @workgroup_size(LANES * CLUSTERS)
+fn forward(
+    @builtin(workgroup_id) tile: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+) {
+    let lane = thread % LANES;
+    let start = cluster_start(subgroup_lane);
     // Rows vary fastest, so that workgroups that run one after the other share the weight's rows.
-    let first = tile.x * TILE_ROWS;
-    let end = min(first + TILE_ROWS, live_rows());
+    let first = tile.x * TILE_ROWS + cluster_of(thread) * CLUSTER_ROWS;
     let quad = tile.y * LANES + lane;
-    if first < end {
-        var rows: array<u32, TILE_QUADS>;
-        for (var j = 0u; j < TILE_QUADS; j++) {
-            rows[j] = min(first + 4u * j + lane / 2u, end - 1u) * INPUT_QUADS;
+    if tile.x * TILE_ROWS < live_rows() {
+        var rows: array<u32, CLUSTER_QUADS>;
+        for (var j = 0u; j < CLUSTER_QUADS; j++) {
+            rows[j] = min(first + 4u * j + lane / 2u, live_rows() - 1u) * INPUT_QUADS;
         }
         let columns = min(vec4u(4u * quad) + vec4u(0u, 1u, 2u, 3u), vec4u(OUTPUTS - 1u)) * INPUT_QUADS;
         var sums: Sums;
@@ -27,28 +35,29 @@ fn forward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) 
         for (var i = tile.z; i < INPUT_QUADS; i += 2u) {
             // Even lanes load one quad of four rows, odd lanes the next one.
             let own = i + lane % 2u;
-            var x: array<vec4f, TILE_QUADS>;
-            for (var j = 0u; j < TILE_QUADS; j++) {
-                x[j] = select(vec4f(), load_input(rows[j] + own), own < INPUT_QUADS);
+            var x: array<vec4f, CLUSTER_QUADS>;
+            for (var j = 0u; j < CLUSTER_QUADS; j++) {
+                x[j] = select(vec4f(), input_at(rows[j] + own), own < INPUT_QUADS);
             }
             var w: array<mat4x4f, 2>;
             for (var half = 0u; half < 2u; half++) {
                 let at = columns + i + half;
-                w[half] = transpose(
-                    mat4x4f(load_weight(at.x), load_weight(at.y), load_weight(at.z), load_weight(at.w)));
+                w[half] = transpose(mat4x4f(weight_at(at.x), weight_at(at.y), weight_at(at.z), weight_at(at.w)));
             }
-            add_product(&sums, &x, &w);
+            add_product(&sums, &x, &w, start);
         }
         let shift = bias[min(quad, OUTPUT_QUADS - 1u)];
-        for (var row = first; row < end; row++) {
+        // The first cluster's rows: no cluster has more.
+        let rows_left = min(CLUSTER_ROWS, live_rows() - tile.x * TILE_ROWS);
+        for (var row = first; row < first + rows_left; row++) {
             var sum = 0.0;
-            if quad < OUTPUT_QUADS {
+            if quad < OUTPUT_QUADS && row < live_rows() {
                 sum = finish(row, quad, pick(&sums, row - first) + shift);
             }
             if ROW_SUMS {
                 // A tile is as wide as a block.
-                sum = subgroupAdd(sum);
-                if lane == 0u {
+                sum = cluster_sum(sum, start);
+                if lane == 0u && row < live_rows() {
                     finish_block(row, tile.y, sum);
                 }
             }

@@ -2,22 +2,11 @@
 //
 // A header with bindings, for the families that load quads: `load_...` returns four rows of a quad, whose starts are in quads.
 
-#import lib/matrix.wgsl
-#import lib/step.wgsl
+#import nn/dense/layer.wgsl
 
-override INPUTS: u32;
-override OUTPUTS: u32;
-override INPUT_QUADS: u32 = (INPUTS + 3u) / 4u;
-override OUTPUT_QUADS: u32 = (OUTPUTS + 3u) / 4u;
-override ACCUMULATE: bool = false;  // whether the gradients of weight and bias are added to the stored ones
-
-@group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> input: array<vec4f>;           // (B, INPUTS)
 @group(0) @binding(2) var<storage, read> weight: array<vec4f>;          // (OUTPUTS, INPUTS)
-@group(0) @binding(3) var<storage, read> bias: array<vec4f>;            // (OUTPUTS)
 @group(0) @binding(4) var<storage, read> doutput: array<vec4f>;         // (B, OUTPUTS)
-@group(0) @binding(5) var<storage, read_write> dweight: array<vec4f>;   // (OUTPUTS, INPUTS)
-@group(0) @binding(6) var<storage, read_write> dbias: array<vec4f>;     // (OUTPUTS)
 
 fn load_input(rows: vec4u, quad: u32) -> mat4x4f {
     return mat4x4f(input[rows.x + quad], input[rows.y + quad], input[rows.z + quad], input[rows.w + quad]);

@@ -3,13 +3,11 @@
 // The epilogue defines `finish`. One thread makes 8 rows by 8 columns of the result: four mat4x4f, each with four rows of
 // one quad. Rows and quads past the end are clamped for loads and left out by the stores.
 
+#import sizes
 #import nn/dense/operands.wgsl
 #import epilogue
 
-const TILE_ROWS = 64u;      // of the result, by one workgroup
-const TILE_COLUMNS = 64u;
-const THREAD_ROWS = 8u;     // of the result, by one thread
-const THREAD_COLUMNS = 8u;
+const THREAD_COLUMNS = 8u;  // of the result, by one thread
 const BLOCK_THREADS = BLOCK / THREAD_COLUMNS;    // beside each other, that make a block
 
 var<workgroup> row_sums: array<f32, TILE_COLUMNS / THREAD_COLUMNS * TILE_ROWS>;   // [column of threads][row of the tile]
@@ -27,7 +25,7 @@ fn finish_block_of_rows(row: u32, block: u32, slot: u32) {
     }
 }
 
-@compute @workgroup_size(8, 8)
+@compute @workgroup_size(TILE_COLUMNS / 8u, TILE_ROWS / 8u)
 fn forward(
     @builtin(workgroup_id) tile: vec3u,
     @builtin(local_invocation_id) thread: vec3u,

@@ -49,9 +49,9 @@ fn check_log_prob(bench: &mut Bench<'_>) -> Result<(), Error> {
 fn check_mean(bench: &mut Bench<'_>) -> Result<(), Error> {
     let (logits, mean) = (outputs(bench, 1, SIZES)?, bench.output(bench.sizes.columns)?);
     let part = Bernoulli.mean(&mean).expect("the mean is a function of one output");
-    let dispatch = epilogue::forward(bench, &logits, &part)?;
+    let dispatches = epilogue::forward(bench, &logits, &part)?;
     let (values, errors) = (logits.values.map(sigmoid), logits.values.map(sigmoid_error));
-    bench.check(dispatch, [Output::matrix("mean", &mean, &values, &errors)])
+    bench.check(dispatches, [Output::matrix("mean", &mean, &values, &errors)])
 }
 
 fn check_pixels(bench: &mut Bench<'_>) -> Result<(), Error> {

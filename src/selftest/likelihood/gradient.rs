@@ -23,9 +23,9 @@ impl Given {
             let wanted = Output::unpadded("log_prob", &sums, log_prob, log_prob_errors);
             if trains {
                 let gradient = Output::matrix("output", &output, gradients, gradient_errors);
-                bench.check_program("", &program, [wanted, gradient])?;
+                bench.check(program, [wanted, gradient])?;
             } else {
-                bench.check_program("evaluation", &program, [wanted])?;
+                bench.check_variant("evaluation", program, [wanted])?;
             }
         }
         Ok(())

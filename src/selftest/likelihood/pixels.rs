@@ -89,18 +89,18 @@ fn check_nan(bench: &mut Bench<'_>) -> Result<(), Error> {
             let output = &bench.output(bench.sizes.columns)?;
             let mean = given.density.mean(output).filter(|_| pixels == Pixels::Mean);
             let fused = mean.is_some();
-            let dispatch = match mean {
+            let dispatches = match mean {
                 Some(mean) => epilogue::forward(bench, input, &mean)?,
                 None => {
                     let recording = bench.recording(&given.parameters);
-                    likelihood::show(&*given.density, recording, pixels, &input.tensor, output)?
+                    vec![likelihood::show(&*given.density, recording, pixels, &input.tensor, output)?]
                 }
             };
             // A product spreads NaN over its whole row.
             let reaches = &|column: usize| fused || column == 0;
             let variant = format!("{likelihood:?}, {}", if pixels == Pixels::Mean { "mean" } else { "draw" });
             let nan = Nan { input, column: 0, name: "pixels", output, reaches };
-            nan.check(bench, &variant, vec![dispatch])?;
+            nan.check(bench, &variant, dispatches)?;
         }
     }
     Ok(())

@@ -169,17 +169,17 @@ fn check_variants(
 ) -> Result<(), Error> {
     let (activated, slope) = (bench.output(values.columns())?, bench.output(slopes.columns())?);
     let part = activation.forward(bench.gpu, &activated, Some(&slope))?;
-    let dispatch = epilogue::forward(bench, pre, &part)?;
+    let dispatches = epilogue::forward(bench, pre, &part)?;
     let outputs = [
         Output::matrix("activated", &activated, values, errors),
         Output::matrix("slope", &slope, slopes, slope_errors),
     ];
-    bench.check_variant(&format!("{activation:?}"), dispatch, outputs)?;
+    bench.check_variant(&format!("{activation:?}"), dispatches, outputs)?;
     let activated = bench.output(values.columns())?;
     let part = activation.forward(bench.gpu, &activated, None)?;
-    let dispatch = epilogue::forward(bench, pre, &part)?;
+    let dispatches = epilogue::forward(bench, pre, &part)?;
     let outputs = [Output::matrix("activated", &activated, values, errors)];
-    bench.check_variant(&format!("{activation:?}, no slope"), dispatch, outputs)
+    bench.check_variant(&format!("{activation:?}, no slope"), dispatches, outputs)
 }
 
 /// Values before the activation: about zero for the most part, far out in every third row.
@@ -205,10 +205,10 @@ fn check_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
     let (value, slope) = (bench.input(columns, |draw, _| 3.0 * draw)?, bench.input(columns, |draw, _| draw)?);
     let gradient = bench.output(columns)?;
     let part = Activation::default().backward(&slope.tensor, &gradient)?;
-    let dispatch = epilogue::backward(bench, &value, &value, &part)?;
+    let dispatches = epilogue::backward(bench, &value, &value, &part)?;
     let values = value.values.zip(&slope.values, |value, slope| value * slope);
     let errors = values.map(|value| ULP * value.abs());
-    bench.check(dispatch, [Output::matrix("gradient", &gradient, &values, &errors)])
+    bench.check(dispatches, [Output::matrix("gradient", &gradient, &values, &errors)])
 }
 
 fn check_gated(bench: &mut Bench<'_>) -> Result<(), Error> {
@@ -236,10 +236,10 @@ fn check_gated_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
     let (value, slope) = (bench.input(columns, |draw, _| 3.0 * draw)?, bench.input(2 * columns, |draw, _| draw)?);
     let gradient = bench.output(2 * columns)?;
     let part = Activation::Gated.backward(&slope.tensor, &gradient)?;
-    let dispatch = epilogue::backward(bench, &value, &value, &part)?;
+    let dispatches = epilogue::backward(bench, &value, &value, &part)?;
     let values = gate_backward(&slope.values, &value.values);
     let errors = values.map(|value| ULP * value.abs());
-    bench.check(dispatch, [Output::matrix("gradient", &gradient, &values, &errors)])
+    bench.check(dispatches, [Output::matrix("gradient", &gradient, &values, &errors)])
 }
 
 fn check_nan(bench: &mut Bench<'_>) -> Result<(), Error> {
@@ -250,7 +250,7 @@ fn check_nan(bench: &mut Bench<'_>) -> Result<(), Error> {
         let input = &bench.input(each * columns, |draw, _| 6.0 * draw)?;
         let (output, slope) = (&bench.output(columns)?, bench.output(each * columns)?);
         let part = activation.forward(bench.gpu, output, Some(&slope))?;
-        let dispatches = vec![epilogue::forward(bench, input, &part)?];
+        let dispatches = epilogue::forward(bench, input, &part)?;
         let nan = Nan { input, column: columns / 2, name: "activated", output, reaches: &|_| true };
         nan.check(bench, &format!("{activation:?}"), dispatches)?;
     }

@@ -62,11 +62,11 @@ fn check_forward(bench: &mut Bench<'_>) -> Result<(), Error> {
     let input = bench.input(inputs, |draw, _| 3.0 * draw)?;
     let output = bench.output(outputs)?;
     let store = Epilogue::store(&output);
-    let dispatch = layer.forward(bench.recording(&parameters), &input.tensor, &store)?;
+    let dispatches = layer.forward(bench.recording(&parameters), &input.tensor, &store)?;
     let values = forward(&input.values, &weight, &bias);
     let magnitudes = forward(&input.values.abs(), &weight.abs(), &bias.abs());
     let errors = magnitudes.map(|magnitude| tolerance::sum(inputs + 1, magnitude));
-    bench.check(dispatch, [Output::matrix("output", &output, &values, &errors)])
+    bench.check(dispatches, [Output::matrix("output", &output, &values, &errors)])
 }
 
 fn check_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
@@ -78,11 +78,11 @@ fn check_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
     let store = Epilogue::store(&dinput);
     let (gradients, [dweight, dbias]) = parameter_gradients(bench, &layer, &input, &doutput, false)?;
     let (x, d) = (&input.tensor, &doutput.tensor);
-    let dispatch = layer.backward(bench.recording(&parameters), &gradients, x, d, Some(&store))?;
+    let dispatches = layer.backward(bench.recording(&parameters), &gradients, x, d, Some(&store))?;
     let values = backward_input(&doutput.values, &weight);
     let magnitudes = backward_input(&doutput.values.abs(), &weight.abs());
     let errors = magnitudes.map(|magnitude| tolerance::sum(outputs, magnitude));
-    bench.check(dispatch, [dweight, dbias, Output::matrix("dinput", &dinput, &values, &errors)])
+    bench.check(dispatches, [dweight, dbias, Output::matrix("dinput", &dinput, &values, &errors)])
 }
 
 fn check_backward_weight(bench: &mut Bench<'_>) -> Result<(), Error> {
@@ -93,8 +93,8 @@ fn check_backward_weight(bench: &mut Bench<'_>) -> Result<(), Error> {
         let (gradients, wanted) = parameter_gradients(bench, &layer, &input, &doutput, accumulate)?;
         let (x, d) = (&input.tensor, &doutput.tensor);
         let recording = Recording { accumulate, ..bench.recording(&parameters) };
-        let dispatch = layer.backward(recording, &gradients, x, d, None)?;
-        bench.check_variant(if accumulate { "added" } else { "" }, dispatch, wanted)?;
+        let dispatches = layer.backward(recording, &gradients, x, d, None)?;
+        bench.check_variant(if accumulate { "added" } else { "" }, dispatches, wanted)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::nn::{self, Dense, Epilogue, Layer};
 use crate::selftest::bench::{Bench, Operand};
 
 /// Records the product of a forward pass with an epilogue that sees `value`.
-pub(in crate::selftest) fn forward(bench: &Bench<'_>, value: &Operand, epilogue: &Epilogue) -> Result<Dispatch, Error> {
+pub(in crate::selftest) fn forward(bench: &Bench<'_>, value: &Operand, epilogue: &Epilogue) -> Result<Vec<Dispatch>, Error> {
     let (layer, parameters) = identity(bench, value)?;
     layer.forward(bench.recording(&parameters), &value.tensor, epilogue)
 }
@@ -20,7 +20,7 @@ pub(in crate::selftest) fn backward(
     input: &Operand,
     value: &Operand,
     epilogue: &Epilogue,
-) -> Result<Dispatch, Error> {
+) -> Result<Vec<Dispatch>, Error> {
     let (layer, parameters) = identity(bench, value)?;
     let gradients = nn::arena(bench.gpu, &layer.parameters())?;
     layer.backward(bench.recording(&parameters), &gradients, &input.tensor, &value.tensor, Some(epilogue))

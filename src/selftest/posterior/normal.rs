@@ -150,7 +150,7 @@ fn check_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
         let prior = prior::standard_normal::kl(KlEstimate::ClosedForm);
         let draws = Draws { prior: &prior, outputs: &posterior.tensor, z: &z.tensor };
         let part = Normal { logvar_range: range }.backward_epilogue(bench.at(), draws, &dposterior)?;
-        let dispatch = epilogue::backward(bench, &z, &dz, &part)?;
+        let dispatches = epilogue::backward(bench, &z, &dz, &part)?;
         let seen = clamped(&posterior.values, range);
         let of_draw = reparameterise_backward(&seen, &z.values, &dz.values);
         let of_kl = kl_backward(&seen, kl_weight);
@@ -166,7 +166,7 @@ fn check_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
             draw_error + kl_error + ULP * (of_draw.at(b, c).abs() + of_kl.at(b, c).abs())
         });
         let variant = if range.is_some() { "clamped" } else { "" };
-        bench.check_variant(variant, dispatch, [Output::matrix("dposterior", &dposterior, &values, &errors)])?;
+        bench.check_variant(variant, dispatches, [Output::matrix("dposterior", &dposterior, &values, &errors)])?;
     }
     Ok(())
 }

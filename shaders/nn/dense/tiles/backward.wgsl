@@ -6,30 +6,18 @@
 // The epilogue defines `finish`. One thread makes 8 rows by 8 columns of a result: four mat4x4f, each with four rows of one
 // quad. Rows and quads past the end are clamped for loads and left out by the stores.
 
+#import sizes
 #import nn/dense/operands.wgsl
 #import epilogue
 
-const TILE_ROWS = 64u;      // of a result, by one workgroup
-const TILE_COLUMNS = 64u;
-
 override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
 
-fn store_dweight(o: u32, quad: u32, sum: vec4f) {
-    if o < OUTPUTS && quad < INPUT_QUADS {
-        let i = o * INPUT_QUADS + quad;
-        if ACCUMULATE {
-            dweight[i] += sum;
-        } else {
-            dweight[i] = sum;
+fn store_dweight_rows(o: u32, quad: u32, sums: mat4x4f) {
+    if quad < INPUT_QUADS {
+        for (var r = 0u; r < min(4u, OUTPUTS - min(o, OUTPUTS)); r++) {
+            store_dweight(o + r, quad, row_of(sums, sums, r));
         }
     }
-}
-
-fn store_dweight_rows(o: u32, quad: u32, sums: mat4x4f) {
-    store_dweight(o, quad, sums[0]);
-    store_dweight(o + 1u, quad, sums[1]);
-    store_dweight(o + 2u, quad, sums[2]);
-    store_dweight(o + 3u, quad, sums[3]);
 }
 
 // Eight rows of the weight's gradient from `o`, two quads from `quad`.
@@ -57,13 +45,10 @@ fn make_dweight(o: u32, quad: u32) {
     store_dweight_rows(o + 4u, quad, bottom_left);
     store_dweight_rows(o + 4u, quad + 1u, bottom_right);
     if quad == 0u {
-        // If the bottom is clamped to the top, both have the same sum.
-        if ACCUMULATE {
-            bias_top += dbias[o_top];
-            bias_bottom += dbias[o_bottom];
+        store_dbias(o_top, bias_top);
+        if o_bottom > o_top {
+            store_dbias(o_bottom, bias_bottom);
         }
-        dbias[o_top] = bias_top;
-        dbias[o_bottom] = bias_bottom;
     }
 }
 
@@ -96,7 +81,7 @@ fn make_dinput(b: u32, quad: u32) {
     }
 }
 
-@compute @workgroup_size(8, 8)
+@compute @workgroup_size(TILE_COLUMNS / 8u, TILE_ROWS / 8u)
 fn backward_weight(@builtin(global_invocation_id) id: vec3u) {
     if 2u * id.x < INPUT_QUADS && 8u * id.y < OUTPUTS {
         make_dweight(8u * id.y, 2u * id.x);
@@ -104,7 +89,7 @@ fn backward_weight(@builtin(global_invocation_id) id: vec3u) {
 }
 
 // Both gradients have the input's columns: the first rows of workgroups make the weight's, those after them the input's.
-@compute @workgroup_size(8, 8)
+@compute @workgroup_size(TILE_COLUMNS / 8u, TILE_ROWS / 8u)
 fn backward(@builtin(workgroup_id) tile: vec3u, @builtin(global_invocation_id) id: vec3u) {
     let quad = 2u * id.x;
     if tile.y < WEIGHT_TILES {
