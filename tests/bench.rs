@@ -7,14 +7,14 @@ use serde_json::Value;
 use crate::support::program::{refuses, succeeds};
 
 #[test]
-fn a_profile_and_a_comparison_of_families_are_printed_and_saved() {
+fn a_profile_and_every_variant_of_each_product_are_printed_and_saved() {
     let directory = tempfile::tempdir().expect("a directory");
     let model = ["--hidden", "8", "--latents", "2", "--batch-size", "256", "--seconds", "0"];
     let printed = succeeds(
         directory.path(),
-        &[&["bench", "--profile", "--families", "--save", "bench.json"], &model[..]].concat(),
+        &[&["bench", "--profile", "--products", "--save", "bench.json"], &model[..]].concat(),
     );
-    assert!(printed.contains("GFLOP/s in f32; memory: ") && printed.contains("over the fastest"), "{printed}");
+    assert!(printed.contains("GFLOP/s in f32; memory: ") && printed.contains("times the fastest"), "{printed}");
     let text = fs::read_to_string(directory.path().join("bench.json")).expect("the file");
     let report: Value = serde_json::from_str(&text).expect("JSON");
     let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("no number in {text}"));
@@ -29,21 +29,27 @@ fn a_profile_and_a_comparison_of_families_are_printed_and_saved() {
                 number(&dispatch["seconds"]) > 0.0 && ["gpu", "wall"].map(Value::from).contains(&dispatch["clock"])
             );
         }
-        let families = row["families"]["families"].as_array().expect("families");
-        let products = row["families"]["products"].as_array().expect("products");
+        let products = row["products"].as_array().expect("products");
         // Two layers each side, and their gradients.
-        assert_eq!((families.len() >= 2, products.len()), (true, 8), "{text}");
+        assert_eq!(products.len(), 8, "{text}");
         for product in products {
-            assert!(families.contains(&product["chosen"]) && number(&product["over_fastest"]) >= 1.0, "{product}");
-            assert_eq!(product["seconds"].as_array().map(Vec::len), Some(families.len()));
+            let variants = product["variants"].as_array().expect("variants");
+            assert!(variants.iter().any(|variant| variant["name"] == product["chosen"]), "{product}");
+            assert!(number(&product["over_fastest"]) >= 1.0, "{product}");
+            for variant in variants {
+                let (seconds, gflops) = (number(&variant["seconds"]), number(&variant["gflops"]));
+                assert!(number(&variant["bytes"]) > 0.0, "{variant}");
+                assert!((1e9 * gflops * seconds / number(&product["flops"]) - 1.0).abs() < 1e-6, "{variant}");
+            }
         }
     }
+    assert_eq!(report["squares"].as_array().map(Vec::is_empty), Some(false));
 }
 
 #[test]
 fn a_bench_that_cannot_be_made_or_saved_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
-    refuses(directory.path(), &["--kernels", "tiles", "bench", "--families"], &["--families", "--kernels"]);
+    refuses(directory.path(), &["--kernels", "tiles", "bench", "--products"], &["--products", "--kernels"]);
     let model = ["--hidden", "8", "--latents", "2", "--batch-size", "256", "--seconds", "0"];
     let save = ["bench", "--json", "--save", "nowhere/bench.json"];
     refuses(directory.path(), &[&save, &model[..]].concat(), &["nowhere/bench.json", "cannot write"]);

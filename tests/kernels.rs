@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use elbo::gpu::{AdapterRequest, Arena, Gpu, KernelRequest, Program};
-use elbo::nn::KernelFamily;
+use elbo::nn::Variant;
 use elbo::optim::{Adam, Update, UpdateRule};
 use elbo::selftest::{self, Case, NAN, Outcome, Sizes, Tamper, UNTOUCHED};
 use elbo::step::{At, Step};
@@ -95,22 +95,36 @@ fn every_kernel_is_right_with_run_time_checks() {
     assert_right(&checked, &selftest::CASES);
 }
 
-/// A device with the kernels of a family, where the adapter's own choice is another.
-fn device_with(family: KernelFamily) -> Gpu {
-    let kernels = KernelRequest::Only(family.name());
-    Gpu::open(&AdapterRequest { kernels, ..AdapterRequest::default() }).unwrap()
+/// The variants of the kernels for products that the adapter can run.
+fn variants() -> impl Iterator<Item = &'static Variant> {
+    Variant::all().iter().filter(|variant| variant.runs_on(gpu()))
+}
+
+/// A device with the kernels of a variant, where the adapter's own choice is another.
+fn device_with(variant: &Variant, shader_checks: bool) -> Gpu {
+    let kernels = KernelRequest::Only(variant.name());
+    Gpu::open(&AdapterRequest { kernels, shader_checks, ..AdapterRequest::default() }).unwrap()
 }
 
 #[test]
-fn the_products_of_every_family_are_right_at_every_size() {
-    // A family may go wrong in the epilogues that sum rows.
-    let products = |text: &str| text == "dense" || text == "bernoulli.wgsl";
-    let mut cases: Vec<_> = CASES.into_iter().filter(|(text, _)| products(text)).collect();
-    for sizes in [Sizes::new(1, 1, 1), Sizes::new(5, 257, 4), Sizes::new(131, 523, 17).short(127, 1009)] {
-        cases.extend(["dense", "bernoulli.wgsl"].map(|text| (text, sizes)));
-    }
-    for family in KernelFamily::of(gpu()).unwrap() {
-        assert_right(&device_with(family), &cases);
+fn the_products_of_every_variant_are_right_at_every_size() {
+    // One less than tiles, turns and slices, one more, and the smallest; an epilogue that sums rows may go wrong by itself.
+    let sizes = [
+        Sizes::new(131, 523, 17).short(127, 1009),
+        Sizes::new(65, 127, 129),
+        Sizes::new(5, 257, 4),
+        Sizes::new(31, 65, 97).short(30, 3),
+        Sizes::new(1, 1, 1),
+    ];
+    let cases = sizes.map(|sizes| ["nn/dense", "bernoulli.wgsl"].map(|text| (text, sizes))).concat();
+    let mut families = BTreeSet::new();
+    for variant in variants() {
+        // Those of one family have the same code, which takes seconds to compile on a CPU.
+        let is_first = families.insert(variant.family());
+        assert_right(&device_with(variant, false), if is_first { &cases } else { &cases[..2] });
+        if is_first {
+            assert_right(&device_with(variant, true), &cases[..2]);
+        }
     }
 }
 
@@ -118,21 +132,24 @@ fn the_products_of_every_family_are_right_at_every_size() {
 fn every_kernel_and_every_part_of_one_is_tested() {
     // As "a.wgsl + b.wgsl:entry": the kernel's file, the files in its slots, the entry point.
     let mut tested = BTreeSet::new();
-    let families = KernelFamily::of(gpu()).unwrap();
-    for family in &families {
-        // The lanes kernels have another tile for wide layers.
-        let cases = [("", Sizes::new(3, 5, 7)), ("dense", Sizes::new(3, 65, 66))];
-        let passed = selftest::run_cases(&device_with(*family), &cases, &|_| (), |outcome| {
+    for (index, variant) in variants().enumerate() {
+        let cases = [(if index == 0 { "" } else { "nn/dense" }, Sizes::new(3, 5, 7))];
+        let passed = selftest::run_cases(&device_with(variant, false), &cases, &|_| (), |outcome| {
             tested.insert(outcome.kernel.clone());
         });
         assert!(passed.unwrap());
     }
+    let runs = |name: &str| Variant::named(name).unwrap().runs_on(gpu());
     let headers = headers();
     for (path, text) in files("shaders", "wgsl") {
         let file = path.to_str().unwrap().replace('\\', "/");
-        // Headers are tested through the files that import them. Only some adapters can run the lanes kernels.
-        let able = families.contains(&KernelFamily::Lanes);
-        if headers.contains(&path) || (file.contains("lanes") && !able) {
+        // Headers are tested through the files that import them. Only adapters with subgroups can run the lanes kernels.
+        let able = match file.as_str() {
+            "nn/dense/lanes/textures.wgsl" => runs("lanes"),
+            "nn/dense/lanes/buffers.wgsl" => runs("shuffle"),
+            _ => !file.starts_with("nn/dense/lanes") || runs("lanes") || runs("shuffle"),
+        };
+        if headers.contains(&path) || !able {
             continue;
         }
         for entry in entry_points(&text) {

@@ -61,7 +61,7 @@ impl Bare {
         let recording = Recording::new(at, &self.parameters, Mode::Training);
         let (epilogue, after) = record(recording).unwrap();
         let mut program = Program::default();
-        program.push(self.layer.forward(recording, outputs, &epilogue).unwrap());
+        program.extend(self.layer.forward(recording, outputs, &epilogue).unwrap());
         program.extend(after);
         gpu().run(&program, 1);
     }

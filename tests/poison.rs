@@ -282,10 +282,9 @@ fn bernoulli_is_never_nan_for_a_finite_logit() {
     run(rows.len(), |at| {
         let recording = Recording::new(at, &parameters, Mode::Training);
         let terms = Terms { x: &x, output: &dlogits, log_prob: &log_prob, trains: true };
-        Ok(vec![
-            layer.forward(recording, &logits, &density.log_prob(recording, terms)?.0)?,
-            layer.forward(recording, &logits, &density.mean(&mean).expect("a function of one output"))?,
-        ])
+        let epilogues = [density.log_prob(recording, terms)?.0, density.mean(&mean).expect("a function of one output")];
+        let products = epilogues.iter().map(|epilogue| layer.forward(recording, &logits, epilogue));
+        Ok(products.collect::<Result<Vec<_>, _>>()?.concat())
     });
     let log_prob: Vec<f32> = log_prob.read(gpu()).unwrap();
     for (found, (logits, x, want)) in log_prob.chunks(log_prob.len() / rows.len()).zip(&rows) {

@@ -9,7 +9,7 @@ use elbo::data::{Dataset, ImageShape};
 use elbo::eval;
 use elbo::gpu::{AdapterRequest, Gpu, KernelRequest};
 use elbo::likelihood::{Likelihood, LikelihoodConfig, Pixels};
-use elbo::nn::{Activation, KernelFamily};
+use elbo::nn::{Activation, Variant};
 use elbo::numbers::Numbers;
 use elbo::objective::{Objective, ObjectiveConfig};
 use elbo::posterior::LogvarRange;
@@ -88,18 +88,18 @@ fn the_gradient_of_the_whole_loss_in_every_parameter() {
 }
 
 #[test]
-fn the_encoder_learns_from_the_components_in_every_family_of_kernels() {
-    for family in KernelFamily::of(gpu()).unwrap() {
-        let kernels = KernelRequest::Only(family.name());
+fn the_encoder_learns_from_the_components_with_every_kernel_that_may_be_chosen() {
+    for variant in Variant::of(gpu()) {
+        let kernels = KernelRequest::Only(variant.name());
         let gpu = Gpu::open(&AdapterRequest { kernels, ..AdapterRequest::default() }).unwrap();
         let batch = Batch::new(&gpu, with_prior(Prior::VampPrior));
         for index in [0, 1, 2, 3, batch.gradients.len() - 1] {
             let found = batch.difference(index, false);
-            assert!(found < ALLOWED, "{family:?}, parameter {index}: {found:.1e}");
+            assert!(found < ALLOWED, "{variant}, parameter {index}: {found:.1e}");
         }
         // The control: without the part through the components, the gradient differs.
         for index in 0..4 {
-            assert!(batch.difference(index, true) > 20.0 * ALLOWED, "{family:?}, parameter {index}");
+            assert!(batch.difference(index, true) > 20.0 * ALLOWED, "{variant}, parameter {index}");
         }
     }
 }

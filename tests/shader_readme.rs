@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use elbo::gpu::Shader;
+use elbo::nn::Variant;
+
 use crate::support::sources::{files, headers};
 
 /// The kernels' own bindings.
@@ -174,6 +177,13 @@ fn what_fills_a_slot_defines_what_it_says_and_binds_where_it_may() {
         assert_within(path, text, slot.bindings.as_ref());
         filled.insert(name.clone());
     }
+    // Variants of kernels, which are lines of a file, fill this one.
+    for variant in Variant::all() {
+        let own = definitions(Shader::parse(&variant.sizes()).unwrap().text());
+        let missing: Vec<_> = slots["sizes"].defines.difference(&own).collect();
+        assert!(missing.is_empty(), "{variant} does not define {missing:?}");
+    }
+    filled.insert("sizes".to_owned());
     assert_eq!(filled, slots.into_keys().collect(), "slots that nothing fills");
 }
 

@@ -9,6 +9,7 @@ use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
 use elbo::gpu::{Shader, Source};
+use elbo::nn::Variant;
 use elbo::step::Step;
 use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
@@ -32,15 +33,14 @@ fn source(path: &Path, text: &str) -> Source {
 }
 
 /// The slots of kernels, each with a definition that the parts for it have.
-const SLOTS: [(&str, &str); 9] = [
+const SLOTS: [(&str, &str); 8] = [
     ("epilogue", "fn finish("),
     ("gradient", "fn keep_gradient("),
     ("objective", "fn loss_part("),
+    ("operands", "fn input_at("),
     ("pixel", "fn pixel_mean("),
     ("prior", "fn kl_term("),
     ("slope", "fn keep_slope("),
-    ("sums", "alias Sums"),
-    ("tile", "const TILE_ROWS"),
     ("words", "fn update_word("),
 ];
 
@@ -56,15 +56,29 @@ fn kernels() -> Vec<Source> {
 /// The binding of kernels that import `lib/step.wgsl`.
 const STEP: &str = "@group(0) @binding(0) var<storage, read> step: Step;";
 
+/// An epilogue that does nothing.
+const FINISH: &str = "fn finish(row: u32, quad: u32, value: vec4f) -> f32 { return 0.0; }";
+
 /// Whether a part is made for a kernel: the names of epilogues of gradients say so, and the plain one is for all.
 fn fits(part: &Path, slot: &str, kernel: &Path) -> bool {
     let backward = |path: &Path| path.ends_with("backward.wgsl");
     slot != "epilogue" || part == Path::new("nn/epilogue.wgsl") || backward(part) == backward(kernel)
 }
 
+/// Whether a file is one of a variant's.
+fn is_of(variant: &Variant, path: &Path) -> bool {
+    let family = Path::new("nn/dense").join(variant.family());
+    path.starts_with(&family) || path == family.with_extension("wgsl")
+}
+
 /// A file with its slots filled in every way, and the slots of those parts too.
 fn filled(path: &Path, text: &str, files: &[&(PathBuf, String)]) -> Vec<Source> {
     let mut all = vec![source(path, text)];
+    if text.contains("#import sizes\n") {
+        let variants = Variant::all().iter().filter(|variant| is_of(variant, path));
+        all = variants.map(|variant| all[0].clone().with("sizes", variant.sizes())).collect();
+        assert!(!all.is_empty(), "no variant is of {}", path.display());
+    }
     for (slot, definition) in SLOTS {
         if text.lines().any(|line| line == format!("#import {slot}")) {
             let parts = files.iter().filter(|(part, text)| {
@@ -377,7 +391,12 @@ fn headers_can_be_imported_and_have_no_entry_points_and_those_of_the_library_no_
         let has_struct = name == "lib/step.wgsl" || text.contains("#import lib/step.wgsl");
         let needs_step = has_struct && !text.contains(STEP);
         let own = if needs_step { STEP } else { "" };
-        let importing = source(Path::new("importing.wgsl"), &format!("#import {name}\n{own}"));
+        let mut importing = source(Path::new("importing.wgsl"), &format!("#import {name}\n{own}"));
+        // Those of a family of products need the sizes of a variant, and may call the epilogue.
+        if let Some(variant) = Variant::all().iter().find(|variant| is_of(variant, &path)) {
+            let text = format!("#import sizes\n#import nn/epilogue/no_sums.wgsl\n{FINISH}\n#import {name}");
+            importing = source(Path::new("importing.wgsl"), &text).with("sizes", variant.sizes());
+        }
         let shader = Shader::parse(&importing).map_err(|error| error.to_string())?;
         let mut own = text.lines().filter(|line| !line.starts_with("#import "));
         assert!(own.all(|line| shader.text().contains(line)), "{name}");

@@ -1,6 +1,6 @@
 //! The choice of kernels: measured once, kept in the cache, recorded by a run and used again when it is resumed.
 //!
-//! All tests use GL, where an adapter has the families that every GPU has, and none is chosen without measuring the
+//! All tests use GL, where an adapter has the kernels that every GPU has, and none is chosen without measuring the
 //! others.
 
 #![cfg(target_os = "linux")]
@@ -11,7 +11,7 @@ use std::process::Output;
 
 use elbo::gpu::{AdapterRequest, Backend, adapters};
 
-use crate::support::program::{assert_refused, command, write_data};
+use crate::support::program::{assert_refused, command, errors_of, write_data};
 use crate::support::report_ignored;
 
 /// Whether there is a GL adapter to choose kernels on.
@@ -36,7 +36,7 @@ fn run(directory: &Path, arguments: &[&str]) -> Output {
 #[track_caller]
 fn elbo(directory: &Path, arguments: &[&str]) -> String {
     let output = run(directory, arguments);
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    let errors = errors_of(&output);
     assert!(output.status.success(), "{arguments:?}: {errors}");
     errors
 }
@@ -78,9 +78,10 @@ fn choices_are_measured_once_kept_and_recorded() {
     let directory = tempfile::tempdir().expect("a directory");
     let home = directory.path();
     write_data(&home.join("data"), 8, 40);
-    assert_eq!(train(home, "measured", "1", &[]), "");
-    let measured = recorded(&home.join("measured"));
-    assert!(measured.len() >= 4, "{measured:?}");
+    let notes = train(home, "measured", "1", &[]);
+    assert_eq!(notes, "");
+    let recorded_first = recorded(&home.join("measured"));
+    assert!(recorded_first.len() >= 4, "{recorded_first:?}");
 
     // The choices in the cache are used: here, the opposite of the measured ones.
     let cache = the_cache(home);
@@ -89,11 +90,16 @@ fn choices_are_measured_once_kept_and_recorded() {
     fs::write(&cache, contrary).expect("written");
     train(home, "whole", "2", &[]);
     let whole = recorded(&home.join("whole"));
-    for (product, family) in &measured {
-        assert_ne!(&whole[product], family, "{product}");
+    // On a slow machine there is no time to measure every product.
+    let measured: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
+    let measured = measured["products"].as_object().expect("a table");
+    let of_the_run: Vec<_> = measured.iter().filter(|(product, _)| whole.contains_key(*product)).collect();
+    assert!(!of_the_run.is_empty());
+    for (product, variant) in of_the_run {
+        assert_ne!(&whole[product], variant, "{product}");
     }
     // The cache also knows the products of the pictures: a run records its own.
-    assert_eq!(whole.len(), measured.len(), "{whole:?}");
+    assert_eq!(whole.len(), recorded_first.len(), "{whole:?}");
 
     // A run continues with its own kernels, whatever the cache says by then, and ends with the same bits.
     train(home, "parts", "1", &[]);
@@ -167,7 +173,7 @@ fn kernels_that_the_adapter_cannot_run_are_refused_if_asked_for_and_replaced_if_
     fs::write(&file, config.replace("\"tiles\"", "\"lanes\"")).expect("written");
 
     let asked_for = ["resume", "run", "--epochs", "2", "--kernels", "lanes"];
-    assert_refused(&run(home, &asked_for), &["lanes kernels need subgroups"]);
+    assert_refused(&run(home, &asked_for), &["the kernels `lanes` need subgroups"]);
     let recorded_only = run(home, &["resume", "run", "--epochs", "2"]);
     let lines = String::from_utf8_lossy(&recorded_only.stdout);
     assert!(recorded_only.status.success() && lines.contains("with other kernels"), "{lines}");

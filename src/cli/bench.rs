@@ -190,9 +190,9 @@ impl Bench {
 
     /// Writes the report so far to the file, if there is one.
     fn keep(&self, report: &Report) -> Result<(), Error> {
-        self.save.as_ref().map_or(Ok(()), |path| {
-            write_atomically(path, |file| Ok(serde_json::to_writer_pretty(file, report)?))
-        })
+        self.save
+            .as_ref()
+            .map_or(Ok(()), |path| write_atomically(path, |file| Ok(serde_json::to_writer_pretty(file, report)?)))
     }
 
     fn cases(&self) -> Vec<Case> {

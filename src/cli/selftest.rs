@@ -27,7 +27,7 @@ impl Selftest {
         let mut passed = true;
         let variants: Vec<_> = match gpu.kernels {
             Some(variant) => vec![variant],
-            None => Variant::all().iter().filter(|variant| variant.runs_on(&opened)).collect(),
+            None => Variant::of(&opened),
         };
         for (index, variant) in variants.into_iter().enumerate() {
             let kernels = KernelRequest::Only(variant.name());

@@ -115,7 +115,10 @@ impl Resume {
         }
         let mut opened = gpu.open_with(&request)?;
         // If this adapter cannot run those kernels, the run continues with others; a note below says so.
-        if Variant::all().iter().any(|variant| opened.kernel_request().names(variant.name()) && !variant.runs_on(&opened)) {
+        if Variant::all()
+            .iter()
+            .any(|variant| opened.kernel_request().names(variant.name()) && !variant.runs_on(&opened))
+        {
             opened = gpu.open()?;
         }
         let gpu = opened;

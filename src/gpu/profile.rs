@@ -232,7 +232,8 @@ mod tests {
             program.push(peak::multiply_adds(&gpu, rounds, &result)?);
         }
         let times = program.profile(&gpu)?;
-        let wall = (0..5).map(|_| dispatch::time(&gpu, &program.dispatches()[..1], 1)).collect::<Result<Vec<_>, _>>()?;
+        let wall =
+            (0..5).map(|_| dispatch::time(&gpu, &program.dispatches()[..1], 1)).collect::<Result<Vec<_>, _>>()?;
         let wall = wall.into_iter().min().expect("five times").as_secs_f64();
         let (long, short) = (times[0].seconds, times[1].seconds);
         // Loose bounds: others may use the machine too.

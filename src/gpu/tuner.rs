@@ -128,7 +128,9 @@ pub(super) fn known(request: &AdapterRequest, adapter: &AdapterSummary) -> (Kern
             (KernelRequest::Measured, kept)
         }
         KernelRequest::As(table) => (request.kernels.clone(), table.clone()),
-        KernelRequest::Fixed | KernelRequest::Only(_) | KernelRequest::Compared => (request.kernels.clone(), KernelTable::default()),
+        KernelRequest::Fixed | KernelRequest::Only(_) | KernelRequest::Compared => {
+            (request.kernels.clone(), KernelTable::default())
+        }
     }
 }
 
@@ -191,7 +193,9 @@ impl Gpu {
         }
         if !all && spent.is_zero() {
             let seconds = MEASURING.as_secs();
-            self.note(&format!("measuring the kernels for this adapter and driver, once: about {seconds} s"));
+            self.note(&format!(
+                "measuring the kernels for this adapter and driver, which takes about {seconds} s and is kept"
+            ));
         }
         let start = Instant::now();
         let mark = Measuring::begin(self.adapter());
@@ -218,7 +222,8 @@ impl Gpu {
     ) -> Result<usize, Error> {
         let dispatches = (0..candidates.len()).map(record).collect::<Result<Vec<_>, _>>()?;
         let times = shortest_times(self, &dispatches)?;
-        let timed = candidates.iter().zip(&times).map(|(candidate, (time, clock))| (*candidate, time.as_secs_f64(), *clock));
+        let timed =
+            candidates.iter().zip(&times).map(|(candidate, (time, clock))| (*candidate, time.as_secs_f64(), *clock));
         let comparison = Comparison { question: question.to_owned(), flops, candidates: timed.collect() };
         lock(&self.inner.comparisons).push(comparison);
         Ok(first_of_least(&times))

@@ -140,7 +140,13 @@ impl Dense {
     }
 
     /// The values that the kernels of all families need, without tensors.
-    fn part(&self, source: Source, recording: Recording<'_>, product: &Product<'_>, epilogue: Option<&Epilogue>) -> Part {
+    fn part(
+        &self,
+        source: Source,
+        recording: Recording<'_>,
+        product: &Product<'_>,
+        epilogue: Option<&Epilogue>,
+    ) -> Part {
         // The slot is filled even if the entry point does not use it; then none of its tensors are bound.
         let unused = Epilogue::store(&recording.parameters.get(&self.weight()));
         Part::new(source)

@@ -29,6 +29,12 @@ pub fn succeeds(directory: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
+/// What it printed on standard error, without the note that kernels are measured: it comes only where the cache is empty.
+pub fn errors_of(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    errors.split_inclusive('\n').filter(|line| !line.starts_with("note: measuring the kernels")).collect()
+}
+
 /// Exit code 2 and one line on standard error, which names all of `needles`.
 #[track_caller]
 pub fn refuses(directory: &Path, arguments: &[&str], needles: &[&str]) {
@@ -37,7 +43,7 @@ pub fn refuses(directory: &Path, arguments: &[&str], needles: &[&str]) {
 
 #[track_caller]
 pub fn assert_refused(output: &Output, needles: &[&str]) {
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let errors = errors_of(output);
     assert_eq!(output.status.code(), Some(2), "{errors}");
     assert!(errors.starts_with("error: ") && errors.trim_end().lines().count() == 1, "not one line: {errors}");
     for needle in needles {

@@ -211,7 +211,8 @@ pub(super) fn seconds(processor: &Processor, variant: &Variant, size: ProductSiz
         let shuffles = threads * turn.turns * turn.shuffles / processor.shuffles;
         // Through workgroup memory, the loads of the next turn are in flight during a turn; otherwise a turn waits for its loads.
         let own = turn.multiply_adds * variant.threads() / processor.multiply_adds;
-        let wait = if variant.family == Family::Workgroup { processor.latency.max(own) } else { processor.latency + own };
+        let wait =
+            if variant.family == Family::Workgroup { processor.latency.max(own) } else { processor.latency + own };
         let chain = (of_a_unit / at_a_time).ceil() * turn.turns * wait;
         clocks += arithmetic.max(local).max(shuffles).max(chain);
     }

@@ -20,6 +20,19 @@ pub(super) enum Family {
     Lanes,
 }
 
+impl Family {
+    const ALL: [Family; 4] = [Family::Tiles, Family::Slices, Family::Workgroup, Family::Lanes];
+
+    fn name(self) -> &'static str {
+        match self {
+            Family::Tiles => "tiles",
+            Family::Slices => "slices",
+            Family::Workgroup => "workgroup",
+            Family::Lanes => "lanes",
+        }
+    }
+}
+
 /// A kernel for products: the files of a family and the sizes of its tiles. All variants compute the same, up to rounding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variant {
@@ -91,13 +104,8 @@ impl Variant {
         let (name, rest) = line.split_once(": ")?;
         let (sizes, purpose) = rest.split_once(": ")?;
         let mut sizes = sizes.split(", ");
-        let family = match sizes.next()? {
-            "tiles" => Family::Tiles,
-            "slices" => Family::Slices,
-            "workgroup" => Family::Workgroup,
-            "lanes" => Family::Lanes,
-            _ => return None,
-        };
+        let family = sizes.next()?;
+        let family = Family::ALL.into_iter().find(|known| known.name() == family)?;
         let constant = |size: &'static str| size.split_once(' ').and_then(|(name, n)| Some((name, n.parse().ok()?)));
         Some(Variant { name, purpose, family, constants: sizes.map(constant).collect::<Option<_>>()? })
     }
@@ -105,6 +113,11 @@ impl Variant {
     /// The name, as on the command line and on disk.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The name of its files, `shaders/nn/dense/FAMILY.wgsl` and those in the folder of that name.
+    pub fn family(&self) -> &'static str {
+        self.family.name()
     }
 
     /// What it is for, in a few words.
@@ -118,7 +131,7 @@ impl Variant {
     }
 
     /// The part for the slot `sizes`.
-    pub(super) fn sizes(&self) -> Source {
+    pub fn sizes(&self) -> Source {
         Source::of_constants(self.name, &self.constants)
     }
 
@@ -226,7 +239,9 @@ mod tests {
         for name in ["tiles", "slices", "lanes"] {
             assert!(names.contains(&name));
         }
-        for wrong in ["tiles", "tiles: tiles", "x: other, A 1: purpose", "x: tiles, A: purpose", "x: tiles, A -1: purpose"] {
+        for wrong in
+            ["tiles", "tiles: tiles", "x: other, A 1: purpose", "x: tiles, A: purpose", "x: tiles, A -1: purpose"]
+        {
             assert_eq!(Variant::parse(wrong), None);
         }
     }

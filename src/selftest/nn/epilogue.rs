@@ -9,7 +9,11 @@ use crate::nn::{self, Dense, Epilogue, Layer};
 use crate::selftest::bench::{Bench, Operand};
 
 /// Records the product of a forward pass with an epilogue that sees `value`.
-pub(in crate::selftest) fn forward(bench: &Bench<'_>, value: &Operand, epilogue: &Epilogue) -> Result<Vec<Dispatch>, Error> {
+pub(in crate::selftest) fn forward(
+    bench: &Bench<'_>,
+    value: &Operand,
+    epilogue: &Epilogue,
+) -> Result<Vec<Dispatch>, Error> {
     let (layer, parameters) = identity(bench, value)?;
     layer.forward(bench.recording(&parameters), &value.tensor, epilogue)
 }
