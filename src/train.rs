@@ -14,7 +14,7 @@ pub use player::Player;
 pub use recipe::{StepSizes, TrainingStep};
 
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ use crate::Error;
 use crate::config::TrainingConfig;
 use crate::data::order;
 use crate::eval::{Evaluation, LossWeights};
-use crate::gpu::{Arena, DispatchTime, Gpu, KernelTable, Program};
+use crate::gpu::{Arena, DispatchTime, Gpu, HostTime, KernelTable, Program};
 use crate::noise::Stream;
 use crate::step::Segment;
 use crate::step::metrics::{self, EpochMetrics, Sums};
@@ -199,15 +199,16 @@ impl Trainer {
         self.first_step()?;
         self.program.profile(&self.vae.gpu)
     }
-
-    /// The same without the copies to textures, as [`Program::profile_kernels`].
+    /// The host's part of a step, and the time of a step if its kernels have nothing to do, as [`crate::step::Pass::host_time`].
+    /// The training can go on after it.
     ///
     /// # Errors
     ///
     /// [`Error::Gpu`] if the device was lost.
-    pub fn profile_kernels(&self) -> Result<Vec<DispatchTime>, Error> {
-        self.first_step()?;
-        self.program.profile_kernels(&self.vae.gpu)
+    pub fn host_time(&mut self) -> Result<(HostTime, Duration), Error> {
+        let (order, steps) = (order::sequential(self.examples), self.table.steps(1, 0));
+        let segment = Segment { order: &order, steps: &steps, from: 0 };
+        self.step.pass.host_time(&self.vae.gpu, &self.program, segment)
     }
 
     /// Makes the first step of an epoch the current one.

@@ -22,6 +22,9 @@ fn a_profile_and_every_variant_of_each_product_are_printed_and_saved() {
     let rows = report["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 1);
     for row in rows {
+        for part in ["host_us_per_dispatch", "host_record_us", "host_submit_us", "empty_step_us"] {
+            assert!(number(&row[part]) > 0.0, "{part} in {text}");
+        }
         let profile = row["profile"].as_array().expect("a profile");
         assert_eq!(profile.len() as u64, row["dispatches_per_step"].as_u64().expect("a number"));
         for dispatch in profile {

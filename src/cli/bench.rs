@@ -31,8 +31,9 @@ const SAMPLES: usize = 2_048;
 /// Measure the speed of training and of sampling on this adapter
 ///
 /// Trains on an excerpt of MNIST in GPU memory, with grey pixels and Adam. The time to compile the kernels is shown
-/// separately. Figures are medians of several passes. The peak is the speed of multiply-adds that load nothing. The
-/// bandwidth of the memory is that of a plain copy, reads plus writes.
+/// separately. Figures are medians of several passes. The host's part is that of the same dispatches with empty grids.
+/// The peak is the speed of multiply-adds that load nothing. The bandwidth of the memory is that of a plain copy, reads
+/// plus writes.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -121,6 +122,14 @@ struct Row {
     gflops: f64,
     samples_per_second: f64,
     dispatches_per_step: usize,
+    /// The host's part, if the kernels have nothing to do: to record and submit a dispatch.
+    host_us_per_dispatch: f64,
+    /// To record a step.
+    host_record_us: f64,
+    /// A step's share of a submission.
+    host_submit_us: f64,
+    /// A step of whole passes if the kernels have nothing to do, with what the driver takes to run it.
+    empty_step_us: f64,
     first_step_seconds: f64,
     gpu_bytes: u64,
     /// Each dispatch of a step, if requested.
@@ -232,6 +241,8 @@ impl Bench {
         let flops = trainer.vae().model().training_flops(case.samples);
         let (dispatches_per_step, gflops) = (trainer.dispatches_per_step(), images_per_second * flops * 1e-9);
         let gpu_bytes = gpu.allocated_bytes();
+        let (host, empty_step) = trainer.host_time()?;
+        let us = |time: Duration| 1e6 * time.as_secs_f64();
         let profile = if self.profile { trainer.profile()? } else { Vec::new() };
         let products = match self.products {
             true => products::of_model(&args.request(), data, &case.config(), &trainer.kernels())?,
@@ -249,6 +260,10 @@ impl Bench {
             gflops,
             samples_per_second,
             dispatches_per_step,
+            host_us_per_dispatch: us(host.record + host.submit) / dispatches_per_step as f64,
+            host_record_us: us(host.record),
+            host_submit_us: us(host.submit),
+            empty_step_us: us(empty_step),
             first_step_seconds,
             gpu_bytes,
             profile,
@@ -280,6 +295,10 @@ fn print(row: &Row, title: bool, peak_gflops: f64) -> Result<(), Error> {
         row.dispatches_per_step,
         row.first_step_seconds,
         row.gpu_bytes as f64 / f64::from(1 << 20),
+    ))?;
+    say(format_args!(
+        "        host: {:.2} us a dispatch; a step takes {:.1} us to record, {:.1} us to submit, {:.1} us in all if it is empty",
+        row.host_us_per_dispatch, row.host_record_us, row.host_submit_us, row.empty_step_us
     ))?;
     print_profile(&row.profile)?;
     row.products.iter().try_for_each(|product| product.print(peak_gflops))

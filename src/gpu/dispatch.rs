@@ -110,6 +110,15 @@ impl Dispatch {
         pass.dispatch_workgroups(x, y, z);
     }
 
+    /// The same with a grid of no workgroups.
+    fn emptied(&self) -> Dispatch {
+        Dispatch { workgroups: [0; 3], ..self.clone() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.workgroups == [0; 3]
+    }
+
     /// Whether copies to textures follow it.
     pub(super) fn has_copies(&self) -> bool {
         self.written.iter().any(|tensor| tensor.existing_texture().is_some())
@@ -136,6 +145,14 @@ impl Program {
     /// Appends a dispatch.
     pub fn push(&mut self, dispatch: Dispatch) {
         self.dispatches.push(dispatch);
+    }
+
+    /// The same dispatches, pipelines and bind groups with grids of no workgroups: replays change no tensor.
+    ///
+    /// wgpu treats an empty grid like any other. It validates, binds and sets barriers, and the driver gets the same commands.
+    /// Copies to textures become copies of one texel.
+    pub fn emptied(&self) -> Program {
+        self.dispatches.iter().map(Dispatch::emptied).collect()
     }
 
     /// Records the program `times` times, in one compute pass if no tensor has a texture to keep up to date.
@@ -165,7 +182,7 @@ fn record<'a>(
             dispatch.record(pass);
             for texture in dispatch.written.iter().filter_map(Tensor::existing_texture) {
                 open = None;
-                texture.record_copy(encoder);
+                if dispatch.is_empty() { texture.record_texels(encoder) } else { texture.record_copy(encoder) }
             }
         }
     }
@@ -180,6 +197,12 @@ impl From<Dispatch> for Program {
 impl From<Vec<Dispatch>> for Program {
     fn from(dispatches: Vec<Dispatch>) -> Program {
         Program { dispatches }
+    }
+}
+
+impl FromIterator<Dispatch> for Program {
+    fn from_iter<I: IntoIterator<Item = Dispatch>>(dispatches: I) -> Program {
+        Program { dispatches: dispatches.into_iter().collect() }
     }
 }
 

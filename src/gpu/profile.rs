@@ -40,20 +40,7 @@ impl Program {
     ///
     /// [`Error::Gpu`] if the device was lost.
     pub fn profile(&self, gpu: &Gpu) -> Result<Vec<DispatchTime>, Error> {
-        self.times(gpu, &Stopwatch::new(gpu)?)
-    }
-
-    /// The same without the copies, if the adapter has timestamps: to compare kernels, whatever kernels read their
-    /// results.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Gpu`] if the device was lost.
-    pub fn profile_kernels(&self, gpu: &Gpu) -> Result<Vec<DispatchTime>, Error> {
-        self.times(gpu, &Stopwatch { copies: false, ..Stopwatch::new(gpu)? })
-    }
-
-    fn times(&self, gpu: &Gpu, stopwatch: &Stopwatch) -> Result<Vec<DispatchTime>, Error> {
+        let stopwatch = Stopwatch::new(gpu)?;
         let shortest = |dispatch: &Dispatch| {
             let (time, clock) = stopwatch.shortest(gpu, std::slice::from_ref(dispatch))?;
             Ok(DispatchTime { label: dispatch.label().to_owned(), seconds: time.as_secs_f64(), clock })
@@ -125,8 +112,6 @@ impl Copies {
 /// The clock of an adapter.
 struct Stopwatch {
     timestamps: Option<Timestamps>,
-    /// Whether the copies to textures that follow a dispatch count.
-    copies: bool,
 }
 
 /// Two timestamps, and the buffers that bring them to the host.
@@ -138,7 +123,7 @@ struct Timestamps {
 }
 
 impl Stopwatch {
-    const WALL: Stopwatch = Stopwatch { timestamps: None, copies: true };
+    const WALL: Stopwatch = Stopwatch { timestamps: None };
 
     fn new(gpu: &Gpu) -> Result<Stopwatch, Error> {
         let device = &gpu.inner.device;
@@ -158,7 +143,7 @@ impl Stopwatch {
             mapped_at_creation: false,
         });
         gpu.check("making timestamps")?;
-        Ok(Stopwatch { timestamps: Some(Timestamps { queries, resolved, ticks }), copies: true })
+        Ok(Stopwatch { timestamps: Some(Timestamps { queries, resolved, ticks }) })
     }
 
     /// The shortest time of one replay over several runs.
@@ -180,7 +165,7 @@ impl Stopwatch {
 
     /// The time of one replay of dispatches, from `times` replays in one submission.
     fn time(&self, gpu: &Gpu, dispatches: &[Dispatch], times: u32) -> Result<(Duration, Clock), Error> {
-        let copies = self.copies && dispatches.iter().any(Dispatch::has_copies);
+        let copies = dispatches.iter().any(Dispatch::has_copies);
         match &self.timestamps {
             Some(timestamps) if !copies => timestamps.time(gpu, dispatches, times),
             _ => Ok((dispatch::time(gpu, dispatches, times)?, Clock::Wall)),

@@ -84,14 +84,20 @@ impl Texture {
 
     /// Records a copy of the buffer: the rows that it fills, then the rest of the last one.
     pub fn record_copy(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.rectangles().for_each(|(row, width, height)| self.record_rows(encoder, row, width, height));
+    }
+
+    /// Records the same number of copies, each of one texel.
+    pub fn record_texels(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.rectangles().for_each(|(row, ..)| self.record_rows(encoder, row, 1, 1));
+    }
+
+    /// The first row, the width and the height of each copy.
+    fn rectangles(&self) -> impl Iterator<Item = (u32, u32, u32)> {
         let bytes = self.buffer.size();
         let full = (bytes / ROW_BYTES) as u32;
         let rest = (bytes % ROW_BYTES / TEXEL_BYTES) as u32;
-        for (row, width, height) in [(0, TEXTURE_WIDTH, full), (full, rest, 1)] {
-            if width * height > 0 {
-                self.record_rows(encoder, row, width, height);
-            }
-        }
+        [(0, TEXTURE_WIDTH, full), (full, rest, 1)].into_iter().filter(|(_, width, height)| width * height > 0)
     }
 
     fn record_rows(&self, encoder: &mut wgpu::CommandEncoder, row: u32, width: u32, height: u32) {

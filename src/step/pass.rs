@@ -10,7 +10,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::Step;
 use crate::Error;
-use crate::gpu::{Gpu, Program, Readback, Tensor};
+use crate::gpu::{Gpu, HostTime, Program, Readback, Tensor};
 
 /// Splits `examples` into batches: the first position and the number of examples of each. The last batch may be short.
 pub fn batches(examples: usize, batch_size: usize) -> impl Iterator<Item = (u32, u32)> {
@@ -162,6 +162,37 @@ impl Pass {
                 return Ok(reported);
             }
         }
+    }
+
+    /// Measures the host's part of a step: to record and to submit it, and the time of a step if its kernels have nothing to
+    /// do. That is the shortest of several passes over its steps, their uploads and waits included.
+    ///
+    /// It changes no tensor except those of the pass itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost.
+    pub fn host_time(
+        &mut self,
+        gpu: &Gpu,
+        program: &Program,
+        segment: Segment<'_>,
+    ) -> Result<(HostTime, Duration), Error> {
+        const RUN: Duration = Duration::from_millis(100);
+        const LEAST: usize = 5;
+        let empty = program.emptied();
+        let trained_with = self.steps_per_submission;
+        let mut shortest = Duration::MAX;
+        let (mut runs, begin) = (0, Instant::now());
+        while runs < LEAST || begin.elapsed() < RUN {
+            let start = Instant::now();
+            self.run(gpu, &empty, segment, |_, _| Ok(ControlFlow::Continue(())))?;
+            shortest = shortest.min(start.elapsed());
+            runs += 1;
+        }
+        let host = program.host_time(gpu, self.steps_per_submission as u32)?;
+        self.steps_per_submission = trained_with;
+        Ok((host, shortest / segment.steps.len() as u32))
     }
 }
 
