@@ -161,14 +161,8 @@ if command -v nvidia-smi >/dev/null; then
     say "- $(nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,clocks.max.mem,power.limit --format=csv,noheader)"
 fi
 
-section "Self-test" "Every kernel against a reference on the CPU, with each family of kernels for products."
-families=""
-for family in tiles slices lanes; do
-    if step "selftest-$family" 120 "$ELBO" selftest --kernels "$family"; then
-        say "- $family: $(tail -n 1 "$printed")"
-        families="$families $family"
-    fi
-done
+section "Self-test" "Every kernel against a reference on the CPU, with every variant of the kernels for products that may be chosen here."
+if step selftest "$(part 4)" "$ELBO" selftest; then say "- $(tail -n 1 "$printed")"; fi
 
 section "Speed" \
     "Training with the kernels that were chosen by measuring, and the time of each dispatch of a step by itself. GFLOP/s are those of" \
@@ -182,22 +176,11 @@ for model in "${models[@]}"; do
         --profile --save "$out/bench-${hidden%,*}.json"
 done
 
-section "Families of kernels" "Each product with every family, and the one that was chosen: 1.00 means that it is the fastest."
-for model in "${models[@]}"; do
-    read -r hidden latents <<<"$model"
-    shown "families-${hidden%,*}" "$(part 8)" "$ELBO" bench --hidden "$hidden" --latents "$latents" --batch-size "$batches" --seconds 0 \
-        --families --save "$out/families-${hidden%,*}.json"
-done
-say "" "Training with one family for every product:" ""
-for family in $families; do
-    for model in "${models[@]}"; do
-        read -r hidden latents <<<"$model"
-        step "bench-${hidden%,*}-$family" "$(part 16)" "$ELBO" bench --hidden "$hidden" --latents "$latents" --batch-size "$batches" \
-            --seconds 0.2 --profile --kernels "$family" --save "$out/bench-${hidden%,*}-$family.json"
-        # The profile's lines are in the log.
-        if grep -v ' us ' "$printed" >"$work/lines" 2>/dev/null; then fenced "$work/lines"; fi
-    done
-done
+section "Products" \
+    "Each product of a step with every variant of its kernels, the fastest first, and the one that training uses: 1.00 means that it is" \
+    "the fastest. Then square products. MB are what the workgroups load and store, if each loads a value once; the expected time is that" \
+    "of docs/kernels.md."
+shown products "$(part 4)" "$ELBO" bench --batch-size 128,4096 --seconds 0 --products --save "$out/products.json"
 
 section "The published run" \
     "Loss in nats per example; published are 164.4 on the training set over epoch 1, and 105.6 on the test set after 10" \

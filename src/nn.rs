@@ -9,7 +9,7 @@ mod product;
 mod stack;
 
 pub use activation::Activation;
-pub use dense::{Dense, Variant};
+pub use dense::{Dense, ProductSize, Variant, cost};
 pub use epilogue::Epilogue;
 pub use normalise::{Norm, NormKind, NormValues};
 pub use parameter::{Init, ParameterSpec, Role, arena, initialise};

@@ -46,7 +46,6 @@ fn a_profile_and_every_variant_of_each_product_are_printed_and_saved() {
             }
         }
     }
-    assert_eq!(report["squares"].as_array().map(Vec::is_empty), Some(false));
 }
 
 #[test]

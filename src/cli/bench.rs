@@ -61,7 +61,8 @@ pub struct Bench {
     /// Print the time of each dispatch of a step, from the GPU's timestamps if the adapter has them
     #[arg(long)]
     profile: bool,
-    /// Print the time of each product with every variant of its kernels, and the one that was chosen; of square products too
+    /// Print the time of each product with every variant of its kernels, and the one that was chosen; without --hidden, that
+    /// of square products too
     #[arg(long)]
     products: bool,
     /// Print JSON, for programs
@@ -183,18 +184,23 @@ impl Bench {
             report.rows.push(row);
             self.keep(&report)?;
         }
-        if self.products {
-            report.squares = products::of_squares(&gpu.request())?;
-            self.keep(&report)?;
-            if !self.json {
-                say("squares: a layer of N x N with N rows")?;
-                report.squares.iter().try_for_each(|product| product.print(report.peak_gflops))?;
-            }
+        if self.products && self.hidden.is_none() {
+            self.measure_squares(gpu, &mut report)?;
         }
         if self.json {
             say_json(&report)?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn measure_squares(&self, gpu: &GpuArgs, report: &mut Report) -> Result<(), Error> {
+        report.squares = products::of_squares(&gpu.request())?;
+        self.keep(report)?;
+        if self.json {
+            return Ok(());
+        }
+        say("squares: a layer of N x N with N rows")?;
+        report.squares.iter().try_for_each(|product| product.print(report.peak_gflops))
     }
 
     /// Writes the report so far to the file, if there is one.

@@ -50,8 +50,8 @@ pub struct Candidate {
     pub name: &'static str,
     /// Bytes that its workgroups load and store.
     pub bytes: f64,
-    /// The time that it is expected to take on a GPU.
-    pub expected_seconds: f64,
+    /// The time that it is expected to take, if that is known.
+    pub expected_seconds: Option<f64>,
 }
 
 /// The times of all candidates for one question.

@@ -1,16 +1,16 @@
 //! Dense layers: `output = input * weight^T + bias` and its gradients. The twin of `shaders/nn/dense/`.
 
-mod cost;
+pub mod cost;
 mod variant;
 
-pub use variant::Variant;
+pub use variant::{ProductSize, Variant};
 
 use super::{Epilogue, Extent, Init, Layer, ParameterSpec, Recording, Role};
 use crate::Error;
 use crate::error::require_shapes;
 use crate::gpu::{Arena, Dispatch, Part, Source, TEXTURE_WIDTH, Tensor, source};
 use crate::step::{At, Step};
-use variant::{Family, ProductSize};
+use variant::Family;
 
 const TEXTURES: Source = source!("nn/dense/lanes/textures.wgsl");
 const BUFFERS: Source = source!("nn/dense/lanes/buffers.wgsl");

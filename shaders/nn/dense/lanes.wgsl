@@ -49,10 +49,11 @@ fn forward(
         let shift = bias[min(quad, OUTPUT_QUADS - 1u)];
         // The first cluster's rows: no cluster has more.
         let rows_left = min(CLUSTER_ROWS, live_rows() - tile.x * TILE_ROWS);
-        for (var row = first; row < first + rows_left; row++) {
+        for (var r = 0u; r < rows_left; r++) {
+            let row = first + r;
             var sum = 0.0;
             if quad < OUTPUT_QUADS && row < live_rows() {
-                sum = finish(row, quad, pick(&sums, row - first) + shift);
+                sum = finish(row, quad, pick(&sums, r) + shift);
             }
             if ROW_SUMS {
                 // A tile is as wide as a block.

@@ -37,8 +37,9 @@ struct Timed {
     gflops: f64,
     /// Loaded from buffers and stored, if a workgroup loads each value once.
     bytes: f64,
-    /// Expected on a GPU, from its public figures, or from those of another one if they are not known.
-    expected_seconds: f64,
+    /// From public figures of the GPU, or of another one if it is not among those of `docs/kernels.md`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_seconds: Option<f64>,
 }
 
 /// Measures the products of a training step; `chosen` has the variants that training uses.
@@ -101,13 +102,13 @@ impl Product {
         say("        variant                   us    GFLOP/s (of peak)         MB      GB/s   expected us")?;
         for Timed { name, seconds, clock, gflops, bytes, expected_seconds } in &self.variants {
             let clock = if *clock == Clock::Wall { "   (wall clock)" } else { "" };
+            let expected = expected_seconds.map_or("-".to_owned(), |seconds| format!("{:.1}", 1e6 * seconds));
             say(format_args!(
-                "        {name:<18} {:>9.1} {gflops:>10.1} {:>8.0}% {:>10.2} {:>9.1} {:>13.1}{clock}",
+                "        {name:<18} {:>9.1} {gflops:>10.1} {:>8.0}% {:>10.2} {:>9.1} {expected:>13}{clock}",
                 1e6 * seconds,
                 100.0 * gflops / peak_gflops,
                 1e-6 * bytes,
                 1e-9 * bytes / seconds,
-                1e6 * expected_seconds,
             ))?;
         }
         Ok(())

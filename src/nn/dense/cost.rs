@@ -95,6 +95,9 @@ pub const PROCESSORS: [Processor; 4] = [
     },
 ];
 
+/// Threads that lie beside each other and load a quad each from different rows use half of the 32 bytes that a cache delivers.
+const SCATTERED: f64 = 2.0;
+
 /// What a thread does in a turn, and the turns: how many products a variant needs to make its tile.
 struct Turn {
     turns: f64,
@@ -112,7 +115,7 @@ impl Variant {
     }
 
     /// Threads of a workgroup.
-    fn threads(&self) -> f64 {
+    pub fn threads(&self) -> f64 {
         match self.family {
             Family::Tiles => self.number("TILE_ROWS") * self.number("TILE_COLUMNS") / 64.0,
             Family::Slices => self.number("SLICES") * self.number("TILE_COLUMNS") / 4.0,
@@ -124,8 +127,8 @@ impl Variant {
         }
     }
 
-    /// Bytes of workgroup memory, as the files declare it.
-    fn workgroup_bytes(&self) -> f64 {
+    /// Bytes of workgroup memory for operands and sums, as the files declare it.
+    pub fn workgroup_bytes(&self) -> f64 {
         match self.family {
             Family::Tiles | Family::Lanes => 0.0,
             Family::Slices => 16.0 * self.threads() * self.number("TILE_ROWS"),
@@ -170,44 +173,52 @@ impl Variant {
         }
     }
 
-    /// Workgroups of a result.
-    fn workgroups(&self, [rows, columns, _]: [usize; 3]) -> f64 {
+    /// Registers of a thread: its sums, and an estimate for addresses, operands and the loop.
+    pub fn registers(&self) -> f64 {
+        self.sums() + 40.0
+    }
+
+    /// Workgroups of a product.
+    pub fn workgroups(&self, size: ProductSize) -> f64 {
+        size.results().into_iter().map(|result| self.workgroups_of(result)).sum()
+    }
+
+    fn workgroups_of(&self, [rows, columns, _]: [usize; 3]) -> f64 {
         let tiles = rows.div_ceil(self.constant("TILE_ROWS")) * columns.div_ceil(self.constant("TILE_COLUMNS"));
         (tiles * self.passes()) as f64
     }
 
     /// Workgroups that a unit runs at a time, at most.
     pub fn resident(&self, processor: &Processor) -> f64 {
-        /// For addresses, operands and the loop.
-        const OTHER_REGISTERS: f64 = 40.0;
-        let registers = (self.sums() + OTHER_REGISTERS) * self.threads();
+        let registers = self.registers() * self.threads();
         let by_memory = processor.workgroup_bytes / self.workgroup_bytes().max(1.0);
         (processor.threads / self.threads()).min(processor.registers / registers).min(by_memory).floor().max(1.0)
     }
 }
 
 /// Bytes that the workgroups of a product load from buffers and store, if a workgroup loads each value once.
-pub(super) fn bytes(variant: &Variant, size: ProductSize) -> f64 {
+pub fn bytes(variant: &Variant, size: ProductSize) -> f64 {
     let of = |[rows, columns, terms]: [usize; 3]| {
         let slices = variant.passes() as f64;
         let a_workgroup = (variant.number("TILE_ROWS") + variant.number("TILE_COLUMNS")) * terms as f64 / slices;
         // With several passes, each slice is stored and loaded again.
         let results = if slices > 1.0 { 2.0 * slices + 1.0 } else { 1.0 };
-        4.0 * (variant.workgroups([rows, columns, terms]) * a_workgroup + results * (rows * columns) as f64)
+        4.0 * (variant.workgroups_of([rows, columns, terms]) * a_workgroup + results * (rows * columns) as f64)
     };
     size.results().into_iter().map(of).sum()
 }
 
 /// The expected time of a product, in seconds.
-pub(super) fn seconds(processor: &Processor, variant: &Variant, size: ProductSize) -> f64 {
+pub fn seconds(processor: &Processor, variant: &Variant, size: ProductSize) -> f64 {
     let mut clocks: f64 = 0.0;
     for result in size.results() {
         let turn = variant.turn(result[2] as f64);
-        let of_a_unit = (variant.workgroups(result) / processor.units).ceil();
+        let of_a_unit = (variant.workgroups_of(result) / processor.units).ceil();
         let at_a_time = of_a_unit.min(variant.resident(processor));
         let threads = of_a_unit * variant.threads();
         let arithmetic = threads * turn.turns * turn.multiply_adds / processor.multiply_adds;
-        let local = threads * turn.turns * 16.0 * (turn.loads + turn.local) / processor.local_bytes;
+        let scattered = if matches!(variant.family, Family::Tiles | Family::Lanes) { SCATTERED } else { 1.0 };
+        let local = threads * turn.turns * 16.0 * (scattered * turn.loads + turn.local) / processor.local_bytes;
         let shuffles = threads * turn.turns * turn.shuffles / processor.shuffles;
         // Through workgroup memory, the loads of the next turn are in flight during a turn; otherwise a turn waits for its loads.
         let own = turn.multiply_adds * variant.threads() / processor.multiply_adds;

@@ -44,7 +44,7 @@ pub struct Variant {
 
 /// The sizes of a product of matrices. The choice of its kernel depends on them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct ProductSize {
+pub struct ProductSize {
     /// The entry point.
     pub entry: &'static str,
     /// Columns of the layer's input.
@@ -63,7 +63,7 @@ impl ProductSize {
         format!("{entry} {inputs} to {outputs}, {batch} rows")
     }
 
-    /// Rows, columns and terms of each result.
+    /// Rows, columns and terms of each result: the weight's gradient before the input's.
     pub fn results(self) -> Vec<[usize; 3]> {
         let ProductSize { inputs, outputs, batch, .. } = self;
         let (dweight, dinput) = ([outputs, inputs, batch], [batch, inputs, outputs]);
@@ -74,6 +74,7 @@ impl ProductSize {
         }
     }
 
+    /// Floating-point operations.
     pub fn flops(self) -> f64 {
         2.0 * self.results().iter().map(|sizes| sizes.iter().product::<usize>() as f64).sum::<f64>()
     }
@@ -210,7 +211,7 @@ impl Variant {
         let of = |variant: &&'static Variant| Candidate {
             name: variant.name,
             bytes: cost::bytes(variant, size),
-            expected_seconds: expected(variant),
+            expected_seconds: (!gpu.adapter().is_software()).then(|| expected(variant)),
         };
         let candidates: Vec<_> = variants.iter().map(of).collect();
         let (index, choice) = gpu.choose(&size.name(), &candidates, size.flops(), |index| record(variants[index]));

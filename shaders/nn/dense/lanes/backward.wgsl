@@ -56,7 +56,8 @@ fn make_dweight(tile_first: u32, column_tile: u32, at: Place) {
 
 // The bias's gradient for a tile's rows: each lane sums every eighth example.
 fn make_dbias(first: u32, quads: u32, at: Place) {
-    for (var quad = first; quad < first + quads; quad++) {
+    for (var n = 0u; n < quads; n++) {
+        let quad = first + n;
         var sum = vec4f();
         for (var b = at.lane; b < live_rows(); b += LANES) {
             sum += doutput_at(b * OUTPUT_QUADS + quad);
