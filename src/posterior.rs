@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::gpu::{Dispatch, Part, Tensor};
-use crate::nn::Epilogue;
+use crate::nn::{Dense, Epilogue, Recording};
 use crate::step::At;
 use normal::Normal;
 
@@ -60,6 +60,19 @@ pub struct Draws<'a> {
     pub z: &'a Tensor,
 }
 
+/// The products around the draws.
+#[derive(Clone, Copy, Debug)]
+pub struct Bottleneck<'a> {
+    /// The encoder's last hidden values, `(B, H)`.
+    pub hidden: &'a Tensor,
+    /// The layer that makes the encoder's output from them.
+    pub encoder: &'a Dense,
+    /// The decoder's first layer.
+    pub decoder: &'a Dense,
+    /// What happens to its result.
+    pub epilogue: &'a Epilogue,
+}
+
 /// A posterior as kernels: draws that are a differentiable function of its parameters and of noise.
 pub trait Reparameterised: Debug {
     /// Numbers that the encoder outputs for the given number of latents. The first ones are the mean.
@@ -78,6 +91,20 @@ pub trait Reparameterised: Debug {
     ///
     /// [`Error::Argument`] if the shapes do not fit.
     fn draw(&self, at: At<'_>, draws: Draws<'_>, kl: &Tensor) -> Result<Dispatch, Error>;
+
+    /// Records the draws together with the products around them, if there is a kernel for that: from the last hidden values of the
+    /// encoder to the decoder's first product. It has one sample of each example.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the shapes do not fit.
+    fn bottleneck(
+        &self,
+        recording: Recording<'_>,
+        draws: Draws<'_>,
+        kl: &Tensor,
+        around: &Bottleneck<'_>,
+    ) -> Result<Option<Dispatch>, Error>;
 
     /// The epilogue of the product that makes `dz`, in the layer whose input is `z`: passes the gradient on to the
     /// encoder's output, and adds the gradient of `kl_weight` times the mean KL divergence over the batch. It requires

@@ -126,5 +126,6 @@ static HEADERS: &[Source] = &[
     source!("nn/dense/workgroup/tile.wgsl"),
     source!("nn/epilogue/no_sums.wgsl"),
     source!("nn/normalise/operands.wgsl"),
+    source!("posterior/normal/draw.wgsl"),
     source!("posterior/normal/parameters.wgsl"),
 ];

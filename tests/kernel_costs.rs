@@ -63,7 +63,12 @@ fn by_variant(corner: &str, sizes: &[ProductSize], cell: impl Fn(&Variant, Produ
 fn tables() -> String {
     let mut text = "### What a variant needs\n\n".to_owned();
     let of_gpus = PROCESSORS.iter().map(|processor| format!("workgroups of a unit, {}", processor.name));
-    text += &head(["variant", "threads", "registers of a thread", "workgroup memory, bytes"].map(str::to_owned).into_iter().chain(of_gpus));
+    text += &head(
+        ["variant", "threads", "registers of a thread", "workgroup memory, bytes"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(of_gpus),
+    );
     for variant in for_gpus() {
         let own = [variant.threads(), variant.registers(), variant.workgroup_bytes()].map(|number| number.to_string());
         let residents = PROCESSORS.iter().map(|processor| {
@@ -86,7 +91,8 @@ fn tables() -> String {
             let us = format!("{:.1}", 1e6 * time(variant));
             if time(variant) <= best { format!("**{us}**") } else { us }
         });
-        let of_a_step = |batch| products(batch).map(|size| for_gpus().map(|v| seconds(processor, v, size)).fold(1.0, f64::min));
+        let of_a_step =
+            |batch| products(batch).map(|size| for_gpus().map(|v| seconds(processor, v, size)).fold(1.0, f64::min));
         let [small, large] = [128, 4096].map(|batch| 1e6 * of_a_step(batch).iter().sum::<f64>());
         writeln!(text, "\nThe eight products of a step: {small:.0} us at batch 128, {large:.0} us at 4096.").unwrap();
     }
@@ -103,6 +109,9 @@ fn the_tables_of_the_document_are_those_of_the_model() {
     if std::env::var_os("ELBO_WRITE").is_some() {
         fs::write(&path, format!("{before}{HEADING}{want}")).expect("written");
     } else {
-        assert!(found == want, "docs/kernels.md is not what the model says: tests/kernel_costs.rs tells how to write it");
+        assert!(
+            found == want,
+            "docs/kernels.md is not what the model says: tests/kernel_costs.rs tells how to write it"
+        );
     }
 }

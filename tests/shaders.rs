@@ -59,10 +59,12 @@ const STEP: &str = "@group(0) @binding(0) var<storage, read> step: Step;";
 /// An epilogue that does nothing.
 const FINISH: &str = "fn finish(row: u32, quad: u32, value: vec4f) -> f32 { return 0.0; }";
 
-/// Whether a part is made for a kernel: the names of epilogues of gradients say so, and the plain one is for all.
+/// Whether a part is made for a kernel: the names of epilogues of gradients say so, and the plain one is for all. A bottleneck ends
+/// in a hidden layer.
 fn fits(part: &Path, slot: &str, kernel: &Path) -> bool {
     let backward = |path: &Path| path.ends_with("backward.wgsl");
-    slot != "epilogue" || part == Path::new("nn/epilogue.wgsl") || backward(part) == backward(kernel)
+    let of_hidden = part.starts_with("nn") || !kernel.ends_with("bottleneck.wgsl");
+    slot != "epilogue" || part == Path::new("nn/epilogue.wgsl") || (of_hidden && backward(part) == backward(kernel))
 }
 
 /// Whether a file is one of a variant's.

@@ -75,22 +75,23 @@ fn the_same_seed_gives_the_same_bits_and_another_does_not() {
 #[test]
 fn every_family_of_kernels_repeats_its_bits_and_gives_the_same_curve_with_checks_and_without() {
     let data = dataset(300, 100);
-    let (reference, _) = train(gpu(), &data, &relu());
+    let (reference, reference_trainer) = train(gpu(), &data, &relu());
     let mut families = BTreeSet::new();
-    for variant in Variant::all().iter().filter(|variant| variant.runs_on(gpu())) {
-        if !families.insert(variant.family()) {
-            continue;
-        }
+    let variants = Variant::all().iter().filter(|variant| variant.runs_on(gpu()));
+    let firsts = variants.filter(|variant| families.insert(variant.family())).map(|variant| variant.name());
+    for name in firsts.chain(["fused"]) {
         for shader_checks in [false, true] {
-            let kernels = KernelRequest::Only(variant.name());
+            let kernels = KernelRequest::Only(name);
             let gpu = Gpu::open(&AdapterRequest { kernels, shader_checks, ..AdapterRequest::default() }).unwrap();
             let (curve, trainer) = train(&gpu, &data, &relu());
             let (again, trainer_again) = train(&gpu, &data, &relu());
-            assert_eq!(values(&curve), values(&again), "{variant}, checks: {shader_checks}");
-            assert_eq!(parameter_bits(trainer.vae()), parameter_bits(trainer_again.vae()), "{variant}");
+            assert_eq!(values(&curve), values(&again), "{name}, checks: {shader_checks}");
+            assert_eq!(parameter_bits(trainer.vae()), parameter_bits(trainer_again.vae()), "{name}");
             let pairs = values(&curve).concat().into_iter().zip(values(&reference).concat());
             let worst = pairs.map(|(found, want)| relative(found, want)).fold(0.0, f64::max);
-            assert!(worst < 1e-3, "{variant}, checks: {shader_checks}: {worst:.1e} off the default kernels");
+            assert!(worst < 1e-3, "{name}, checks: {shader_checks}: {worst:.1e} off the default kernels");
+            let fewer = if name == "fused" { 2 } else { 0 };
+            assert_eq!(trainer.dispatches_per_step() + fewer, reference_trainer.dispatches_per_step(), "{name}");
         }
     }
 }

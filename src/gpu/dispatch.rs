@@ -19,8 +19,8 @@ pub struct Dispatch {
     /// The textures that it reads live as long as a dispatch that reads them.
     _textures: Vec<Arc<Texture>>,
     workgroups: [u32; 3],
-    /// The choice that led to its kernel, if there were several.
-    choice: Option<Choice>,
+    /// The choices that led to its kernel.
+    choices: Vec<Choice>,
 }
 
 impl Dispatch {
@@ -84,13 +84,14 @@ impl Dispatch {
             written,
             _textures: textures,
             workgroups,
-            choice: None,
+            choices: Vec::new(),
         })
     }
 
-    /// The same with the choice that led to its kernel.
-    pub(crate) fn chosen_by(self, choice: Choice) -> Dispatch {
-        Dispatch { choice: Some(choice), ..self }
+    /// The same with a choice that led to its kernel.
+    pub(crate) fn chosen_by(mut self, choice: &Choice) -> Dispatch {
+        self.choices.push(choice.clone());
+        self
     }
 
     /// The tensors that it writes.
@@ -139,7 +140,7 @@ impl Program {
 
     /// The choices that led to its kernels: a run records them, so that it resumes with the same bits.
     pub fn kernels(&self) -> KernelTable {
-        self.dispatches.iter().filter_map(|dispatch| dispatch.choice.clone()).collect()
+        self.dispatches.iter().flat_map(|dispatch| dispatch.choices.clone()).collect()
     }
 
     /// Appends a dispatch.

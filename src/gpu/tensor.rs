@@ -200,8 +200,8 @@ impl Tensor {
         Texture::rows(self.buffer.raw.size()) <= u64::from(gpu.inner.device.limits().max_texture_dimension_2d)
     }
 
-    /// The region's first quad in that texture.
-    pub fn texture_start(&self) -> usize {
+    /// The region's first quad in its buffer, and in the texture that mirrors it.
+    pub fn first_quad(&self) -> usize {
         (self.offset / super::texture::TEXEL_BYTES) as usize
     }
 

@@ -48,8 +48,8 @@ impl KernelRequest {
 pub struct Candidate {
     /// Its name in tables of choices.
     pub name: &'static str,
-    /// Bytes that its workgroups load and store.
-    pub bytes: f64,
+    /// Bytes that its workgroups load and store, if that is known.
+    pub bytes: Option<f64>,
     /// The time that it is expected to take, if that is known.
     pub expected_seconds: Option<f64>,
 }

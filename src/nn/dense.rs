@@ -40,11 +40,13 @@ impl Dense {
         Dense { name: name.into(), inputs, outputs }
     }
 
-    fn weight(&self) -> String {
+    /// The name of its weight.
+    pub fn weight(&self) -> String {
         format!("{}.weight", self.name)
     }
 
-    fn bias(&self) -> String {
+    /// The name of its bias.
+    pub fn bias(&self) -> String {
         format!("{}.bias", self.name)
     }
 
@@ -68,7 +70,7 @@ impl Dense {
             self.record(recording, product, epilogue, variant)
         })?;
         let dispatches = self.record(recording, product, epilogue, variant)?;
-        Ok(dispatches.into_iter().map(|dispatch| dispatch.chosen_by(choice.clone())).collect())
+        Ok(dispatches.into_iter().map(|dispatch| dispatch.chosen_by(&choice)).collect())
     }
 
     /// Records a product with the kernels of a variant.
@@ -176,8 +178,8 @@ impl Dense {
             let input = product.tensors.iter().find(|(name, _)| *name == "input");
             let operands = Part::new(TEXTURES)
                 .size("TEXTURE_WIDTH", TEXTURE_WIDTH as usize)
-                .size("WEIGHT_START", weight.texture_start())
-                .size("INPUT_START", input.map_or(0, |(_, input)| input.texture_start()));
+                .size("WEIGHT_START", weight.first_quad())
+                .size("INPUT_START", input.map_or(0, |(_, input)| input.first_quad()));
             part = part.fill("operands", &operands);
         } else if variant.family == Family::Lanes {
             part = part.fill("operands", &Part::new(BUFFERS));

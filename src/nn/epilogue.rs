@@ -22,6 +22,11 @@ impl Epilogue {
         Epilogue { part, rows, columns }
     }
 
+    /// The part for the slot.
+    pub fn part(&self) -> &Part {
+        &self.part
+    }
+
     /// The epilogue that stores the result as it is.
     pub fn store(result: &Tensor) -> Epilogue {
         let part = Part::new(SOURCE).size("COLUMNS", result.columns()).bind("result", result);

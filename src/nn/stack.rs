@@ -1,5 +1,7 @@
 //! Stacks of blocks: products with a normalisation and an activation between them, the last one linear.
 
+use std::ops::Range;
+
 use super::{
     Activation, Dense, Epilogue, Extent, Layer, Norm, NormKind, NormValues, ParameterSpec, Product, Recording,
 };
@@ -50,6 +52,13 @@ struct BlockValues {
 #[derive(Debug)]
 pub struct StackGradients {
     blocks: Vec<[Tensor; 2]>,
+}
+
+impl StackValues {
+    /// The input of a layer, by its number; the last one is the output layer's.
+    pub fn input_of(&self, layer: usize) -> &Tensor {
+        if layer == 0 { &self.input } else { &self.blocks[layer - 1].output }
+    }
 }
 
 impl Block {
@@ -178,6 +187,35 @@ impl Stack {
         Ok(StackGradients { blocks })
     }
 
+    /// The last layer, if it is a dense one.
+    pub fn dense_output(&self) -> Option<&Dense> {
+        let Product::Dense(dense) = &self.output;
+        Some(dense)
+    }
+
+    /// The first hidden layer and what follows its product, if it is a dense one without normalisation.
+    ///
+    /// # Errors
+    ///
+    /// As [`Activation::forward`].
+    pub fn dense_input(
+        &self,
+        gpu: &Gpu,
+        values: &StackValues,
+        gradients: Option<&StackGradients>,
+    ) -> Result<Option<(&Dense, Epilogue)>, Error> {
+        let Some(Block { product: Product::Dense(dense), norm: None, activation }) = self.blocks.first() else {
+            return Ok(None);
+        };
+        let slope = gradients.map(|gradients| &gradients.blocks[0][0]);
+        Ok(Some((dense, activation.forward(gpu, &values.blocks[0].output, slope)?)))
+    }
+
+    /// The number of hidden layers.
+    pub fn depth(&self) -> usize {
+        self.blocks.len()
+    }
+
     /// Records all layers. The epilogue `output` decides what happens to the last one's output. If there are gradients,
     /// the derivatives that the backward pass needs are stored there.
     ///
@@ -196,15 +234,44 @@ impl Stack {
         gradients: Option<&StackGradients>,
         output: &Epilogue,
     ) -> Result<Vec<Dispatch>, Error> {
-        let mut dispatches = Vec::new();
-        let mut input = &values.input;
-        for (index, (block, values)) in self.blocks.iter().zip(&values.blocks).enumerate() {
-            let slope = gradients.map(|gradients| &gradients.blocks[index][0]);
-            dispatches.extend(block.forward(recording, input, values, slope)?);
-            input = &values.output;
-        }
-        dispatches.extend(self.output.layer().forward(recording.of(self.output()), input, output)?);
+        let mut dispatches = self.forward_hidden(recording, values, gradients, 0..self.depth())?;
+        dispatches.extend(self.forward_output(recording, values, output)?);
         Ok(dispatches)
+    }
+
+    /// Records some of the hidden layers.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stack::forward`].
+    pub fn forward_hidden(
+        &self,
+        recording: Recording<'_>,
+        values: &StackValues,
+        gradients: Option<&StackGradients>,
+        layers: Range<usize>,
+    ) -> Result<Vec<Dispatch>, Error> {
+        let mut dispatches = Vec::new();
+        for index in layers {
+            let slope = gradients.map(|gradients| &gradients.blocks[index][0]);
+            let (input, values) = (values.input_of(index), &values.blocks[index]);
+            dispatches.extend(self.blocks[index].forward(recording, input, values, slope)?);
+        }
+        Ok(dispatches)
+    }
+
+    /// Records the last layer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stack::forward`].
+    pub fn forward_output(
+        &self,
+        recording: Recording<'_>,
+        values: &StackValues,
+        output: &Epilogue,
+    ) -> Result<Vec<Dispatch>, Error> {
+        self.output.layer().forward(recording.of(self.output()), values.input_of(self.depth()), output)
     }
 
     /// Records the gradients of all parameters from `doutput`, the gradient with respect to the output, and passes the

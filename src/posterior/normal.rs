@@ -3,11 +3,13 @@
 //!
 //! The prior fills the slot `prior` of all three: it defines the KL divergence of a latent, and its gradients.
 
-use super::{Draws, LogvarRange, Reparameterised};
+mod bottleneck;
+
+use super::{Bottleneck, Draws, LogvarRange, Reparameterised};
 use crate::Error;
 use crate::error::require_shapes;
 use crate::gpu::{Dispatch, Part, Source, Tensor, source};
-use crate::nn::Epilogue;
+use crate::nn::{Epilogue, Recording};
 use crate::step::At;
 
 const DRAW: Source = source!("posterior/normal.wgsl");
@@ -24,7 +26,11 @@ pub struct Normal {
 /// Binds rows of means and log variances, `(N, 2L)`, to a part that imports `shaders/posterior/normal/parameters.wgsl`:
 /// a posterior's parameters, or a mixture's components. A gradient with respect to them is bound as `dnormals`.
 pub(crate) fn parameters(part: Part, logvar_range: Option<LogvarRange>, normals: &Tensor) -> Part {
-    let part = part.size("L", normals.columns() / 2).bind("normals", normals);
+    clamped(part.size("L", normals.columns() / 2).bind("normals", normals), logvar_range)
+}
+
+/// Sets the range that log variances are clamped to.
+fn clamped(part: Part, logvar_range: Option<LogvarRange>) -> Part {
     match logvar_range {
         None => part,
         Some(LogvarRange { min, max }) => part.set("LOGVAR_MIN", f64::from(min)).set("LOGVAR_MAX", f64::from(max)),
@@ -58,6 +64,16 @@ impl Reparameterised for Normal {
         check("drawing from the posterior", at, draws, Some(kl), None)?;
         let part = self.part(DRAW, draws).bind("z", draws.z).bind("kl", kl);
         at.launch(part, "draw")?.over([draws.z.stride() / 4, draws.z.rows(), 1])
+    }
+
+    fn bottleneck(
+        &self,
+        recording: Recording<'_>,
+        draws: Draws<'_>,
+        kl: &Tensor,
+        around: &Bottleneck<'_>,
+    ) -> Result<Option<Dispatch>, Error> {
+        self.record_bottleneck(recording, draws, kl, around)
     }
 
     /// `dmean = dz + w * dkl / dmean`, `dlogvar = dz * (z - mean) / 2 + w * dkl / dlogvar`, `w = kl_weight / examples`

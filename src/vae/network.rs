@@ -1,5 +1,7 @@
 //! A model's tensors for one batch size, and the passes recorded over them.
 
+mod bottleneck;
+
 use super::Vae;
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Tensor};
@@ -208,15 +210,19 @@ impl Network {
     /// As [`Network::forward`].
     pub(super) fn terms(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
         let at = self.at(step);
-        let mut dispatches = self.encode(step, mode)?;
-        dispatches.push(self.distribution.draw(at, self.draws(), &self.kl)?);
+        let (values, gradients) = (&self.encoder_values, self.gradients.as_ref().map(|gradients| &gradients.encoder));
+        let (recording, hidden) = (self.recording(step, 1, mode), 0..self.encoder.depth());
+        let mut dispatches = self.encoder.forward_hidden(recording, values, gradients, hidden)?;
+        dispatches.extend(self.bottleneck(step, mode)?);
         dispatches.extend(self.prior.forward(at, &self.z, &self.kl)?);
         let terms = self.likelihood_terms();
         terms.check(at, &*self.density)?;
         let recording = self.recording(step, self.samples, mode);
         let (epilogue, after) = self.density.log_prob(recording.of(self.decoder.output()), terms)?;
         let (values, gradients) = (&self.decoder_values, self.gradients.as_ref().map(|gradients| &gradients.decoder));
-        dispatches.extend(self.decoder.forward(recording, values, gradients, &epilogue)?);
+        let rest = 1.min(self.decoder.depth())..self.decoder.depth();
+        dispatches.extend(self.decoder.forward_hidden(recording, values, gradients, rest)?);
+        dispatches.extend(self.decoder.forward_output(recording, values, &epilogue)?);
         dispatches.extend(after);
         Ok(dispatches)
     }

@@ -36,7 +36,8 @@ struct Timed {
     clock: Clock,
     gflops: f64,
     /// Loaded from buffers and stored, if a workgroup loads each value once.
-    bytes: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<f64>,
     /// From public figures of the GPU, or of another one if it is not among those of `docs/kernels.md`.
     #[serde(skip_serializing_if = "Option::is_none")]
     expected_seconds: Option<f64>,
@@ -102,13 +103,15 @@ impl Product {
         say("        variant                   us    GFLOP/s (of peak)         MB      GB/s   expected us")?;
         for Timed { name, seconds, clock, gflops, bytes, expected_seconds } in &self.variants {
             let clock = if *clock == Clock::Wall { "   (wall clock)" } else { "" };
-            let expected = expected_seconds.map_or("-".to_owned(), |seconds| format!("{:.1}", 1e6 * seconds));
+            let or_dash = |value: Option<f64>, scale: f64, digits: usize| {
+                value.map_or("-".to_owned(), |value| format!("{:.digits$}", scale * value))
+            };
+            let (mb, expected) = (or_dash(*bytes, 1e-6, 2), or_dash(*expected_seconds, 1e6, 1));
+            let gb_per_second = or_dash(*bytes, 1e-9 / seconds, 1);
             say(format_args!(
-                "        {name:<18} {:>9.1} {gflops:>10.1} {:>8.0}% {:>10.2} {:>9.1} {expected:>13}{clock}",
+                "        {name:<18} {:>9.1} {gflops:>10.1} {:>8.0}% {mb:>10} {gb_per_second:>9} {expected:>13}{clock}",
                 1e6 * seconds,
                 100.0 * gflops / peak_gflops,
-                1e-6 * bytes,
-                1e-9 * bytes / seconds,
             ))?;
         }
         Ok(())

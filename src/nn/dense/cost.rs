@@ -210,23 +210,25 @@ pub fn bytes(variant: &Variant, size: ProductSize) -> f64 {
 
 /// The expected time of a product, in seconds.
 pub fn seconds(processor: &Processor, variant: &Variant, size: ProductSize) -> f64 {
-    let mut clocks: f64 = 0.0;
+    let [mut arithmetic, mut local, mut shuffles, mut chain] = [0.0; 4];
+    let of_a_unit = (variant.workgroups(size) / processor.units).ceil();
+    let waves = (of_a_unit / variant.resident(processor)).ceil();
+    let scattered = if matches!(variant.family, Family::Tiles | Family::Lanes) { SCATTERED } else { 1.0 };
     for result in size.results() {
         let turn = variant.turn(result[2] as f64);
-        let of_a_unit = (variant.workgroups_of(result) / processor.units).ceil();
-        let at_a_time = of_a_unit.min(variant.resident(processor));
-        let threads = of_a_unit * variant.threads();
-        let arithmetic = threads * turn.turns * turn.multiply_adds / processor.multiply_adds;
-        let scattered = if matches!(variant.family, Family::Tiles | Family::Lanes) { SCATTERED } else { 1.0 };
-        let local = threads * turn.turns * 16.0 * (scattered * turn.loads + turn.local) / processor.local_bytes;
-        let shuffles = threads * turn.turns * turn.shuffles / processor.shuffles;
+        let share = variant.workgroups_of(result) / variant.workgroups(size);
+        let threads = share * of_a_unit * variant.threads() * turn.turns;
+        arithmetic += threads * turn.multiply_adds / processor.multiply_adds;
+        local += threads * 16.0 * (scattered * turn.loads + turn.local) / processor.local_bytes;
+        shuffles += threads * turn.shuffles / processor.shuffles;
         // Through workgroup memory, the loads of the next turn are in flight during a turn; otherwise a turn waits for its loads.
         let own = turn.multiply_adds * variant.threads() / processor.multiply_adds;
         let wait =
             if variant.family == Family::Workgroup { processor.latency.max(own) } else { processor.latency + own };
-        let chain = (of_a_unit / at_a_time).ceil() * turn.turns * wait;
-        clocks += arithmetic.max(local).max(shuffles).max(chain);
+        // The workgroups of both results run side by side.
+        chain = f64::max(chain, waves * turn.turns * wait);
     }
+    let clocks = [arithmetic, local, shuffles, chain].into_iter().fold(0.0, f64::max);
     let dispatches = if variant.passes() == 1 { 1 } else { 1 + size.results().len() };
     let cache = 1e-9 * bytes(variant, size) / processor.cache;
     1e-6 * processor.dispatch * dispatches as f64 + cache.max(1e-9 * clocks / processor.clock)

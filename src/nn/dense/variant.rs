@@ -210,7 +210,7 @@ impl Variant {
         }
         let of = |variant: &&'static Variant| Candidate {
             name: variant.name,
-            bytes: cost::bytes(variant, size),
+            bytes: Some(cost::bytes(variant, size)),
             expected_seconds: (!gpu.adapter().is_software()).then(|| expected(variant)),
         };
         let candidates: Vec<_> = variants.iter().map(of).collect();

@@ -47,7 +47,7 @@ pub(super) fn layer(bench: &Bench<'_>, inputs: usize, outputs: usize) -> Result<
 }
 
 /// Draws a parameter.
-fn parameter(bench: &mut Bench<'_>, tensor: &Tensor) -> Result<Matrix, Error> {
+pub(in crate::selftest) fn parameter(bench: &mut Bench<'_>, tensor: &Tensor) -> Result<Matrix, Error> {
     let values: Vec<f32> = (0..tensor.rows() * tensor.columns()).map(|_| bench.draw()).collect();
     tensor.write(bench.gpu, &values)?;
     let columns = tensor.columns();

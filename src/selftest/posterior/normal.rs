@@ -2,7 +2,10 @@
 //!
 //! A posterior is `(B, 2L)`: the mean, then the log variance.
 
+mod bottleneck;
+
 use crate::Error;
+use crate::gpu::Tensor;
 use crate::posterior::normal::Normal;
 use crate::posterior::{Draws, LogvarRange, Reparameterised};
 use crate::prior::{self, KlEstimate};
@@ -19,6 +22,7 @@ use crate::selftest::{Checks, Matrix, Sizes};
 pub(super) const CHECKS: Checks = &[
     ("posterior/normal.wgsl:draw", check_draw),
     ("posterior/normal/backward.wgsl", check_backward),
+    ("posterior/normal/bottleneck.wgsl:forward", bottleneck::check),
     ("posterior/normal/backward/general.wgsl:backward", check_samples),
     ("NaN, posterior/normal.wgsl:draw", check_nan),
 ];
@@ -122,20 +126,26 @@ fn check_draw_variant(
     let prior = estimate.part(&z);
     let draws = Draws { prior: &prior, outputs: &posterior.tensor, z: &z };
     let dispatch = Normal { logvar_range: range }.draw(bench.at(), draws, &kl)?;
-    let noise = bench.noise(bench.step.first_sample, samples);
     let posterior = repeat(&clamped(&posterior.values, range), samples);
-    let draws = reparameterise(&posterior, &noise);
+    let outputs = drawn(bench, &posterior, samples, estimate, [&z, &kl]);
+    bench.check_variant(&format!("{samples} samples, {estimate:?}"), dispatch, outputs)
+}
+
+/// The draws from a posterior of as many rows, and their KL divergence.
+fn drawn(bench: &Bench<'_>, posterior: &Matrix, samples: usize, estimate: Kl, [z, kl]: [&Tensor; 2]) -> [Output; 2] {
+    let latents = z.columns();
+    let noise = bench.noise(bench.step.first_sample, samples);
+    let draws = reparameterise(posterior, &noise);
     let draw_errors = Matrix::from_fn(draws.rows(), latents, |r, l| {
         let (mean, half_logvar) = (posterior.at(r, l), 0.5 * posterior.at(r, latents + l));
         let (std, noise) = (half_logvar.exp(), noise.at(r, l).abs());
         std * (NOISE + noise * (tolerance::exp(half_logvar) + ULP)) + ULP * (mean.abs() + std * noise)
     });
-    let drawn = Drawn { posterior: &posterior, noise: &noise, z: &draws, z_errors: &draw_errors };
-    let outputs = [
-        Output::matrix("z", &z, &draws, &draw_errors),
-        Output::matrix("kl", &kl, &estimate.divergence(&drawn), &estimate.divergence_errors(&drawn)),
-    ];
-    bench.check_variant(&format!("{samples} samples, {estimate:?}"), dispatch, outputs)
+    let drawn = Drawn { posterior, noise: &noise, z: &draws, z_errors: &draw_errors };
+    [
+        Output::matrix("z", z, &draws, &draw_errors),
+        Output::matrix("kl", kl, &estimate.divergence(&drawn), &estimate.divergence_errors(&drawn)),
+    ]
 }
 
 fn check_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
