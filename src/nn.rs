@@ -9,7 +9,7 @@ mod product;
 mod stack;
 
 pub use activation::Activation;
-pub use dense::{Dense, ProductSize, Variant, cost};
+pub use dense::{Dense, ProductSize, Variant, WeightGradient, cost, weight_gradients};
 pub use epilogue::Epilogue;
 pub use normalise::{Norm, NormKind, NormValues};
 pub use parameter::{Init, ParameterSpec, Role, arena, initialise};

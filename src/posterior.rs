@@ -69,7 +69,7 @@ pub struct Bottleneck<'a> {
     pub encoder: &'a Dense,
     /// The decoder's first layer.
     pub decoder: &'a Dense,
-    /// What happens to its result.
+    /// What happens to the result: that of the decoder's product, or the gradient with respect to the hidden values.
     pub epilogue: &'a Epilogue,
 }
 
@@ -103,6 +103,27 @@ pub trait Reparameterised: Debug {
         recording: Recording<'_>,
         draws: Draws<'_>,
         kl: &Tensor,
+        around: &Bottleneck<'_>,
+    ) -> Result<Option<Dispatch>, Error>;
+
+    /// Records the gradient through the same layers, if there is a kernel for that: from the gradient with respect to the output of
+    /// the decoder's first product to that with respect to the encoder's last hidden values, which the epilogue of `around` gets.
+    /// The conditions are those of [`Reparameterised::backward_epilogue`]. The gradients of the parameters are not part of it.
+    ///
+    /// # Shapes
+    ///
+    /// - `doutput`: `(B, outputs)` of the decoder's first layer
+    /// - `doutputs`: `(B, outputs)` of the encoder
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the shapes do not fit.
+    fn bottleneck_backward(
+        &self,
+        recording: Recording<'_>,
+        draws: Draws<'_>,
+        doutput: &Tensor,
+        doutputs: &Tensor,
         around: &Bottleneck<'_>,
     ) -> Result<Option<Dispatch>, Error>;
 

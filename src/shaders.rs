@@ -122,6 +122,7 @@ static HEADERS: &[Source] = &[
     source!("nn/dense/layer.wgsl"),
     source!("nn/dense/operands.wgsl"),
     source!("nn/dense/slices/sums.wgsl"),
+    source!("nn/dense/workgroup/dweight.wgsl"),
     source!("nn/dense/workgroup/finish.wgsl"),
     source!("nn/dense/workgroup/tile.wgsl"),
     source!("nn/epilogue/no_sums.wgsl"),

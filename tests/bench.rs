@@ -34,7 +34,7 @@ fn a_profile_and_every_variant_of_each_product_are_printed_and_saved() {
         }
         let products = row["products"].as_array().expect("products");
         // Two layers each side, their gradients, and the bottleneck.
-        assert_eq!(products.len(), 9, "{text}");
+        assert_eq!(products.len(), 10, "{text}");
         for product in products {
             let variants = product["variants"].as_array().expect("variants");
             let is_bottleneck = product["name"].as_str().is_some_and(|name| name.starts_with("bottleneck"));

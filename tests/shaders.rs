@@ -56,14 +56,20 @@ fn kernels() -> Vec<Source> {
 /// The binding of kernels that import `lib/step.wgsl`.
 const STEP: &str = "@group(0) @binding(0) var<storage, read> step: Step;";
 
-/// An epilogue that does nothing.
-const FINISH: &str = "fn finish(row: u32, quad: u32, value: vec4f) -> f32 { return 0.0; }";
+/// What the kernels define that import the headers of a family: an epilogue, and a weight's gradient.
+const OF_KERNELS: &str = "
+fn finish(row: u32, quad: u32, value: vec4f) -> f32 { return 0.0; }
+fn dweight_shape() -> vec2u { return vec2u(); }
+fn load_dweight_block(block: u32, first: vec2u, b: u32) -> mat4x4f { return mat4x4f(); }
+fn store_dweight(row: u32, quad: u32, sum: vec4f) {}
+fn store_dbias(quad: u32, sum: vec4f) {}
+";
 
 /// Whether a part is made for a kernel: the names of epilogues of gradients say so, and the plain one is for all. A bottleneck ends
 /// in a hidden layer.
 fn fits(part: &Path, slot: &str, kernel: &Path) -> bool {
     let backward = |path: &Path| path.ends_with("backward.wgsl");
-    let of_hidden = part.starts_with("nn") || !kernel.ends_with("bottleneck.wgsl");
+    let of_hidden = part.starts_with("nn") || !kernel.to_string_lossy().contains("bottleneck");
     slot != "epilogue" || part == Path::new("nn/epilogue.wgsl") || (of_hidden && backward(part) == backward(kernel))
 }
 
@@ -396,7 +402,7 @@ fn headers_can_be_imported_and_have_no_entry_points_and_those_of_the_library_no_
         let mut importing = source(Path::new("importing.wgsl"), &format!("#import {name}\n{own}"));
         // Those of a family of products need the sizes of a variant, and may call the epilogue.
         if let Some(variant) = Variant::all().iter().find(|variant| is_of(variant, &path)) {
-            let text = format!("#import sizes\n#import nn/epilogue/no_sums.wgsl\n{FINISH}\n#import {name}");
+            let text = format!("#import sizes\n#import nn/epilogue/no_sums.wgsl\n{OF_KERNELS}\n{own}\n#import {name}");
             importing = source(Path::new("importing.wgsl"), &text).with("sizes", variant.sizes());
         }
         let shader = Shader::parse(&importing).map_err(|error| error.to_string())?;

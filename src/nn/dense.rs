@@ -2,8 +2,10 @@
 
 pub mod cost;
 mod variant;
+mod workgroup;
 
 pub use variant::{ProductSize, Variant};
+pub use workgroup::{WeightGradient, weight_gradients};
 
 use super::{Epilogue, Extent, Init, Layer, ParameterSpec, Recording, Role};
 use crate::Error;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{
     Activation, Dense, Epilogue, Extent, Layer, Norm, NormKind, NormValues, ParameterSpec, Product, Recording,
+    WeightGradient,
 };
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
@@ -211,6 +212,31 @@ impl Stack {
         Ok(Some((dense, activation.forward(gpu, &values.blocks[0].output, slope)?)))
     }
 
+    /// The first hidden layer with its input and the gradient with respect to its product, if it is a dense one without
+    /// normalisation.
+    pub fn first_gradient<'a>(
+        &'a self,
+        values: &'a StackValues,
+        gradients: &'a StackGradients,
+    ) -> Option<WeightGradient<'a>> {
+        let Some(Block { product: Product::Dense(layer), norm: None, .. }) = self.blocks.first() else { return None };
+        Some(WeightGradient { layer, input: &values.input, doutput: &gradients.blocks[0][1] })
+    }
+
+    /// The epilogue that passes a gradient through the last hidden layer's activation, if no normalisation is before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Activation::backward`].
+    pub fn through_last_hidden(&self, gradients: &StackGradients) -> Result<Option<Epilogue>, Error> {
+        let (Some(Block { norm: None, activation, .. }), Some([slope, gradient])) =
+            (self.blocks.last(), gradients.blocks.last())
+        else {
+            return Ok(None);
+        };
+        Ok(Some(activation.backward(slope, gradient)?))
+    }
+
     /// The number of hidden layers.
     pub fn depth(&self) -> usize {
         self.blocks.len()
@@ -293,21 +319,41 @@ impl Stack {
         doutput: &Tensor,
         dinput: Option<&Epilogue>,
     ) -> Result<Vec<Dispatch>, Error> {
+        self.backward_layers(recording, parameters, (values, gradients), doutput, dinput, 0..self.depth() + 1)
+    }
+
+    /// The same for some of the layers, which are counted from the input; the last one is the output layer. `doutput` is for the
+    /// output layer, and `dinput` for the first one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stack::backward`].
+    pub fn backward_layers(
+        &self,
+        recording: Recording<'_>,
+        parameters: &Arena,
+        (values, gradients): (&StackValues, &StackGradients),
+        doutput: &Tensor,
+        dinput: Option<&Epilogue>,
+        layers: Range<usize>,
+    ) -> Result<Vec<Dispatch>, Error> {
         let mut dispatches = Vec::new();
-        let mut product = &self.output;
-        let mut doutput = doutput;
-        let blocks = self.blocks.iter().zip(&values.blocks).zip(&gradients.blocks);
-        for ((below, values), [slope, gradient]) in blocks.rev() {
-            let through = below.activation.backward(slope, gradient)?;
-            let layer = product.layer();
+        for index in layers.rev() {
+            let (product, doutput) = match self.blocks.get(index) {
+                Some(block) => (&block.product, &gradients.blocks[index][1]),
+                None => (&self.output, doutput),
+            };
+            let (layer, input) = (product.layer(), values.input_of(index));
             let recording = recording.of(layer.output());
-            dispatches.extend(layer.backward(recording, parameters, &values.output, doutput, Some(&through))?);
-            dispatches.extend(below.backward_norm(recording, parameters, values, gradient)?);
-            product = &below.product;
-            doutput = gradient;
+            let Some(below) = index.checked_sub(1) else {
+                dispatches.extend(layer.backward(recording, parameters, input, doutput, dinput)?);
+                continue;
+            };
+            let (block, [slope, gradient]) = (&self.blocks[below], &gradients.blocks[below]);
+            let through = block.activation.backward(slope, gradient)?;
+            dispatches.extend(layer.backward(recording, parameters, input, doutput, Some(&through))?);
+            dispatches.extend(block.backward_norm(recording, parameters, &values.blocks[below], gradient)?);
         }
-        let layer = product.layer();
-        dispatches.extend(layer.backward(recording.of(layer.output()), parameters, &values.input, doutput, dinput)?);
         Ok(dispatches)
     }
 }

@@ -76,6 +76,17 @@ impl Reparameterised for Normal {
         self.record_bottleneck(recording, draws, kl, around)
     }
 
+    fn bottleneck_backward(
+        &self,
+        recording: Recording<'_>,
+        draws: Draws<'_>,
+        doutput: &Tensor,
+        dposterior: &Tensor,
+        around: &Bottleneck<'_>,
+    ) -> Result<Option<Dispatch>, Error> {
+        self.record_bottleneck_backward(recording, draws, [doutput, dposterior], around)
+    }
+
     /// `dmean = dz + w * dkl / dmean`, `dlogvar = dz * (z - mean) / 2 + w * dkl / dlogvar`, `w = kl_weight / examples`
     ///
     /// `z - mean` is `exp(logvar / 2) * noise`, off by the rounding of `z`: the gradient is then off by half a unit in the

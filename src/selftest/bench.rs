@@ -196,16 +196,20 @@ impl<'a> Bench<'a> {
     }
 
     /// Runs dispatches and reports on each output of the last one.
-    pub fn check<const N: usize>(&mut self, program: impl Into<Program>, outputs: [Output; N]) -> Result<(), Error> {
+    pub fn check(
+        &mut self,
+        program: impl Into<Program>,
+        outputs: impl IntoIterator<Item = Output>,
+    ) -> Result<(), Error> {
         self.check_variant("", program, outputs)
     }
 
     /// The same for one variant of a kernel.
-    pub fn check_variant<const N: usize>(
+    pub fn check_variant(
         &mut self,
         variant: &str,
         program: impl Into<Program>,
-        outputs: [Output; N],
+        outputs: impl IntoIterator<Item = Output>,
     ) -> Result<(), Error> {
         let program = program.into();
         let kernel = program.dispatches().last().map(|dispatch| dispatch.label().to_owned()).unwrap_or_default();

@@ -254,19 +254,24 @@ impl Network {
         )?;
         let mut dispatches: Vec<_> = own.into_iter().collect();
         dispatches.extend(self.objective.scale(at, &self.output)?);
-        let through = match dz {
-            None => self.distribution.backward_epilogue(at, draws, dposterior)?,
-            Some(dz) => Epilogue::store(dz),
-        };
         let values = (&self.decoder_values, decoder);
-        dispatches.extend(self.decoder.backward(of_decoder, parameters, values, &self.output, Some(&through))?);
-        dispatches.extend(self.prior.backward_z(at, &self.z)?);
-        if let Some(dz) = dz {
-            dispatches.push(self.distribution.backward(at, draws, objective, dz, dposterior)?);
+        match dz {
+            None => {
+                let after_first = 1..self.decoder.depth() + 1;
+                let layers =
+                    self.decoder.backward_layers(of_decoder, parameters, values, &self.output, None, after_first)?;
+                dispatches.extend(layers);
+                dispatches.extend(self.bottleneck_backward(step, parameters)?);
+            }
+            Some(dz) => {
+                let store = Epilogue::store(dz);
+                dispatches.extend(self.decoder.backward(of_decoder, parameters, values, &self.output, Some(&store))?);
+                dispatches.extend(self.prior.backward_z(at, &self.z)?);
+                dispatches.push(self.distribution.backward(at, draws, objective, dz, dposterior)?);
+                let (of_encoder, values) = (self.recording(step, 1, Mode::Training), (&self.encoder_values, encoder));
+                dispatches.extend(self.encoder.backward(of_encoder, parameters, values, dposterior, None)?);
+            }
         }
-        let of_encoder = self.recording(step, 1, Mode::Training);
-        let values = (&self.encoder_values, encoder);
-        dispatches.extend(self.encoder.backward(of_encoder, parameters, values, dposterior, None)?);
         dispatches.extend(self.prior.backward(at, objective, &self.z, parameters)?);
         Ok(dispatches)
     }

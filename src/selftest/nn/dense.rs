@@ -4,7 +4,7 @@
 
 use crate::Error;
 use crate::gpu::{Arena, Tensor};
-use crate::nn::{self, Dense, Epilogue, Layer, Recording};
+use crate::nn::{self, Dense, Epilogue, Layer, Recording, WeightGradient, weight_gradients};
 use crate::selftest::bench::{Bench, Operand, Output, poisoned};
 use crate::selftest::{Checks, Matrix, Sizes, tolerance};
 
@@ -12,6 +12,7 @@ pub(super) const CHECKS: Checks = &[
     ("nn/dense:forward", check_forward),
     ("nn/dense:backward", check_backward),
     ("nn/dense:backward_weight", check_backward_weight),
+    ("nn/dense/workgroup/weights.wgsl:backward", check_weights),
 ];
 
 /// `output[b, o] = bias[o] + sum_i input[b, i] * weight[o, i]`
@@ -97,6 +98,47 @@ fn check_backward_weight(bench: &mut Bench<'_>) -> Result<(), Error> {
         bench.check_variant(if accumulate { "added" } else { "" }, dispatches, wanted)?;
     }
     Ok(())
+}
+
+/// Two layers, and three.
+fn check_weights(bench: &mut Bench<'_>) -> Result<(), Error> {
+    let Sizes { columns, outputs, .. } = bench.sizes;
+    for count in [2, 3] {
+        let sizes = [(columns, outputs), (outputs, columns), (3, outputs + 1)];
+        let layers: Vec<_> = sizes[..count]
+            .iter()
+            .enumerate()
+            .map(|(index, (inputs, outputs))| Dense::new(format!("layer{index}"), *inputs, *outputs))
+            .collect();
+        let specs: Vec<_> = layers.iter().flat_map(Layer::parameters).collect();
+        let (parameters, gradients) = (nn::arena(bench.gpu, &specs)?, nn::arena(bench.gpu, &specs)?);
+        let (mut operands, mut outputs) = (Vec::new(), Vec::new());
+        for layer in &layers {
+            let input = bench.input(layer.input().channels, |draw, _| 3.0 * draw)?;
+            let doutput = bench.input(layer.output().channels, |draw, _| draw)?;
+            let [dweight, dbias] = [layer.weight(), layer.bias()].map(|name| poisoned(bench.gpu, gradients.get(&name)));
+            let [of_weight, of_bias] = expected(bench, &input, &doutput);
+            outputs.push(Output::matrix("dweight", &dweight?, &of_weight[0], &of_weight[1]));
+            outputs.push(Output::matrix("dbias", &dbias?, &of_bias[0], &of_bias[1]));
+            operands.push((input, doutput));
+        }
+        let gradient = |index: usize| {
+            let (layer, (input, doutput)) = (layers.get(index)?, operands.get(index)?);
+            Some(WeightGradient { layer, input: &input.tensor, doutput: &doutput.tensor })
+        };
+        let all = [gradient(0), gradient(1), gradient(2)];
+        let dispatch = weight_gradients(bench.recording(&parameters), &gradients, all)?;
+        bench.check_variant(&format!("{count} layers"), dispatch, outputs)?;
+    }
+    Ok(())
+}
+
+/// The gradients of the weight and of the bias, each with its error.
+fn expected(bench: &Bench<'_>, input: &Operand, doutput: &Operand) -> [[Matrix; 2]; 2] {
+    let values = backward_weight(&input.values, &doutput.values);
+    let magnitudes = backward_weight(&input.values.abs(), &doutput.values.abs());
+    let error = |magnitude: f64| tolerance::sum(bench.sizes.rows, magnitude);
+    [[values.0, magnitudes.0.map(error)], [values.1, magnitudes.1.map(error)]]
 }
 
 /// An arena for the gradients of a layer's parameters, and the expected values: stored, or added to the stored ones.

@@ -23,6 +23,7 @@ pub(super) const CHECKS: Checks = &[
     ("posterior/normal.wgsl:draw", check_draw),
     ("posterior/normal/backward.wgsl", check_backward),
     ("posterior/normal/bottleneck.wgsl:forward", bottleneck::check),
+    ("posterior/normal/bottleneck/backward.wgsl:backward", bottleneck::check_backward),
     ("posterior/normal/backward/general.wgsl:backward", check_samples),
     ("NaN, posterior/normal.wgsl:draw", check_nan),
 ];
@@ -149,8 +150,7 @@ fn drawn(bench: &Bench<'_>, posterior: &Matrix, samples: usize, estimate: Kl, [z
 }
 
 fn check_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
-    let Sizes { rows, columns: latents, .. } = bench.sizes;
-    let kl_weight = bench.kl_weight();
+    let latents = bench.sizes.columns;
     for range in [None, Some(RANGE)] {
         let posterior = posterior(bench)?;
         let z = bench.input(latents, |draw, row| [1.0, 4.0, 20.0][row % 3] * draw)?;
@@ -161,24 +161,43 @@ fn check_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
         let draws = Draws { prior: &prior, outputs: &posterior.tensor, z: &z.tensor };
         let part = Normal { logvar_range: range }.backward_epilogue(bench.at(), draws, &dposterior)?;
         let dispatches = epilogue::backward(bench, &z, &dz, &part)?;
-        let seen = clamped(&posterior.values, range);
-        let of_draw = reparameterise_backward(&seen, &z.values, &dz.values);
-        let of_kl = kl_backward(&seen, kl_weight);
-        let values = through(&posterior.values, &of_draw.zip(&of_kl, |draw, kl| draw + kl), range);
-        let errors = Matrix::from_fn(rows, 2 * latents, |b, c| {
-            let (value, weight) = (seen.at(b, c), kl_weight / rows as f64);
-            // The mean's gradient is dz as it is.
-            let (draw_error, exp_error) = match c < latents {
-                true => (0.0, 0.0),
-                false => (2.0 * ULP * of_draw.at(b, c).abs(), value.exp() * (tolerance::exp(value) + ULP) + ULP),
-            };
-            let kl_error = of_kl.at(b, c).abs() * (DIVISION + 2.0 * ULP) + 0.5 * weight * exp_error;
-            draw_error + kl_error + ULP * (of_draw.at(b, c).abs() + of_kl.at(b, c).abs())
-        });
+        let no_errors = dz.values.map(|_| 0.0);
+        let dposterior = passed_on(bench, [&posterior.values, &z.values], [&dz.values, &no_errors], range, &dposterior);
         let variant = if range.is_some() { "clamped" } else { "" };
-        bench.check_variant(variant, dispatches, [Output::matrix("dposterior", &dposterior, &values, &errors)])?;
+        bench.check_variant(variant, dispatches, [dposterior])?;
     }
     Ok(())
+}
+
+/// The gradient of the posterior from `dz` and its errors, with the KL divergence in closed form.
+fn passed_on(
+    bench: &Bench<'_>,
+    [posterior, z]: [&Matrix; 2],
+    [dz, dz_errors]: [&Matrix; 2],
+    range: Option<LogvarRange>,
+    dposterior: &Tensor,
+) -> Output {
+    let (rows, latents) = (z.rows(), z.columns());
+    let seen = clamped(posterior, range);
+    let of_draw = reparameterise_backward(&seen, z, dz);
+    let of_kl = kl_backward(&seen, bench.kl_weight());
+    let values = through(posterior, &of_draw.zip(&of_kl, |draw, kl| draw + kl), range);
+    let errors = Matrix::from_fn(rows, 2 * latents, |b, c| {
+        let (value, weight) = (seen.at(b, c), bench.kl_weight() / rows as f64);
+        let given = dz_errors.at(b, c % latents);
+        // The mean's gradient is dz as it is.
+        let (draw_error, exp_error) = match c.checked_sub(latents) {
+            None => (given, 0.0),
+            Some(l) => {
+                let distance = (z.at(b, l) - seen.at(b, l)).abs();
+                let rounding = 2.0 * ULP * of_draw.at(b, c).abs();
+                (rounding + 0.5 * given * distance, value.exp() * (tolerance::exp(value) + ULP) + ULP)
+            }
+        };
+        let kl_error = of_kl.at(b, c).abs() * (DIVISION + 2.0 * ULP) + 0.5 * weight * exp_error;
+        draw_error + kl_error + ULP * (of_draw.at(b, c).abs() + of_kl.at(b, c).abs())
+    });
+    Output::matrix("dposterior", dposterior, &values, &errors)
 }
 
 /// Every objective with every estimate of the KL divergence.

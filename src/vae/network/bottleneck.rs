@@ -1,10 +1,10 @@
-//! The narrow part of a model: the posterior's product, the draws, and the decoder's first hidden layer. They are three kernels, or
-//! one, whichever is faster.
+//! The narrow part of a model, from the encoder's last hidden values to the decoder's first ones: a kernel for each product and for
+//! the draws, or fewer for all of them, whichever is faster.
 
-use super::Network;
+use super::{Gradients, Network};
 use crate::Error;
-use crate::gpu::{Candidate, Dispatch, KernelRequest, Tensor};
-use crate::nn::{Epilogue, Mode};
+use crate::gpu::{Arena, Candidate, Dispatch, KernelRequest, Tensor};
+use crate::nn::{Epilogue, Mode, WeightGradient, weight_gradients};
 use crate::posterior::Bottleneck;
 use crate::step::Step;
 
@@ -13,48 +13,60 @@ const APART: &str = "apart";
 const FUSED: &str = "fused";
 
 impl Network {
-    /// Records the forward pass from the encoder's last hidden values to the decoder's first ones.
+    /// Records the forward pass: the posterior, the draws, and the decoder's first hidden layer.
     ///
     /// # Errors
     ///
     /// As [`Network::forward`].
     pub(super) fn bottleneck(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
+        let fused = |step: &Tensor| Ok(self.fused(step, mode)?.map(|dispatch| vec![dispatch]));
+        self.choose("bottleneck", 1.0, step, |step| self.apart(step, mode), fused)
+    }
+
+    /// Records the backward pass, from the gradient with respect to the decoder's first product: the gradients of its parameters, and
+    /// the whole backward pass of the encoder. It is for a KL divergence in closed form.
+    ///
+    /// # Errors
+    ///
+    /// As [`Network::backward`].
+    pub(super) fn bottleneck_backward(&self, step: &Tensor, parameters: &Arena) -> Result<Vec<Dispatch>, Error> {
+        let apart = |step: &Tensor| self.apart_backward(step, parameters);
+        self.choose("bottleneck backward", 2.0, step, apart, |step| self.fused_backward(step, parameters))
+    }
+
+    /// Records what was chosen; `times` is the multiple of the forward pass's floating-point operations.
+    fn choose(
+        &self,
+        name: &str,
+        times: f64,
+        step: &Tensor,
+        apart: impl Fn(&Tensor) -> Result<Vec<Dispatch>, Error>,
+        fused: impl Fn(&Tensor) -> Result<Option<Vec<Dispatch>>, Error>,
+    ) -> Result<Vec<Dispatch>, Error> {
         let gpu = &self.vae.gpu;
         let request = gpu.kernel_request();
         // A software adapter gains little from fewer dispatches.
         let may_fuse =
             !gpu.adapter().is_software() || request.names(FUSED) || matches!(request, KernelRequest::Compared);
-        if !may_fuse || self.fused(step, mode)?.is_none() {
-            return self.apart(step, mode);
+        if !may_fuse || fused(step)?.is_none() {
+            return apart(step);
         }
-        let candidates = [APART, FUSED].map(|name| Candidate { name, bytes: None, expected_seconds: None });
-        let [hidden, latents, first] = self.bottleneck_sizes();
-        let rows = self.x.rows();
-        let question = format!("bottleneck {hidden} to {latents} to {first}, {rows} rows");
+        let hidden = self.encoder_values.input_of(self.encoder.depth()).columns();
+        let first = self.decoder_values.input_of(1).columns();
+        let (latents, rows) = (self.z.columns(), self.x.rows());
         let products = hidden * self.posterior.columns() + latents * first;
-        let (index, choice) = gpu.choose(&question, &candidates, 2.0 * (rows * products) as f64, |index| {
+        let question = format!("{name} {hidden} to {latents} to {first}, {rows} rows");
+        let candidates = [APART, FUSED].map(|name| Candidate { name, bytes: None, expected_seconds: None });
+        let chosen = |step: &Tensor, index| if index == 0 { apart(step) } else { Ok(fused(step)?.unwrap_or_default()) };
+        let (index, choice) = gpu.choose(&question, &candidates, times * 2.0 * (rows * products) as f64, |index| {
             // No step is running yet: a step with a whole batch is measured.
             let step = Step { examples: rows as u32, ..Step::default() }.upload(gpu)?;
-            self.as_chosen(&step, mode, index)
+            chosen(&step, index)
         });
-        let dispatches = self.as_chosen(step, mode, index)?;
+        let dispatches = chosen(step, index)?;
         Ok(dispatches.into_iter().map(|dispatch| dispatch.chosen_by(&choice)).collect())
     }
 
-    fn as_chosen(&self, step: &Tensor, mode: Mode, index: usize) -> Result<Vec<Dispatch>, Error> {
-        match index {
-            0 => self.apart(step, mode),
-            _ => Ok(self.fused(step, mode)?.into_iter().collect()),
-        }
-    }
-
-    /// The columns of the encoder's last hidden values, the latents, and the columns of the decoder's first hidden values.
-    fn bottleneck_sizes(&self) -> [usize; 3] {
-        let hidden = self.encoder_values.input_of(self.encoder.depth());
-        [hidden.columns(), self.z.columns(), self.decoder_values.input_of(1.min(self.decoder.depth())).columns()]
-    }
-
-    /// The kernels one after the other.
     fn apart(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
         let store = Epilogue::store(&self.posterior);
         let mut dispatches =
@@ -76,5 +88,48 @@ impl Network {
         let hidden = self.encoder_values.input_of(self.encoder.depth());
         let around = Bottleneck { hidden, encoder, decoder, epilogue };
         self.distribution.bottleneck(self.recording(step, self.samples, mode), self.draws(), &self.kl, &around)
+    }
+
+    fn of_backward(&self) -> &Gradients {
+        self.gradients.as_ref().expect("a backward pass is recorded for a network that trains")
+    }
+
+    fn apart_backward(&self, step: &Tensor, parameters: &Arena) -> Result<Vec<Dispatch>, Error> {
+        let Gradients { encoder, decoder, dposterior, .. } = self.of_backward();
+        let through = self.distribution.backward_epilogue(self.at(step), self.draws(), dposterior)?;
+        let of_decoder = self.recording(step, self.samples, Mode::Training);
+        let values = (&self.decoder_values, decoder);
+        let mut dispatches =
+            self.decoder.backward_layers(of_decoder, parameters, values, &self.output, Some(&through), 0..1)?;
+        let (of_encoder, values) = (self.recording(step, 1, Mode::Training), (&self.encoder_values, encoder));
+        dispatches.extend(self.encoder.backward(of_encoder, parameters, values, dposterior, None)?);
+        Ok(dispatches)
+    }
+
+    /// A kernel for the gradients of the values, and one for those of the parameters of the two layers, and of the encoder's hidden
+    /// layer if there is only one.
+    fn fused_backward(&self, step: &Tensor, parameters: &Arena) -> Result<Option<Vec<Dispatch>>, Error> {
+        let Gradients { encoder, decoder, dposterior, .. } = self.of_backward();
+        let depth = self.encoder.depth();
+        let hidden = self.encoder_values.input_of(depth);
+        let first = self.decoder.first_gradient(&self.decoder_values, decoder);
+        let through = self.encoder.through_last_hidden(encoder)?;
+        let (Some(layer), Some(first), Some(epilogue)) = (self.encoder.dense_output(), first, &through) else {
+            return Ok(None);
+        };
+        let recording = self.recording(step, self.samples, Mode::Training);
+        let around = Bottleneck { hidden, encoder: layer, decoder: first.layer, epilogue };
+        let chain =
+            self.distribution.bottleneck_backward(recording, self.draws(), first.doutput, dposterior, &around)?;
+        let Some(chain) = chain else { return Ok(None) };
+        let own = WeightGradient { layer, input: hidden, doutput: dposterior };
+        let (only, rest) = match self.encoder.first_gradient(&self.encoder_values, encoder) {
+            Some(only) if depth == 1 => (Some(only), 0..0),
+            _ => (None, 0..depth),
+        };
+        let mut dispatches = vec![chain, weight_gradients(recording, parameters, [Some(first), Some(own), only])?];
+        let values = (&self.encoder_values, encoder);
+        dispatches.extend(self.encoder.backward_layers(recording, parameters, values, dposterior, None, rest)?);
+        Ok(Some(dispatches))
     }
 }

@@ -10,17 +10,12 @@
 #import nn/dense/workgroup/tile.wgsl
 #import epilogue
 #import nn/dense/workgroup/finish.wgsl
+#import nn/dense/workgroup/dweight.wgsl
 
 override BATCH: u32;    // rows of the input's gradient of a slice
 override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
 
-// The place of a block of the weight's gradient: both operands have rows along the tile.
-fn place_in_dweight(block: u32) -> vec2u {
-    return along_tile(select(block - LEFT_BLOCKS, block, block < LEFT_BLOCKS),
-        select(RIGHT_QUADS, LEFT_QUADS, block < LEFT_BLOCKS));
-}
-
-// That of the input's: the right operand, the weight, has rows along the tile.
+// The place of a block of the input's gradient: the right operand, the weight, has rows along the tile.
 fn place_in_dinput(block: u32) -> vec2u {
     if block < LEFT_BLOCKS {
         return along_terms(block);
@@ -28,32 +23,16 @@ fn place_in_dinput(block: u32) -> vec2u {
     return along_tile(block - LEFT_BLOCKS, RIGHT_QUADS);
 }
 
-// Four terms of the weight's gradient, examples: zeros past the last one.
-fn only_live(first: u32, block: mat4x4f) -> mat4x4f {
-    let live = vec4u(first) + vec4u(0u, 1u, 2u, 3u) < vec4u(live_rows());
-    return mat4x4f(
-        select(vec4f(), block[0], live.x),
-        select(vec4f(), block[1], live.y),
-        select(vec4f(), block[2], live.z),
-        select(vec4f(), block[3], live.w),
-    );
+fn dweight_shape() -> vec2u {
+    return vec2u(OUTPUTS, INPUT_QUADS);
 }
 
-fn load_dweight_blocks(first: vec2u, term: u32, lane: u32) -> Blocks {
-    var blocks: Blocks;
-    for (var n = 0u; n < BLOCKS; n++) {
-        let block = n * THREADS + lane;
-        let at = place_in_dweight(block);
-        let b = 4u * (term + at.x);
-        if block < LEFT_BLOCKS {
-            let quad = min(first.x / 4u + at.y, OUTPUT_QUADS - 1u);
-            blocks[n] = only_live(b, load_doutput(row_starts(b, live_rows(), OUTPUT_QUADS), quad));
-        } else {
-            let quad = min(first.y + at.y, INPUT_QUADS - 1u);
-            blocks[n] = only_live(b, load_input(row_starts(b, live_rows(), INPUT_QUADS), quad));
-        }
+fn load_dweight_block(block: u32, first: vec2u, b: u32) -> mat4x4f {
+    let at = place_in_dweight(block).y;
+    if block < LEFT_BLOCKS {
+        return load_doutput(row_starts(b, live_rows(), OUTPUT_QUADS), min(first.x / 4u + at, OUTPUT_QUADS - 1u));
     }
-    return blocks;
+    return load_input(row_starts(b, live_rows(), INPUT_QUADS), min(first.y + at, INPUT_QUADS - 1u));
 }
 
 fn load_dinput_blocks(first: vec2u, term: u32, lane: u32) -> Blocks {
@@ -76,48 +55,7 @@ fn load_dinput_blocks(first: vec2u, term: u32, lane: u32) -> Blocks {
     return blocks;
 }
 
-// A tile of the weight's gradient: `first` is its first row and first quad.
-fn make_dweight(first: vec2u, slice: u32, lane: u32) {
-    let thread = vec2u(lane % THREADS_X, lane / THREADS_X);
-    let terms = terms_of_slice(slice, (live_rows() + 3u) / 4u);
-    var sums: Sums;
-    var bias_sums: array<vec4f, QUAD_ROWS>;
-    var blocks = load_dweight_blocks(first, terms.x, lane);
-    var buffer = 0u;
-    for (var term = terms.x; term < terms.y; term += DEPTH_QUADS) {
-        for (var n = 0u; n < BLOCKS; n++) {
-            put_block(n * THREADS + lane, buffer, place_in_dweight(n * THREADS + lane), blocks[n]);
-        }
-        workgroupBarrier();
-        if term + DEPTH_QUADS < terms.y {
-            blocks = load_dweight_blocks(first, term + DEPTH_QUADS, lane);
-        }
-        add_products(&sums, buffer, thread);
-        if first.y == 0u && thread.x == 0u {
-            for (var k = buffer * DEPTH; k < (buffer + 1u) * DEPTH; k++) {
-                for (var i = 0u; i < QUAD_ROWS; i++) {
-                    bias_sums[i] += left[k * LEFT_STRIDE + thread.y + i * THREADS_Y];
-                }
-            }
-        }
-        buffer = 1u - buffer;
-    }
-    for (var i = 0u; i < QUAD_ROWS; i++) {
-        let row = first.x + row_of_thread(thread, i);
-        for (var n = 0u; n < 4u * QUAD_COLUMNS; n++) {
-            let quad = first.y + thread.x + n % QUAD_COLUMNS * THREADS_X;
-            let o = row + n / QUAD_COLUMNS;
-            if o < OUTPUTS && quad < INPUT_QUADS {
-                store_dweight(slice * OUTPUTS + o, quad, pick(&sums, 4u * i * QUAD_COLUMNS + n));
-            }
-        }
-        if first.y == 0u && thread.x == 0u && row < OUTPUTS {
-            store_dbias(slice * OUTPUT_QUADS + row / 4u, bias_sums[i]);
-        }
-    }
-}
-
-// A tile of the input's gradient.
+// A tile of the input's gradient; `first` is its first row and first quad.
 fn make_dinput(first: vec2u, slice: u32, lane: u32) {
     let thread = vec2u(lane % THREADS_X, lane / THREADS_X);
     let terms = terms_of_slice(slice, OUTPUT_QUADS);
