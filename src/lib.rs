@@ -116,16 +116,23 @@
 //! part that needs more than a quad of a row at a time, such as the categorical likelihood or a mixture prior, has
 //! kernels of its own. The gradients of a layer, with respect to its weight and to its input, are one dispatch.
 //!
-//! # Families of kernels
+//! # Variants of kernels
 //!
-//! Products have families of kernels with the same formulas ([`nn::KernelFamily`]), in `shaders/nn/dense/`: tiles in
-//! registers, tiles whose sums are cut into slices for few rows on a wide GPU, and tiles over SIMD lanes for adapters
-//! that run on a CPU. Each is two files, the product and its gradients. The fastest family for each product is measured
-//! once for each adapter and driver and kept in the user's cache ([`gpu::KernelRequest`]). A run records its families,
-//! and resumes with them. A measurement restores the tensors that it wrote. A software adapter takes up to seconds to
-//! compile a kernel: there, the other families are compiled only if the lanes are far from the adapter's peak.
+//! Products have families of kernels with the same formulas, in `shaders/nn/dense/`: tiles in registers, sums cut into
+//! slices, tiles through workgroup memory, tiles over the lanes of subgroups. Each is two files, the product and its
+//! gradients. A variant ([`nn::Variant`]) is a family and the sizes of its tiles: a line of
+//! `shaders/nn/dense/variants.txt`. The fastest variant for each product is measured once for each adapter and driver and
+//! kept in the user's cache ([`gpu::KernelRequest`]); without measuring, a model of their costs decides
+//! ([`nn::cost`], `docs/kernels.md`). A run records its variants, and resumes with them. A measurement restores the
+//! tensors that it wrote, and takes about two seconds in all: the next program measures the rest. A software adapter
+//! takes up to seconds to compile a kernel: there, the others are compiled only if the lanes are far from the adapter's
+//! peak.
 //!
-//! On SIMD lanes, operands are read as textures. A texture mirrors a tensor's buffer as long as there is a dispatch
+//! The narrow part of a model, from the encoder's last hidden values to the decoder's first ones, is chosen in the same
+//! way: a kernel for each product and for the draws, or one forward and two backward, with the gradients of three layers'
+//! weights in one. A step is then 9 dispatches.
+//!
+//! On a CPU's SIMD lanes, operands are read as textures. A texture mirrors a tensor's buffer as long as there is a dispatch
 //! that reads through it. Meanwhile, every write to the tensor is followed by a copy.
 //!
 //! # Differences between drivers
