@@ -202,6 +202,12 @@ impl Variant {
         let other_lanes = if size.inputs.min(size.outputs) <= NARROW { "lanes" } else { "lanes-low" };
         let mut variants = Variant::of(gpu);
         variants.retain(|variant| !variant.reads_textures() || fit);
+        // The sums of all slices are one tensor.
+        let has_room = |variant: &&Variant| {
+            let mut results = size.results().into_iter();
+            variant.passes() == 1 || results.all(|[rows, columns, _]| variant.passes() * rows <= gpu.most_rows(columns))
+        };
+        variants.retain(has_room);
         variants.retain(|variant| variant.name != other_lanes || gpu.kernel_request().names(other_lanes));
         let expected = |variant: &Variant| cost::on_adapter(&gpu.adapter().name, variant, size);
         if !gpu.adapter().is_software() {

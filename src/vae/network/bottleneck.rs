@@ -48,22 +48,29 @@ impl Network {
         // A software adapter gains little from fewer dispatches.
         let may_fuse =
             !gpu.adapter().is_software() || request.names(FUSED) || matches!(request, KernelRequest::Compared);
-        if !may_fuse || fused(step)?.is_none() {
-            return apart(step);
+        // Recorded first: its own choices are then made.
+        let plain = apart(step)?;
+        if !may_fuse {
+            return Ok(plain);
         }
+        let in_one = match fused(step) {
+            Ok(Some(dispatches)) => dispatches,
+            // There are no such kernels for the model, or it is too large for them.
+            Ok(None) | Err(Error::Limit { .. }) => return Ok(plain),
+            Err(error) => return Err(error),
+        };
         let hidden = self.encoder_values.input_of(self.encoder.depth()).columns();
         let first = self.decoder_values.input_of(1).columns();
         let (latents, rows) = (self.z.columns(), self.x.rows());
         let products = hidden * self.posterior.columns() + latents * first;
         let question = format!("{name} {hidden} to {latents} to {first}, {rows} rows");
         let candidates = [APART, FUSED].map(|name| Candidate { name, bytes: None, expected_seconds: None });
-        let chosen = |step: &Tensor, index| if index == 0 { apart(step) } else { Ok(fused(step)?.unwrap_or_default()) };
         let (index, choice) = gpu.choose(&question, &candidates, times * 2.0 * (rows * products) as f64, |index| {
             // No step is running yet: a step with a whole batch is measured.
             let step = Step { examples: rows as u32, ..Step::default() }.upload(gpu)?;
-            chosen(&step, index)
+            if index == 0 { apart(&step) } else { Ok(fused(&step)?.unwrap_or_default()) }
         });
-        let dispatches = chosen(step, index)?;
+        let dispatches = if index == 0 { plain } else { in_one };
         Ok(dispatches.into_iter().map(|dispatch| dispatch.chosen_by(&choice)).collect())
     }
 
