@@ -61,8 +61,12 @@ struct Inner {
     known: KernelTable,
     /// The choices made so far.
     table: Mutex<KernelTable>,
-    /// Whether every write of the choices to the cache has worked so far.
-    kept: AtomicBool,
+    /// The choices that were measured.
+    kept: Mutex<KernelTable>,
+    /// Whether every write of them to the cache has worked so far.
+    keeps: AtomicBool,
+    /// Whether there was time for every measurement so far.
+    in_time: AtomicBool,
     /// The adapter's peak, once it was measured: the time of an empty dispatch, and operations per second.
     peak: Mutex<Option<(Duration, f64)>>,
     /// The time that measuring kernels has taken so far.
@@ -77,6 +81,7 @@ struct Inner {
     allocated: Arc<AtomicU64>,
     /// The driver's first error, kept until [`Gpu::check`] reports it.
     complaint: Arc<Mutex<Option<String>>>,
+    lost: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Gpu {
@@ -121,8 +126,11 @@ impl Gpu {
             lock(&slot).get_or_insert_with(|| one_line(&error.to_string()));
         }));
         let slot = Arc::clone(&complaint);
+        let lost = Arc::new(AtomicBool::new(false));
+        let is_lost = Arc::clone(&lost);
         device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed {
+                is_lost.store(true, Ordering::Relaxed);
                 lock(&slot).get_or_insert_with(|| format!("the device was lost: {}", one_line(&message)));
             }
         });
@@ -146,7 +154,9 @@ impl Gpu {
                 request: requested,
                 known,
                 table: Mutex::default(),
-                kept: AtomicBool::new(true),
+                kept: Mutex::default(),
+                keeps: AtomicBool::new(true),
+                in_time: AtomicBool::new(true),
                 peak: Mutex::default(),
                 measuring: Mutex::default(),
                 comparisons: Mutex::default(),
@@ -155,6 +165,7 @@ impl Gpu {
                 kernels: Mutex::default(),
                 allocated: Arc::default(),
                 complaint,
+                lost,
             }),
         })
     }
@@ -180,10 +191,17 @@ impl Gpu {
         self.inner.device.features().contains(wgpu::Features::SUBGROUP) && sizes == [threads, threads]
     }
 
-    /// Whether every subgroup has at least the given number of threads, a power of two.
+    /// Whether the device was lost: nothing runs on it any more.
+    pub fn is_lost(&self) -> bool {
+        self.inner.lost.load(Ordering::Relaxed)
+    }
+
+    /// Whether every subgroup has at least the given number of threads, a power of two up to 32.
     pub fn has_subgroups_of_at_least(&self, threads: u32) -> bool {
-        let [smallest, _] = self.adapter().subgroup_sizes;
-        self.inner.device.features().contains(wgpu::Features::SUBGROUP) && smallest >= threads
+        let AdapterSummary { subgroup_sizes: [smallest, _], backend, name, .. } = self.adapter();
+        // wgpu reports the sizes that Metal allows, not those that Apple's GPUs have.
+        let has_32 = backend == "metal" && name.starts_with("Apple");
+        self.inner.device.features().contains(wgpu::Features::SUBGROUP) && (*smallest >= threads || has_32)
     }
 
     /// Whether kernels may read tensors as textures.

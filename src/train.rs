@@ -199,6 +199,7 @@ impl Trainer {
         self.first_step()?;
         self.program.profile(&self.vae.gpu)
     }
+
     /// The host's part of a step, and the time of a step if its kernels have nothing to do, as [`crate::step::Pass::host_time`].
     /// The training can go on after it.
     ///

@@ -15,7 +15,7 @@ use crate::support::sources::{entry_points, files, headers};
 ///
 /// Sizes of columns and outputs are constants of a kernel, which a software adapter compiles for up to half a second:
 /// each set of them is for the kernels whose indexing changes there. Other numbers of rows need no new kernels.
-const CASES: [Case<'static>; 41] = [
+const CASES: [Case<'static>; 43] = [
     ("", Sizes::new(1, 1, 1)),
     // Rows: a workgroup's reach, 8 and 64, and short batches.
     ("", Sizes::new(7, 61, 43)),
@@ -55,6 +55,9 @@ const CASES: [Case<'static>; 41] = [
     ("mixture", Sizes::new(8, 7, 63)),
     ("mixture", Sizes::new(7, 8, 64)),
     ("mixture", Sizes::new(9, 9, 65)),
+    // The most latents of the bottleneck's kernels.
+    ("bottleneck", Sizes::new(9, 63, 5)),
+    ("bottleneck", Sizes::new(5, 64, 29).short(3, 2)),
     // That of the others, 64 quads; from here on with several rounds of the loops.
     ("", Sizes::new(2, 255, 3)),
     ("", Sizes::new(3, 256, 2)),

@@ -136,11 +136,12 @@ impl Resume {
             ))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let here = (&gpu.adapter().name, &gpu.adapter().driver_version, &trainer.kernels());
-        let begun = (&config.adapter.name, &config.adapter.driver_version, &config.kernels);
-        if !self.quiet && here != begun {
+        let here = (&gpu.adapter().name, &gpu.adapter().driver_version);
+        let begun = (&config.adapter.name, &config.adapter.driver_version);
+        let same_kernels = config.kernels.is_followed_by(&trainer.kernels());
+        if !self.quiet && (here != begun || !same_kernels) {
             let adapter = &config.adapter;
-            let kernels = if here.2 == begun.2 { "" } else { " with other kernels" };
+            let kernels = if same_kernels { "" } else { " with other kernels" };
             say(format_args!("note: begun on {adapter}{kernels}; rounding may differ from here on"))?;
         }
         run.write_config(&config)?;

@@ -42,7 +42,7 @@ pub(super) fn estimate(gpu: &Gpu) -> Result<(Duration, f64), Error> {
     const ROUNDS: u32 = 16;
     let flops = f64::from(gpu.shader(&SOURCE)?.constant("FLOPS_PER_ROUND")? * ROUNDS) * THREADS as f64;
     let [empty, full] = [1, THREADS].map(|threads| multiply_adds(gpu, ROUNDS, &Tensor::zeros(gpu, threads, 4)?));
-    let times = shortest_times(gpu, &[vec![empty?], vec![full?]])?;
+    let times = shortest_times(gpu, &[vec![empty?], vec![full?]])?.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok((times[0].0, flops / times[1].0.as_secs_f64()))
 }
 

@@ -12,8 +12,7 @@ use super::profile::shortest_times;
 use super::{AdapterRequest, AdapterSummary, Clock, Dispatch, Gpu, cache, lock, peak};
 use crate::Error;
 
-/// The time that measuring may take before a program trains: a product that begins later follows the rule, and the next
-/// program measures it.
+/// The time that a program measures for. After it, the rule decides, and the next program measures what is left.
 const MEASURING: Duration = Duration::from_secs(2);
 
 /// How kernels are chosen, if there are several.
@@ -71,6 +70,11 @@ pub struct Comparison {
 pub struct KernelTable(pub(super) BTreeMap<String, String>);
 
 impl KernelTable {
+    /// Whether another table has the same answers to the questions of this one.
+    pub fn is_followed_by(&self, other: &KernelTable) -> bool {
+        self.0.iter().all(|(question, candidate)| other.get(question) == Some(candidate))
+    }
+
     /// The name of the candidate chosen for a question.
     pub fn get(&self, question: &str) -> Option<&str> {
         self.0.get(question).map(String::as_str)
@@ -169,9 +173,15 @@ impl Gpu {
         let choice = Choice { question: question.to_owned(), candidate: candidates[index].name.to_owned() };
         lock(&self.inner.table).0.insert(choice.question.clone(), choice.candidate.clone());
         if measured.is_some() && matches!(self.inner.request, KernelRequest::Measured) {
-            self.keep_choices();
+            self.keep(&choice);
         }
         (index, choice)
+    }
+
+    /// The candidate that was chosen for a question, by this program or an earlier one, or by the run that is resumed.
+    pub(crate) fn chosen(&self, question: &str) -> Option<String> {
+        let met = lock(&self.inner.table).get(question).map(str::to_owned);
+        met.or_else(|| self.inner.known.get(question).map(str::to_owned))
     }
 
     /// The candidate that takes the least time, or none if nothing is to be measured. A note says why if measuring fails.
@@ -187,29 +197,38 @@ impl Gpu {
             KernelRequest::Compared => true,
             _ => return None,
         };
-        let spent = *lock(&self.inner.measuring);
-        if !all && (candidates.len() < 2 || spent > MEASURING) {
+        if !all && (candidates.len() < 2 || !self.has_time_to_measure()) {
             return None;
-        }
-        if !all && spent.is_zero() {
-            let seconds = MEASURING.as_secs();
-            self.note(&format!(
-                "measuring the kernels for this adapter and driver, which takes about {seconds} s and is kept"
-            ));
         }
         let start = Instant::now();
         let mark = Measuring::begin(self.adapter());
         let fastest = match all {
             true => self.compare(question, candidates, flops, record),
-            false => self.fastest(candidates.len(), flops, record),
+            false => self.fastest(candidates, flops, record),
         };
-        // If the driver failed, the mark stays, and the next program does not try again.
-        if let Some(mark) = mark.filter(|_| !matches!(fastest, Err(Error::Gpu { .. }))) {
+        // If the device was lost, the mark stays, and the next program does not try again.
+        if let Some(mark) = mark.filter(|_| !self.is_lost()) {
             mark.end();
         }
         *lock(&self.inner.measuring) += start.elapsed();
         let fault = |error| self.note(&format!("{question} cannot be measured, and follows a fixed rule: {error}"));
         fastest.map_err(fault).ok()
+    }
+
+    /// Whether the time for measuring is not over yet. Its beginning and its end are noted.
+    fn has_time_to_measure(&self) -> bool {
+        let spent = *lock(&self.inner.measuring);
+        let seconds = MEASURING.as_secs();
+        if spent.is_zero() {
+            self.note(&format!(
+                "measuring the kernels for this adapter and driver, which takes about {seconds} s and is kept"
+            ));
+        }
+        let over = spent > MEASURING;
+        if over && self.inner.in_time.swap(false, Ordering::Relaxed) {
+            self.note("measuring the kernels: the time is over, the next program measures the rest");
+        }
+        !over
     }
 
     /// Measures all candidates, and keeps their times.
@@ -220,24 +239,11 @@ impl Gpu {
         flops: f64,
         record: impl Fn(usize) -> Result<Vec<Dispatch>, Error>,
     ) -> Result<usize, Error> {
-        let dispatches = (0..candidates.len()).map(record).collect::<Result<Vec<_>, _>>()?;
-        let times = shortest_times(self, &dispatches)?;
-        let timed =
-            candidates.iter().zip(&times).map(|(candidate, (time, clock))| (*candidate, time.as_secs_f64(), *clock));
+        let times = self.times(candidates, record)?;
+        let timed = times.iter().map(|(index, time, clock)| (candidates[*index], time.as_secs_f64(), *clock));
         let comparison = Comparison { question: question.to_owned(), flops, candidates: timed.collect() };
         lock(&self.inner.comparisons).push(comparison);
         Ok(first_of_least(&times))
-    }
-
-    /// Writes the choices so far to the cache, with the earlier ones. A failure is noted once.
-    fn keep_choices(&self) {
-        let mut all = self.inner.known.clone();
-        all.0.extend(lock(&self.inner.table).0.clone());
-        if let Err(note) = cache::keep_table(self.adapter(), &all)
-            && self.inner.kept.swap(false, Ordering::Relaxed)
-        {
-            self.note(&note);
-        }
     }
 
     /// The candidate that takes the least time.
@@ -246,18 +252,62 @@ impl Gpu {
     /// first one is near the adapter's peak, the others are not compiled.
     fn fastest(
         &self,
-        candidates: usize,
+        candidates: &[Candidate],
         flops: f64,
         record: impl Fn(usize) -> Result<Vec<Dispatch>, Error>,
     ) -> Result<usize, Error> {
         /// A time counts as near if it is below this multiple of the least possible time.
         const NEAR: u32 = 8;
-        let mut dispatches = vec![record(0)?];
-        if self.adapter().is_software() && shortest_times(self, &dispatches)?[0].0 <= NEAR * self.least_time(flops)? {
+        if self.adapter().is_software()
+            && self.times(&candidates[..1], &record)?[0].1 <= NEAR * self.least_time(flops)?
+        {
             return Ok(0);
         }
-        dispatches.extend((1..candidates).map(record).collect::<Result<Vec<_>, _>>()?);
-        Ok(first_of_least(&shortest_times(self, &dispatches)?))
+        Ok(first_of_least(&self.times(candidates, record)?))
+    }
+
+    /// The times of those candidates that this device can run, each with its index: some may be too large for it, or its driver may
+    /// refuse them.
+    fn times(
+        &self,
+        candidates: &[Candidate],
+        record: impl Fn(usize) -> Result<Vec<Dispatch>, Error>,
+    ) -> Result<Vec<(usize, Duration, Clock)>, Error> {
+        let (mut recorded, mut fault) = (Vec::new(), None);
+        for index in 0..candidates.len() {
+            match record(index) {
+                Ok(dispatches) => recorded.push((index, dispatches)),
+                Err(error) => fault = Some(error),
+            }
+        }
+        let lists: Vec<_> = recorded.iter().map(|(_, dispatches)| dispatches.clone()).collect();
+        let mut times = Vec::new();
+        for ((index, _), time) in recorded.into_iter().zip(shortest_times(self, &lists)?) {
+            match time {
+                Ok((time, clock)) => times.push((index, time, clock)),
+                Err(error) => {
+                    self.note(&format!("the kernels `{}` do not run here: {error}", candidates[index].name));
+                    fault = Some(error);
+                }
+            }
+        }
+        match fault {
+            Some(error) if times.is_empty() => Err(error),
+            _ => Ok(times),
+        }
+    }
+
+    /// Writes a measured choice to the cache, with the earlier ones. A failure is noted once.
+    fn keep(&self, choice: &Choice) {
+        let mut kept = lock(&self.inner.kept);
+        kept.0.insert(choice.question.clone(), choice.candidate.clone());
+        let mut all = self.inner.known.clone();
+        all.0.extend(kept.0.clone());
+        if let Err(note) = cache::keep_table(self.adapter(), &all)
+            && self.inner.keeps.swap(false, Ordering::Relaxed)
+        {
+            self.note(&note);
+        }
     }
 
     /// The time of floating-point operations at the adapter's peak, plus that of an empty dispatch.
@@ -271,7 +321,53 @@ impl Gpu {
     }
 }
 
-/// The first of the shortest times.
-fn first_of_least(times: &[(Duration, Clock)]) -> usize {
-    (0..times.len()).min_by_key(|index| times[*index].0).unwrap_or_default()
+/// The index of the first of the shortest times.
+fn first_of_least(times: &[(usize, Duration, Clock)]) -> usize {
+    times.iter().min_by_key(|(_, time, _)| *time).map_or(0, |(index, ..)| *index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Tensor;
+
+    fn candidate(name: &'static str) -> Candidate {
+        Candidate { name, bytes: None, expected_seconds: None }
+    }
+
+    #[test]
+    fn a_candidate_that_cannot_be_recorded_is_left_out() -> Result<(), Error> {
+        let gpu = Gpu::open(&AdapterRequest { kernels: KernelRequest::Compared, ..AdapterRequest::default() })?;
+        let result = Tensor::zeros(&gpu, 4096, 4)?;
+        let record = |index: usize| match index {
+            1 => Err(Error::Shader { shader: "none".to_owned(), reason: "broken".to_owned() }),
+            _ => Ok(vec![peak::multiply_adds(&gpu, if index == 0 { 1 << 12 } else { 1 }, &result)?]),
+        };
+        let candidates = ["long", "broken", "short"].map(candidate);
+        let (index, choice) = gpu.choose("which", &candidates, 1.0, record);
+        assert_eq!((index, choice.candidate.as_str()), (2, "short"));
+        assert_eq!(gpu.chosen("which").as_deref(), Some("short"));
+        let names: Vec<_> = gpu.comparisons()[0].candidates.iter().map(|(candidate, ..)| candidate.name).collect();
+        assert_eq!(names, ["long", "short"]);
+        // If none can be recorded, the first one is chosen.
+        let (index, _) = gpu.choose("none", &candidates[..2], 1.0, |_| record(1));
+        assert_eq!((index, gpu.comparisons().len()), (0, 1));
+        Ok(())
+    }
+
+    #[test]
+    fn a_table_is_followed_if_it_has_the_same_answers_to_its_own_questions() {
+        let table = |pairs: &[(&str, &str)]| {
+            let choice = |(question, candidate): &(&str, &str)| Choice {
+                question: (*question).to_owned(),
+                candidate: (*candidate).to_owned(),
+            };
+            pairs.iter().map(choice).collect::<KernelTable>()
+        };
+        let begun = table(&[("a", "x"), ("b", "y")]);
+        assert!(begun.is_followed_by(&table(&[("a", "x"), ("b", "y"), ("new", "z")])));
+        assert!(
+            !begun.is_followed_by(&table(&[("a", "x"), ("b", "z")])) && !begun.is_followed_by(&table(&[("a", "x")]))
+        );
+    }
 }

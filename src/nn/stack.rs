@@ -237,6 +237,11 @@ impl Stack {
         Ok(Some(activation.backward(slope, gradient)?))
     }
 
+    /// Columns of the result of the first product.
+    pub fn first_columns(&self) -> usize {
+        self.layers().next().map_or(0, |layer| layer.output().channels)
+    }
+
     /// The number of hidden layers.
     pub fn depth(&self) -> usize {
         self.blocks.len()

@@ -1,7 +1,7 @@
 //! The diagonal normal posterior, its reparameterisation and its KL divergence from a prior. The twin of
 //! `shaders/posterior/normal.wgsl` and of the files below it.
 //!
-//! The prior fills the slot `prior` of all three: it defines the KL divergence of a latent, and its gradients.
+//! The prior fills the slot `prior` of all of them: it defines the KL divergence of a latent, and its gradients.
 
 mod bottleneck;
 
@@ -38,7 +38,7 @@ fn clamped(part: Part, logvar_range: Option<LogvarRange>) -> Part {
 }
 
 impl Normal {
-    /// The values that all three kernels need.
+    /// The values that the kernels below need.
     fn part(&self, source: Source, draws: Draws<'_>) -> Part {
         parameters(Part::new(source), self.logvar_range, draws.outputs).fill("prior", draws.prior)
     }

@@ -7,6 +7,9 @@
 #import nn/dense/operands.wgsl
 #import epilogue
 
+// A thread of a workgroup sums each row of its blocks.
+const_assert TILE_ROWS == 64u && TILE_COLUMNS == 64u;
+
 const THREAD_COLUMNS = 8u;  // of the result, by one thread
 const BLOCK_THREADS = BLOCK / THREAD_COLUMNS;    // beside each other, that make a block
 

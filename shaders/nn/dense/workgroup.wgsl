@@ -23,7 +23,7 @@ fn load_blocks(first: vec2u, term: u32, lane: u32) -> Blocks {
         let block = n * THREADS + lane;
         let at = place(block);
         let quad = term + at.x;
-        if quad < INPUT_QUADS {
+        if quad < INPUT_QUADS && block < ALL_BLOCKS {
             if block < LEFT_BLOCKS {
                 blocks[n] = transpose(load_input(row_starts(first.x + 4u * at.y, live_rows(), INPUT_QUADS), quad));
             } else {

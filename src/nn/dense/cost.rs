@@ -127,7 +127,7 @@ impl Variant {
         }
     }
 
-    /// Bytes of workgroup memory for operands and sums, as the files declare it.
+    /// Bytes of workgroup memory for operands and sums, without those for sums over rows.
     pub fn workgroup_bytes(&self) -> f64 {
         match self.family {
             Family::Tiles | Family::Lanes => 0.0,
@@ -236,6 +236,7 @@ pub fn seconds(processor: &Processor, variant: &Variant, size: ProductSize) -> f
 
 /// The expected time on a GPU of which only the name is known.
 pub(super) fn on_adapter(name: &str, variant: &Variant, size: ProductSize) -> f64 {
+    let name = name.replace("H200", "H100");
     let known = PROCESSORS.iter().find(|processor| name.contains(processor.name));
     seconds(known.unwrap_or(&PROCESSORS[0]), variant, size)
 }

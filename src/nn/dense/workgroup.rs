@@ -3,7 +3,7 @@
 
 use super::{Dense, Layer, Recording, Variant};
 use crate::Error;
-use crate::error::require_shapes;
+use crate::error::{require, require_shapes};
 use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
 
 const SOURCE: Source = source!("nn/dense/workgroup/weights.wgsl");
@@ -22,11 +22,11 @@ pub struct WeightGradient<'a> {
     pub doutput: &'a Tensor,
 }
 
-/// Records the gradients of the parameters of two or three layers: those of [`Layer::backward`], without that of an input.
+/// Records the gradients of the parameters of up to three layers, the first of which is there: those of [`Layer::backward`], without that of an input.
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] if the tensors have other shapes.
+/// [`Error::Argument`] if the tensors have other shapes, or if the gradients were to be added to stored ones.
 pub fn weight_gradients(
     recording: Recording<'_>,
     gradients: &Arena,
@@ -37,12 +37,18 @@ pub fn weight_gradients(
         ["INPUT1_QUADS", "OUTPUTS1", "WEIGHT1", "BIAS1", "input1", "doutput1"],
         ["INPUT2_QUADS", "OUTPUTS2", "WEIGHT2", "BIAS2", "input2", "doutput2"],
     ];
+    require(
+        "the gradients of weights",
+        !recording.accumulate,
+        "gradients that are stored",
+        "gradients that are added",
+    )?;
     let variant = Variant::named(TILES).expect("the file of variants has it");
     let mut part = Part::new(SOURCE).fill("sizes", &Part::new(variant.sizes())).bind("gradients", gradients.whole());
     let mut tiles = 0;
     for (given, [input_quads, outputs, weight, bias, input, doutput]) in layers.iter().zip(NAMES) {
         // Without a third layer, the tensors of the first are bound in its place, and it has no tiles.
-        let own = given.or(layers[0]).expect("there are at least two layers");
+        let own = given.or(layers[0]).expect("the first layer is there");
         let WeightGradient { layer, input: x, doutput: d } = own;
         let rows = x.rows();
         require_shapes(

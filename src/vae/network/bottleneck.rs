@@ -12,6 +12,16 @@ use crate::step::Step;
 const APART: &str = "apart";
 const FUSED: &str = "fused";
 
+/// A passage through the bottleneck.
+#[derive(Clone, Copy)]
+struct Passage {
+    name: &'static str,
+    /// The encoder's first layer that is part of it.
+    from: usize,
+    /// Floating-point operations for one example.
+    flops: f64,
+}
+
 impl Network {
     /// Records the forward pass: the posterior, the draws, and the decoder's first hidden layer.
     ///
@@ -19,8 +29,11 @@ impl Network {
     ///
     /// As [`Network::forward`].
     pub(super) fn bottleneck(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {
+        let (depth, flops) =
+            (self.encoder.depth(), self.encoder.flops()[self.encoder.depth()] + self.decoder.flops()[0]);
         let fused = |step: &Tensor| Ok(self.fused(step, mode)?.map(|dispatch| vec![dispatch]));
-        self.choose("bottleneck", 1.0, step, |step| self.apart(step, mode), fused)
+        let of = Passage { name: "bottleneck", from: depth, flops };
+        self.choose(of, step, |step| self.apart(step, mode), fused)
     }
 
     /// Records the backward pass, from the gradient with respect to the decoder's first product: the gradients of its parameters, and
@@ -30,48 +43,61 @@ impl Network {
     ///
     /// As [`Network::backward`].
     pub(super) fn bottleneck_backward(&self, step: &Tensor, parameters: &Arena) -> Result<Vec<Dispatch>, Error> {
+        let encoder = self.encoder.flops();
+        // Two gradients of each layer, but one of the encoder's first.
+        let flops = 2.0 * (encoder.iter().sum::<f64>() + self.decoder.flops()[0]) - encoder[0];
+        let of = Passage { name: "bottleneck backward", from: 0, flops };
         let apart = |step: &Tensor| self.apart_backward(step, parameters);
-        self.choose("bottleneck backward", 2.0, step, apart, |step| self.fused_backward(step, parameters))
+        self.choose(of, step, apart, |step| self.fused_backward(step, parameters))
     }
 
-    /// Records what was chosen; `times` is the multiple of the forward pass's floating-point operations.
+    /// Records what was chosen.
     fn choose(
         &self,
-        name: &str,
-        times: f64,
+        of: Passage,
         step: &Tensor,
         apart: impl Fn(&Tensor) -> Result<Vec<Dispatch>, Error>,
         fused: impl Fn(&Tensor) -> Result<Option<Vec<Dispatch>>, Error>,
     ) -> Result<Vec<Dispatch>, Error> {
         let gpu = &self.vae.gpu;
-        let request = gpu.kernel_request();
-        // A software adapter gains little from fewer dispatches.
-        let may_fuse =
-            !gpu.adapter().is_software() || request.names(FUSED) || matches!(request, KernelRequest::Compared);
+        let (question, rows) = (self.question(of), self.x.rows());
+        let known = gpu.chosen(&question);
+        let may_be_measured = match gpu.kernel_request() {
+            // A software adapter gains little from fewer dispatches.
+            KernelRequest::Measured => !gpu.adapter().is_software(),
+            KernelRequest::Only(name) => *name == FUSED,
+            KernelRequest::Compared => true,
+            KernelRequest::Fixed | KernelRequest::As(_) => false,
+        };
         // Recorded first: its own choices are then made.
         let plain = apart(step)?;
-        if !may_fuse {
+        if known.is_none() && !may_be_measured {
             return Ok(plain);
         }
-        let in_one = match fused(step) {
-            Ok(Some(dispatches)) => dispatches,
-            // There are no such kernels for the model, or it is too large for them.
-            Ok(None) | Err(Error::Limit { .. }) => return Ok(plain),
-            Err(error) => return Err(error),
+        let in_one = match known.as_deref() {
+            Some(APART) => None,
+            // There may be no such kernels for the model, or it may be too large for them.
+            _ => {
+                fused(step).or_else(|error| if matches!(error, Error::Limit { .. }) { Ok(None) } else { Err(error) })?
+            }
         };
-        let hidden = self.encoder_values.input_of(self.encoder.depth()).columns();
-        let first = self.decoder_values.input_of(1).columns();
-        let (latents, rows) = (self.z.columns(), self.x.rows());
-        let products = hidden * self.posterior.columns() + latents * first;
-        let question = format!("{name} {hidden} to {latents} to {first}, {rows} rows");
         let candidates = [APART, FUSED].map(|name| Candidate { name, bytes: None, expected_seconds: None });
-        let (index, choice) = gpu.choose(&question, &candidates, times * 2.0 * (rows * products) as f64, |index| {
+        let candidates = if in_one.is_some() { &candidates[..] } else { &candidates[..1] };
+        let (index, choice) = gpu.choose(&question, candidates, of.flops * rows as f64, |index| {
             // No step is running yet: a step with a whole batch is measured.
             let step = Step { examples: rows as u32, ..Step::default() }.upload(gpu)?;
             if index == 0 { apart(&step) } else { Ok(fused(&step)?.unwrap_or_default()) }
         });
-        let dispatches = if index == 0 { plain } else { in_one };
+        let dispatches = if index == 0 { plain } else { in_one.unwrap_or_default() };
         Ok(dispatches.into_iter().map(|dispatch| dispatch.chosen_by(&choice)).collect())
+    }
+
+    /// The question in a run's table of kernels: the columns of the layers involved, and the rows.
+    fn question(&self, Passage { name, from, .. }: Passage) -> String {
+        let layers = from..=self.encoder.depth();
+        let encoder = layers.map(|layer| format!("{} to ", self.encoder_values.input_of(layer).columns()));
+        let (columns, latents, rows) = (self.decoder.first_columns(), self.z.columns(), self.x.rows());
+        format!("{name} {}{latents} to {columns}, {rows} rows", encoder.collect::<String>())
     }
 
     fn apart(&self, step: &Tensor, mode: Mode) -> Result<Vec<Dispatch>, Error> {

@@ -1,5 +1,7 @@
 // The sums of a tile of a product, over the 8 lanes of a cluster: CLUSTER_ROWS rows by 32 columns, a quad of columns for each lane.
 //
+// A thread's number in its workgroup and in its subgroup are the same modulo 8: so it is with workgroups along one axis.
+//
 // An array stays in registers only if every index is a constant once the driver has unrolled its loops. Mesa unrolls a loop
 // of at most 32 turns whose turns together have at most 832 scalar operations. So a tile is summed eight rows at a time, by
 // loops that are written one after the other: a loop around them would not be unrolled, and the sums would be in memory.
@@ -7,6 +9,10 @@
 const LANES = 8u;
 const CLUSTER_ROWS = TILE_ROWS / CLUSTERS;
 const CLUSTER_QUADS = CLUSTER_ROWS / 4u;
+
+// The sums below are written for these.
+const_assert CLUSTER_ROWS == 8u || CLUSTER_ROWS == 16u || CLUSTER_ROWS == 32u;
+const_assert TILE_COLUMNS == 32u;
 
 alias Sums = array<vec4f, CLUSTER_ROWS>;
 

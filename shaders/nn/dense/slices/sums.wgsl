@@ -3,8 +3,8 @@
 const TILES = TILE_COLUMNS / 4u;    // of a workgroup, each a quad wide
 const ROW_QUADS = TILE_ROWS / 4u;
 
-// Each row of a tile is summed by a thread of its own.
-const_assert SLICES >= TILE_ROWS;
+// Each row of a tile is summed by a thread of its own, and a workgroup is as wide as a block.
+const_assert SLICES >= TILE_ROWS && TILE_ROWS % 4u == 0u && TILE_COLUMNS == 32u;
 
 alias Sums = array<mat4x4f, ROW_QUADS>;     // four rows of a quad each
 

@@ -41,7 +41,7 @@ fn load_dinput_blocks(first: vec2u, term: u32, lane: u32) -> Blocks {
         let block = n * THREADS + lane;
         let at = place_in_dinput(block);
         let o = term + at.x;
-        if o < OUTPUT_QUADS {
+        if o < OUTPUT_QUADS && block < ALL_BLOCKS {
             if block < LEFT_BLOCKS {
                 let rows = row_starts(first.x + 4u * at.y, live_rows(), OUTPUT_QUADS);
                 blocks[n] = transpose(load_doutput(rows, o));

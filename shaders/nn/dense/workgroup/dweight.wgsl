@@ -31,7 +31,9 @@ fn load_dweight_blocks(first: vec2u, term: u32, lane: u32) -> Blocks {
     for (var n = 0u; n < BLOCKS; n++) {
         let block = n * THREADS + lane;
         let b = 4u * (term + place_in_dweight(block).x);
-        blocks[n] = only_live(b, load_dweight_block(block, first, b));
+        if block < ALL_BLOCKS {
+            blocks[n] = only_live(b, load_dweight_block(block, first, b));
+        }
     }
     return blocks;
 }

@@ -18,12 +18,14 @@ const RIGHT_QUADS = TILE_COLUMNS / 4u;
 const LEFT_STRIDE = LEFT_QUADS + PAD;
 const RIGHT_STRIDE = RIGHT_QUADS + PAD;
 const LEFT_BLOCKS = LEFT_QUADS * DEPTH_QUADS;
-const BLOCKS = (LEFT_BLOCKS + RIGHT_QUADS * DEPTH_QUADS + THREADS - 1u) / THREADS;
+const ALL_BLOCKS = LEFT_BLOCKS + RIGHT_QUADS * DEPTH_QUADS;
+const BLOCKS = (ALL_BLOCKS + THREADS - 1u) / THREADS;
 const BLOCK_QUADS = BLOCK / 4u;
 
 // Sums over a row of the result take the place of the left operand.
 const_assert LEFT_QUADS * THREADS_X <= 2u * DEPTH * LEFT_STRIDE;
 const_assert THREADS_X % BLOCK_QUADS == 0u;
+const_assert THREAD_ROWS % 4u == 0u && THREAD_COLUMNS % 4u == 0u && DEPTH % 4u == 0u && THREADS <= 256u;
 
 var<workgroup> left: array<vec4f, 2u * DEPTH * LEFT_STRIDE>;
 var<workgroup> right: array<vec4f, 2u * DEPTH * RIGHT_STRIDE>;
@@ -69,7 +71,7 @@ fn put_right(buffer: u32, at: vec2u, block: mat4x4f) {
 fn put_block(block: u32, buffer: u32, at: vec2u, values: mat4x4f) {
     if block < LEFT_BLOCKS {
         put_left(buffer, at, values);
-    } else if block - LEFT_BLOCKS < RIGHT_QUADS * DEPTH_QUADS {
+    } else if block < ALL_BLOCKS {
         put_right(buffer, at, values);
     }
 }
