@@ -150,7 +150,8 @@ impl Program {
 
     /// The same dispatches, pipelines and bind groups with grids of no workgroups: replays change no tensor.
     ///
-    /// wgpu treats an empty grid like any other. It validates, binds and sets barriers, and the driver gets the same commands.
+    /// wgpu treats an empty grid like any other. It validates, binds and sets barriers, and the driver gets the same commands,
+    /// except for Metal's: there wgpu leaves the dispatch itself out.
     /// Copies to textures become copies of one texel.
     pub fn emptied(&self) -> Program {
         self.dispatches.iter().map(Dispatch::emptied).collect()

@@ -240,3 +240,45 @@ pub(super) fn on_adapter(name: &str, variant: &Variant, size: ProductSize) -> f6
     let known = PROCESSORS.iter().find(|processor| name.contains(processor.name));
     seconds(known.unwrap_or(&PROCESSORS[0]), variant, size)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: ProductSize = ProductSize { entry: "forward", inputs: 400, outputs: 40, batch: 128 };
+    const LARGE: ProductSize = ProductSize { entry: "backward", inputs: 1024, outputs: 1024, batch: 4096 };
+
+    fn best(name: &str, size: ProductSize) -> &'static Variant {
+        let gpu_variants = Variant::all().iter().filter(|variant| !variant.reads_textures());
+        let time = |variant: &&Variant| on_adapter(name, variant, size);
+        gpu_variants.min_by(|a, b| time(a).total_cmp(&time(b))).expect("there are variants")
+    }
+
+    #[test]
+    fn no_product_is_faster_than_its_arithmetic_and_its_dispatch() {
+        for processor in &PROCESSORS {
+            let rate = processor.units * processor.multiply_adds * 2e9 * processor.clock;
+            for (variant, size) in Variant::all().iter().flat_map(|variant| [(variant, SMALL), (variant, LARGE)]) {
+                let least = f64::max(size.flops() / rate, 1e-6 * processor.dispatch);
+                assert!(seconds(processor, variant, size) >= least, "{} {variant} {size:?}", processor.name);
+            }
+        }
+    }
+
+    #[test]
+    fn few_rows_get_slices_and_large_products_get_workgroup_memory_or_shuffles() {
+        for name in ["NVIDIA H100 80GB HBM3", "NVIDIA H200", "AMD Radeon RX 7900 XTX (RADV NAVI31)", "another"] {
+            assert!(best(name, SMALL).constant("SLICES") > 1, "{name}: {}", best(name, SMALL));
+            assert!(["workgroup", "lanes"].contains(&best(name, LARGE).family()), "{name}: {}", best(name, LARGE));
+        }
+    }
+
+    #[test]
+    fn gpus_are_known_by_a_part_of_their_name() {
+        let variant = best("another", LARGE);
+        let time = |name| on_adapter(name, variant, LARGE);
+        assert_eq!(time("NVIDIA H200"), time("NVIDIA H100 PCIe"));
+        assert_eq!(time("another"), time("Intel(R) Arc(tm) A770 Graphics"));
+        assert!(time("Apple M3") > time("another"));
+    }
+}
