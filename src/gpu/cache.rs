@@ -112,8 +112,9 @@ impl Measuring {
     /// The file of a program that ended while it measured.
     pub fn left_over(adapter: &AdapterSummary) -> Option<PathBuf> {
         let path = path(adapter, "measuring").ok()?;
-        let file = File::open(&path).ok()?;
-        // A program that is measuring right now holds the lock.
-        file.try_lock().ok().map(|()| path)
+        // A program that is measuring right now holds the lock. One that ends removes the file before it releases the lock, so
+        // that a file that was opened in between is found to be gone the second time.
+        let is_free = || File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
+        (is_free() && is_free()).then_some(path)
     }
 }

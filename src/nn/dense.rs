@@ -1,5 +1,6 @@
 //! Dense layers: `output = input * weight^T + bias` and its gradients. The twin of `shaders/nn/dense/`.
 
+mod choice;
 pub mod cost;
 mod variant;
 mod workgroup;
@@ -64,13 +65,13 @@ impl Dense {
         epilogue: Option<&Epilogue>,
     ) -> Result<Vec<Dispatch>, Error> {
         let gpu = recording.at.gpu;
-        let (variant, choice) = Variant::choose(gpu, self.size(product), &product.tensors, |variant| {
+        let (variant, choice) = choice::choose(gpu, self.size(product), &product.tensors, |variant| {
             // No step is running yet: a step with a whole batch is measured.
             let examples = (product.batch / recording.at.samples) as u32;
             let step = Step { examples, ..Step::default() }.upload(gpu)?;
             let recording = Recording { at: At { step: &step, ..recording.at }, ..recording };
             self.record(recording, product, epilogue, variant)
-        })?;
+        });
         let dispatches = self.record(recording, product, epilogue, variant)?;
         Ok(dispatches.into_iter().map(|dispatch| dispatch.chosen_by(&choice)).collect())
     }

@@ -1,11 +1,10 @@
-//! Variants of the kernels for products, from `shaders/nn/dense/variants.txt`, and the choice of one for each product.
+//! Variants of the kernels for products, from `shaders/nn/dense/variants.txt`, and which of them a device can run.
 
 use std::fmt;
 use std::sync::LazyLock;
 
-use super::cost;
 use crate::Error;
-use crate::gpu::{Candidate, Choice, Dispatch, Gpu, KernelRequest, Source, Tensor};
+use crate::gpu::{Gpu, KernelRequest, Source};
 
 /// The files of the kernels that multiply matrices; the code that records a product has their table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +57,7 @@ pub struct ProductSize {
 impl ProductSize {
     /// The name in a run's table of kernels and in the user's cache: with another name, the product would be measured
     /// again, and a run would not resume with the same bits.
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         let ProductSize { entry, inputs, outputs, batch } = self;
         format!("{entry} {inputs} to {outputs}, {batch} rows")
     }
@@ -79,9 +78,6 @@ impl ProductSize {
         2.0 * self.results().iter().map(|sizes| sizes.iter().product::<usize>() as f64).sum::<f64>()
     }
 }
-
-/// A layer with a side of at most this many columns is narrow: lanes have a variant for it.
-const NARROW: usize = 64;
 
 static ALL: LazyLock<Vec<Variant>> = LazyLock::new(|| {
     let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/nn/dense/variants.txt"));
@@ -189,39 +185,6 @@ impl Variant {
         let mut variants: Vec<_> = Variant::all().iter().filter(wanted).collect();
         variants.sort_by_key(|variant| !(software && variant.reads_textures()));
         variants
-    }
-
-    /// The variant for a product of tensors; `record` makes the dispatches to measure, with the kernels of one variant.
-    pub(super) fn choose(
-        gpu: &Gpu,
-        size: ProductSize,
-        tensors: &[(&'static str, &Tensor)],
-        record: impl Fn(&'static Variant) -> Result<Vec<Dispatch>, Error>,
-    ) -> Result<(&'static Variant, Choice), Error> {
-        let fit = tensors.iter().all(|(_, tensor)| tensor.fits_texture(gpu));
-        let other_lanes = if size.inputs.min(size.outputs) <= NARROW { "lanes" } else { "lanes-low" };
-        let mut variants = Variant::of(gpu);
-        variants.retain(|variant| !variant.reads_textures() || fit);
-        // The sums of all slices are one tensor.
-        let has_room = |variant: &&Variant| {
-            let mut results = size.results().into_iter();
-            variant.passes() == 1 || results.all(|[rows, columns, _]| variant.passes() * rows <= gpu.most_rows(columns))
-        };
-        variants.retain(has_room);
-        variants.retain(|variant| variant.name != other_lanes || gpu.kernel_request().names(other_lanes));
-        let expected = |variant: &Variant| cost::on_adapter(&gpu.adapter().name, variant, size);
-        if !gpu.adapter().is_software() {
-            // The likely ones are measured first; without measuring, the first one is taken.
-            variants.sort_by(|a, b| expected(a).total_cmp(&expected(b)));
-        }
-        let of = |variant: &&'static Variant| Candidate {
-            name: variant.name,
-            bytes: Some(cost::bytes(variant, size)),
-            expected_seconds: (!gpu.adapter().is_software()).then(|| expected(variant)),
-        };
-        let candidates: Vec<_> = variants.iter().map(of).collect();
-        let (index, choice) = gpu.choose(&size.name(), &candidates, size.flops(), |index| record(variants[index]));
-        Ok((variants[index], choice))
     }
 }
 
