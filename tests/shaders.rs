@@ -3,6 +3,8 @@
 //!
 //! The files are found by walking `shaders/`, so that none can be forgotten.
 
+mod filled;
+
 use std::any::type_name_of_val;
 use std::collections::BTreeSet;
 use std::mem::offset_of;
@@ -16,6 +18,7 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, TypeInner};
 
+use self::filled::{is_of, kernels, source};
 use crate::support::sources::{entry_points, files, headers, repository};
 
 /// A size that is not a multiple of anything.
@@ -26,32 +29,6 @@ const STORAGE_BUFFERS: usize = 8;
 
 /// Lines that a file may have.
 const LINES: usize = 200;
-
-/// A file under `shaders/`, as the crate embeds it: `Source` wants text that lives as long as the program.
-fn source(path: &Path, text: &str) -> Source {
-    Source::new(String::leak(path.to_str().unwrap().replace('\\', "/")), String::leak(text.to_owned()))
-}
-
-/// The slots of kernels, each with a definition that the parts for it have.
-const SLOTS: [(&str, &str); 8] = [
-    ("epilogue", "fn finish("),
-    ("gradient", "fn keep_gradient("),
-    ("objective", "fn loss_part("),
-    ("operands", "fn input_at("),
-    ("pixel", "fn pixel_mean("),
-    ("prior", "fn kl_term("),
-    ("slope", "fn keep_slope("),
-    ("words", "fn update_word("),
-];
-
-/// The files with entry points, each with every combination of parts that can fill its slots.
-fn kernels() -> Vec<Source> {
-    let files = files("shaders", "wgsl");
-    let headers = headers();
-    let files: Vec<_> = files.iter().filter(|(path, _)| !headers.contains(path)).collect();
-    let entries = files.iter().filter(|(_, text)| text.contains("@compute"));
-    entries.flat_map(|(path, text)| filled(path, text, &files)).collect()
-}
 
 /// The binding of kernels that import `lib/step.wgsl`.
 const STEP: &str = "@group(0) @binding(0) var<storage, read> step: Step;";
@@ -64,41 +41,6 @@ fn load_dweight_block(block: u32, first: vec2u, b: u32) -> mat4x4f { return mat4
 fn store_dweight(row: u32, quad: u32, sum: vec4f) {}
 fn store_dbias(quad: u32, sum: vec4f) {}
 ";
-
-/// Whether a part is made for a kernel: the names of epilogues of gradients say so, and the plain one is for all. A bottleneck ends
-/// in a hidden layer.
-fn fits(part: &Path, slot: &str, kernel: &Path) -> bool {
-    let backward = |path: &Path| path.ends_with("backward.wgsl");
-    let of_hidden = part.starts_with("nn") || !kernel.to_string_lossy().contains("bottleneck");
-    slot != "epilogue" || part == Path::new("nn/epilogue.wgsl") || (of_hidden && backward(part) == backward(kernel))
-}
-
-/// Whether a file is one of a variant's.
-fn is_of(variant: &Variant, path: &Path) -> bool {
-    let family = Path::new("nn/dense").join(variant.family());
-    path.starts_with(&family) || path == family.with_extension("wgsl")
-}
-
-/// A file with its slots filled in every way, and the slots of those parts too.
-fn filled(path: &Path, text: &str, files: &[&(PathBuf, String)]) -> Vec<Source> {
-    let mut all = vec![source(path, text)];
-    if text.contains("#import sizes\n") {
-        let variants = Variant::all().iter().filter(|variant| is_of(variant, path));
-        all = variants.map(|variant| all[0].clone().with("sizes", variant.sizes())).collect();
-        assert!(!all.is_empty(), "no variant is of {}", path.display());
-    }
-    for (slot, definition) in SLOTS {
-        if text.lines().any(|line| line == format!("#import {slot}")) {
-            let parts = files.iter().filter(|(part, text)| {
-                text.contains(definition) && !text.contains("@compute") && fits(part, slot, path)
-            });
-            let parts: Vec<_> = parts.flat_map(|(path, text)| filled(path, text, files)).collect();
-            assert!(!parts.is_empty(), "nothing fills the slot {slot}");
-            all = all.iter().flat_map(|file| parts.iter().map(|part| file.clone().with(slot, part.clone()))).collect();
-        }
-    }
-    all
-}
 
 /// The module of a shader as naga sees it.
 fn module(source: &Source) -> Result<(Module, ModuleInfo), String> {

@@ -161,13 +161,11 @@ impl Gpu {
         record: impl Fn(usize) -> Result<Vec<Dispatch>, Error>,
     ) -> (usize, Choice) {
         let position = |name: &str| candidates.iter().position(|candidate| candidate.name == name);
-        let of = |table: &KernelTable| table.0.get(question).and_then(|name| position(name));
-        let met = of(&lock(&self.inner.table));
         let asked_for = match self.inner.request {
             KernelRequest::Only(name) => position(name),
             _ => None,
         };
-        let known = asked_for.or(met).or_else(|| of(&self.inner.known));
+        let known = asked_for.or_else(|| self.chosen(question).and_then(|name| position(&name)));
         let measured = if known.is_none() { self.measured(question, candidates, flops, record) } else { None };
         let index = known.or(measured).unwrap_or(0);
         let choice = Choice { question: question.to_owned(), candidate: candidates[index].name.to_owned() };

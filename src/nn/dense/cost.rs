@@ -35,7 +35,7 @@ pub struct Processor {
     pub dispatch: f64,
 }
 
-/// Four GPUs of different makes, the one without a known name first: it stands for all others.
+/// Four GPUs of different makes. The first one stands for those that are not known.
 pub const PROCESSORS: [Processor; 4] = [
     Processor {
         name: "Arc",
