@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use elbo::image::Grid;
 use elbo::likelihood::Pixels;
-use elbo::numbers::Numbers;
+use elbo::nn::Layers;
 use elbo::{AdapterRequest, Config, Dataset, Error, Gpu, Plan, Trainer, Vae};
 
 fn main() -> Result<(), Error> {
@@ -43,7 +43,7 @@ fn train(gpu: &Gpu) -> Result<Vae, Error> {
     data.train = data.train.slice(0..4096)?;
     data.test = data.test.slice(0..64)?;
     let mut config = Config::default();
-    config.model.hidden = Numbers(vec![128]);
+    config.model.hidden = Layers::dense(&[128]);
     config.model.latents = 8;
     config.training.epochs = 6;
     config.training.batch_size = 64;

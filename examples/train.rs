@@ -6,7 +6,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use elbo::numbers::Numbers;
+use elbo::nn::Layers;
 use elbo::{AdapterRequest, Config, Dataset, Error, Gpu, Plan, Trainer};
 
 fn main() -> Result<(), Error> {
@@ -27,7 +27,7 @@ pub fn run(path: &Path) -> Result<(), Error> {
 
     // Every field has a default, and is a flag of `elbo train` too: `elbo help train` explains them all.
     let mut config = Config::default();
-    config.model.hidden = Numbers(vec![128]);
+    config.model.hidden = Layers::dense(&[128]);
     config.model.latents = 8;
     config.training.epochs = 4;
     config.training.batch_size = 64;

@@ -1,20 +1,28 @@
 //! Layers, and the registry through which everything else finds their parameters.
 
 mod activation;
+mod convolution;
 mod dense;
 mod epilogue;
 mod normalise;
 mod parameter;
 mod product;
+mod resize;
+pub mod spec;
 mod stack;
+mod sum;
 
 pub use activation::Activation;
+pub use convolution::{Convolution, Direction, Window};
 pub use dense::{Dense, ProductSize, Variant, WeightGradient, cost, weight_gradients};
 pub use epilogue::Epilogue;
 pub use normalise::{Norm, NormKind, NormValues};
 pub use parameter::{Init, ParameterSpec, Role, arena, initialise};
 pub use product::{Extent, Layer, Product};
-pub use stack::{Stack, StackConfig, StackGradients, StackValues};
+pub use resize::Resize;
+pub use spec::{LayerSpec, Layers, Spatial};
+pub use stack::{Stack, StackConfig, StackGradients, StackValues, Upsample};
+pub use sum::{Identity, sum};
 
 use crate::Error;
 use crate::gpu::{Arena, Launch, Part};

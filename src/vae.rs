@@ -18,7 +18,7 @@ use crate::data::batch::DeviceImages;
 use crate::data::{ImageShape, Images};
 use crate::error::require;
 use crate::gpu::{Arena, Gpu};
-use crate::nn::{self, ParameterSpec, Stack, StackConfig, WIDEST};
+use crate::nn::{self, Extent, ParameterSpec, Stack, StackConfig, WIDEST};
 use crate::noise::Stream;
 
 /// The shape of a model, and of the images that it describes. A model file contains it.
@@ -46,6 +46,7 @@ impl Model {
     pub fn validate(&self) -> Result<(), Error> {
         self.image.validate()?;
         self.config.validate()?;
+        self.config.hidden.validate_for("--hidden", self.extent(1))?;
         let outputs = self.outputs();
         require("--categories", outputs <= WIDEST, "at most 1048576 categories of all pixels together", outputs)
     }
@@ -69,20 +70,25 @@ impl Model {
     }
 
     fn encoder(&self) -> Stack {
-        let ModelConfig { hidden, latents, posterior, .. } = &self.config;
+        let ModelConfig { latents, posterior, .. } = &self.config;
         let outputs = posterior.distribution().outputs(*latents);
-        Stack::dense(["encoder", "posterior"], [self.dimensions(), outputs], self.layers(&hidden.0))
+        Stack::encoder(["encoder", "posterior"], self.extent(1), outputs, self.stack())
     }
 
     fn decoder(&self) -> Stack {
-        let ModelConfig { hidden, latents, .. } = &self.config;
-        let mirrored: Vec<usize> = hidden.0.iter().rev().copied().collect();
-        Stack::dense(["decoder", "likelihood"], [*latents, self.outputs()], self.layers(&mirrored))
+        let outputs = self.config.likelihood.density().outputs_per_dimension();
+        Stack::decoder(["decoder", "likelihood"], self.config.latents, self.extent(outputs), self.stack())
     }
 
-    fn layers<'a>(&self, hidden: &'a [usize]) -> StackConfig<'a> {
-        let ModelConfig { activation, normalise, .. } = self.config;
-        StackConfig { hidden, activation, normalise }
+    /// The size of an image with the given number of values for each dimension.
+    fn extent(&self, values: usize) -> Extent {
+        let ImageShape { channels, height, width } = self.image;
+        Extent { positions: [height, width], channels: channels * values, packed: true }
+    }
+
+    fn stack(&self) -> StackConfig<'_> {
+        let ModelConfig { hidden, activation, normalise, upsample, .. } = &self.config;
+        StackConfig { hidden, activation: *activation, normalise: *normalise, upsample: *upsample }
     }
 
     /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood, prior.

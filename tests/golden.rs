@@ -10,7 +10,7 @@ use elbo::gpu::{Program, Tensor};
 use elbo::likelihood::{Likelihood, LikelihoodConfig};
 use elbo::nn::{Activation, NormKind};
 use elbo::noise::{self, Stream};
-use elbo::numbers::Numbers;
+use elbo::nn::Layers;
 use elbo::optim::{Adam, OptimiserConfig, UpdateRule};
 use elbo::posterior::{Draws, PosteriorConfig};
 use elbo::prior::{KlEstimate, standard_normal};
@@ -43,7 +43,7 @@ const NOISE_TOLERANCE: f64 = 5.8 / 2048.0;
 #[derive(Deserialize)]
 struct Case {
     dimensions: usize,
-    hidden: Numbers,
+    hidden: Layers,
     latents: usize,
     activation: Activation,
     #[serde(default)]

@@ -11,7 +11,7 @@ use crate::support::sources::repository;
 
 /// The products of a training step of 784-400-20.
 fn products(batch: usize) -> [ProductSize; 8] {
-    let of = |entry, inputs, outputs| ProductSize { entry, inputs, outputs, batch };
+    let of = |entry, inputs, outputs| ProductSize { layer: "", entry, inputs, outputs, batch };
     [
         of("forward", 784, 400),
         of("forward", 400, 40),
@@ -25,7 +25,7 @@ fn products(batch: usize) -> [ProductSize; 8] {
 }
 
 fn squares() -> [ProductSize; 2] {
-    [1024, 4096].map(|n| ProductSize { entry: "forward", inputs: n, outputs: n, batch: n })
+    [1024, 4096].map(|n| ProductSize { layer: "", entry: "forward", inputs: n, outputs: n, batch: n })
 }
 
 fn for_gpus() -> impl Iterator<Item = &'static Variant> {
@@ -33,7 +33,7 @@ fn for_gpus() -> impl Iterator<Item = &'static Variant> {
 }
 
 fn name(size: ProductSize) -> String {
-    let ProductSize { entry, inputs, outputs, batch } = size;
+    let ProductSize { entry, inputs, outputs, batch, .. } = size;
     format!("{entry} {inputs} to {outputs}, {batch}")
 }
 

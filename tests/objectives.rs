@@ -7,7 +7,7 @@ use elbo::data::{ImageShape, Images};
 use elbo::eval::{self, ImportanceEstimate, ReportRequest};
 use elbo::likelihood::{Likelihood, LikelihoodConfig};
 use elbo::nn::Activation;
-use elbo::numbers::Numbers;
+use elbo::nn::Layers;
 use elbo::objective::{Objective, ObjectiveConfig};
 use elbo::prior::KlEstimate;
 use elbo::selftest::noise;
@@ -173,7 +173,7 @@ const VARIANCE: f64 = 0.05;
 impl LinearGaussian {
     fn new(shift: f64, factor: f64) -> LinearGaussian {
         let config = ModelConfig {
-            hidden: Numbers(Vec::new()),
+            hidden: Layers::default(),
             latents: 2,
             likelihood: LikelihoodConfig {
                 kind: Likelihood::GaussianFixed,

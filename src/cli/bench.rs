@@ -14,7 +14,7 @@ use elbo::error::require;
 use elbo::files::write_atomically;
 use elbo::gpu::{AdapterSummary, Clock, DispatchTime, Gpu, KernelTable, peak};
 use elbo::likelihood::Pixels;
-use elbo::numbers::Numbers;
+use elbo::nn::Layers;
 use elbo::objective::Objective;
 use elbo::{Error, Plan, Trainer};
 use serde::Serialize;
@@ -45,7 +45,7 @@ Examples:
 pub struct Bench {
     /// Widths of the hidden layers [default: two models, 400 with 20 latents and 1024,1024 with 64]
     #[arg(long, value_name = "WIDTHS")]
-    hidden: Option<Numbers>,
+    hidden: Option<Layers>,
     /// Number of latents, with --hidden [default: 20]
     #[arg(long, value_name = "N", requires = "hidden")]
     latents: Option<usize>,
@@ -75,7 +75,7 @@ pub struct Bench {
 
 /// A model and batch size to measure.
 struct Case {
-    hidden: Numbers,
+    hidden: Layers,
     latents: usize,
     batch_size: usize,
     samples: usize,
@@ -110,7 +110,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct Row {
-    hidden: Numbers,
+    hidden: Layers,
     latents: usize,
     batch_size: usize,
     samples: usize,
@@ -214,7 +214,7 @@ impl Bench {
         let (small, large): (&[usize], &[usize]) = (&[32, 128, 512, 4096], &[128, 512]);
         let models = match &self.hidden {
             Some(hidden) => vec![(hidden.clone(), self.latents.unwrap_or(20), small)],
-            None => vec![(Numbers(vec![400]), 20, small), (Numbers(vec![1024, 1024]), 64, large)],
+            None => vec![(Layers::dense(&[400]), 20, small), (Layers::dense(&[1024, 1024]), 64, large)],
         };
         let mut cases = Vec::new();
         for (hidden, latents, batch_sizes) in models {

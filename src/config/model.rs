@@ -7,8 +7,7 @@ use crate::Error;
 use crate::data::Binarize;
 use crate::error::require;
 use crate::likelihood::LikelihoodConfig;
-use crate::nn::{Activation, NormKind, WIDEST};
-use crate::numbers::Numbers;
+use crate::nn::{Activation, Layers, NormKind, Upsample, WIDEST};
 use crate::objective::{Objective, ObjectiveConfig};
 use crate::posterior::PosteriorConfig;
 use crate::prior::{Prior, PriorConfig};
@@ -19,7 +18,11 @@ pub struct ModelConfig {
     /// Widths of the encoder's hidden layers, first to last, as 400 or 512,256; `none` for a linear model. The decoder
     /// mirrors them
     #[arg(long, value_name = "WIDTHS", default_value = "400", help_heading = "Data and model")]
-    pub hidden: Numbers,
+    pub hidden: Layers,
+    /// How the decoder makes grids larger, if --hidden has convolutions
+    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
+    #[serde(default)]
+    pub upsample: Upsample,
     /// Number of latents
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Data and model")]
     pub latents: usize,
@@ -51,7 +54,8 @@ pub struct ModelConfig {
 impl Default for ModelConfig {
     fn default() -> ModelConfig {
         ModelConfig {
-            hidden: Numbers(vec![400]),
+            hidden: Layers::dense(&[400]),
+            upsample: Upsample::default(),
             latents: 20,
             binarize: Binarize::default(),
             activation: Activation::default(),
@@ -70,9 +74,7 @@ impl ModelConfig {
     ///
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
-        for &width in &self.hidden.0 {
-            require("--hidden", (1..=WIDEST).contains(&width), "widths from 1 to 1048576", width)?;
-        }
+        self.hidden.validate("--hidden", self.activation.inputs())?;
         require("--latents", (1..=WIDEST).contains(&self.latents), "a number from 1 to 1048576", self.latents)?;
         self.likelihood.validate()?;
         self.prior.validate()?;

@@ -95,7 +95,7 @@ impl Dispatch {
     }
 
     /// The tensors that it writes.
-    pub(super) fn written(&self) -> &[Tensor] {
+    pub(crate) fn written(&self) -> &[Tensor] {
         &self.written
     }
 

@@ -86,6 +86,22 @@ impl Tensor {
         Tensor { buffer: Arc::clone(&self.buffer), offset: self.offset + offset, rows, columns }
     }
 
+    /// The same memory with other rows and columns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if it has another size, or if either matrix has padding that the other one does not have.
+    pub fn reshaped(&self, [rows, columns]: [usize; 2]) -> Result<Tensor, Error> {
+        let whole = |columns: usize| columns.is_multiple_of(QUAD);
+        let fits = self.shape() == [rows, columns]
+            || rows * columns == self.rows * self.columns && whole(columns) && whole(self.columns);
+        if fits {
+            return Ok(self.region(0, rows, columns));
+        }
+        let expected = format!("as many whole quads as {} x {}", self.rows, self.columns);
+        Err(Error::Argument { operation: "reshaping a tensor", expected, found: format!("{rows} x {columns}") })
+    }
+
     /// Rows.
     pub fn rows(&self) -> usize {
         self.rows

@@ -4,9 +4,11 @@
 //! stored. Activations, likelihoods and the posterior's gradient are epilogues; a new one is fused without a new kernel.
 
 use crate::Error;
+use crate::error::require_shapes;
 use crate::gpu::{Gpu, Part, Source, Tensor, source};
 
 pub(super) const SOURCE: Source = source!("nn/epilogue.wgsl");
+const PLUS: Source = source!("nn/epilogue/plus.wgsl");
 
 /// The part for the slot `epilogue`, for a result of `rows` by `columns`.
 #[derive(Clone, Debug)]
@@ -31,6 +33,17 @@ impl Epilogue {
     pub fn store(result: &Tensor) -> Epilogue {
         let part = Part::new(SOURCE).size("COLUMNS", result.columns()).bind("result", result);
         Epilogue::new(part, [result.rows(), result.columns()])
+    }
+
+    /// The epilogue that adds `shortcut` to the result and stores the sum.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the shapes differ.
+    pub fn plus(result: &Tensor, shortcut: &Tensor) -> Result<Epilogue, Error> {
+        require_shapes("adding a shortcut", [result.shape()], [shortcut.shape()])?;
+        let part = Part::new(PLUS).size("COLUMNS", result.columns()).bind("result", result).bind("shortcut", shortcut);
+        Ok(Epilogue::new(part, result.shape()))
     }
 
     /// Columns of a row that one partial sum covers.

@@ -47,7 +47,7 @@ pub enum Init {
 pub struct ParameterSpec {
     /// The dotted name, such as `encoder.0.weight`.
     pub name: String,
-    /// The shape in files. In memory it is a matrix, whose rows are the first axis, or a vector.
+    /// The shape in files. In memory it is a vector, or a matrix, whose rows are the first half of the axes.
     pub shape: Vec<usize>,
     /// Its role.
     pub role: Role,
@@ -58,12 +58,12 @@ pub struct ParameterSpec {
 impl ParameterSpec {
     /// The rows of the matrix; a vector has one.
     pub fn rows(&self) -> usize {
-        if self.shape.len() > 1 { self.shape[0] } else { 1 }
+        self.shape[..self.shape.len() / 2].iter().product()
     }
 
     /// The columns of the matrix, or the length of the vector.
     pub fn columns(&self) -> usize {
-        self.shape[usize::from(self.shape.len() > 1)..].iter().product()
+        self.shape[self.shape.len() / 2..].iter().product()
     }
 
     /// The number of elements.

@@ -1,35 +1,61 @@
-//! Products: the layers that have weights. Each is the only owner of its sizes, parameters and kernels.
+//! Products: the layers of a stack, most of which have weights. Each is the only owner of its sizes, parameters and kernels.
 
-use super::{Dense, Epilogue, ParameterSpec, Recording};
+use super::{Convolution, Dense, Epilogue, Identity, ParameterSpec, Recording, Resize};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Tensor};
 
-/// The size of one side of a product: the values of each example, as rows and columns of a matrix.
+/// The size of one side of a layer: the values of each example.
+///
+/// The channels of a position are adjacent: an example is `(height, width, channels)`. Its values are a matrix in one of two ways,
+/// which are the same in memory if the channels are whole quads: a row for each position, or, packed, one row for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
-    /// Height and width of a grid of positions, each of which is a row; 1 x 1 for a vector.
+    /// Height and width of a grid of positions; 1 x 1 for a vector.
     pub positions: [usize; 2],
-    /// Values of each position: columns.
+    /// Values of each position.
     pub channels: usize,
+    /// Whether an example is one row. Images are, whose channels may be any number.
+    pub packed: bool,
 }
 
 impl Extent {
     /// A vector of the given length.
     pub fn vector(channels: usize) -> Extent {
-        Extent { positions: [1, 1], channels }
+        Extent { positions: [1, 1], channels, packed: true }
     }
 
     /// Rows of each sample of an example.
     pub fn rows(self) -> usize {
-        self.positions[0] * self.positions[1]
+        if self.packed { 1 } else { self.positions[0] * self.positions[1] }
+    }
+
+    /// Values of each sample of an example.
+    pub fn len(self) -> usize {
+        self.positions[0] * self.positions[1] * self.channels
+    }
+
+    /// Whether there is no value: a window that is larger than its grid has no position.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The shape of a tensor with the given number of examples, their samples included.
+    pub fn matrix(self, examples: usize) -> [usize; 2] {
+        [examples * self.rows(), self.len() / self.rows().max(1)]
     }
 }
 
-/// A layer with weights.
+/// A layer.
 #[derive(Clone, Debug)]
 pub enum Product {
     /// Each output is a weighted sum of all inputs.
     Dense(Dense),
+    /// Each output is a weighted sum of a window of the inputs, or the other way round.
+    Convolution(Convolution),
+    /// A grid of another size.
+    Resize(Resize),
+    /// The input as it is.
+    Identity(Identity),
 }
 
 /// The operations of every product. The documentation of a kind has its formulas.
@@ -84,6 +110,9 @@ impl Product {
     pub fn layer(&self) -> &dyn Layer {
         match self {
             Product::Dense(dense) => dense,
+            Product::Convolution(convolution) => convolution,
+            Product::Resize(resize) => resize,
+            Product::Identity(identity) => identity,
         }
     }
 }

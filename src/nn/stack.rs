@@ -1,10 +1,13 @@
 //! Stacks of blocks: products with a normalisation and an activation between them, the last one linear.
 
+mod build;
+
+pub use build::{StackConfig, Upsample};
+
 use std::ops::Range;
 
 use super::{
-    Activation, Dense, Epilogue, Extent, Layer, Norm, NormKind, NormValues, ParameterSpec, Product, Recording,
-    WeightGradient,
+    Activation, Dense, Epilogue, Extent, Layer, Norm, NormValues, ParameterSpec, Product, Recording, WeightGradient, sum,
 };
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
@@ -13,6 +16,7 @@ use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
 #[derive(Clone, Debug)]
 pub struct Stack {
     blocks: Vec<Block>,
+    shortcuts: Vec<Shortcut>,
     output: Product,
 }
 
@@ -21,25 +25,26 @@ pub struct Stack {
 struct Block {
     product: Product,
     norm: Option<Norm>,
-    activation: Activation,
+    /// None for a block that is linear, such as the last one of a residual block.
+    activation: Option<Activation>,
 }
 
-/// The shape of a stack.
-#[derive(Clone, Copy, Debug)]
-pub struct StackConfig<'a> {
-    /// Widths of the hidden layers, first to last.
-    pub hidden: &'a [usize],
-    /// The activation after each of them.
-    pub activation: Activation,
-    /// The normalisation before each activation.
-    pub normalise: NormKind,
+/// A way round some blocks: what enters the first of them is added to the product of the last one.
+#[derive(Clone, Debug)]
+struct Shortcut {
+    blocks: Range<usize>,
+    /// A product on the way, if the sizes differ.
+    projection: Option<Product>,
 }
 
 /// The values inside a [`Stack`] for one batch.
 #[derive(Debug)]
 pub struct StackValues {
-    input: Tensor,
+    /// The input of each layer, as the layer sees it; the last one is the output layer's.
+    inputs: Vec<Tensor>,
     blocks: Vec<BlockValues>,
+    /// The results of the shortcuts' projections.
+    projected: Vec<Option<Tensor>>,
 }
 
 #[derive(Debug)]
@@ -53,12 +58,14 @@ struct BlockValues {
 #[derive(Debug)]
 pub struct StackGradients {
     blocks: Vec<[Tensor; 2]>,
+    /// The gradients with respect to the inputs of the shortcuts' projections.
+    projected: Vec<Option<Tensor>>,
 }
 
 impl StackValues {
     /// The input of a layer, by its number; the last one is the output layer's.
     pub fn input_of(&self, layer: usize) -> &Tensor {
-        if layer == 0 { &self.input } else { &self.blocks[layer - 1].output }
+        &self.inputs[layer]
     }
 }
 
@@ -67,20 +74,30 @@ impl Block {
         self.product.layer().parameters().into_iter().chain(self.norm.as_ref().map(Norm::parameter))
     }
 
+    /// The size of its output: a gated unit has two values of the product.
+    fn output(&self) -> Extent {
+        let product = self.product.layer().output();
+        Extent { channels: product.channels / self.activation.map_or(1, Activation::inputs), ..product }
+    }
+
     fn forward(
         &self,
         recording: Recording<'_>,
         input: &Tensor,
         values: &BlockValues,
         slope: Option<&Tensor>,
+        shortcut: Option<&Tensor>,
     ) -> Result<Vec<Dispatch>, Error> {
         let product = self.product.layer();
-        let recording = recording.of(product.output());
-        let activated = self.activation.forward(recording.at.gpu, &values.output, slope)?;
+        let activated = match (self.activation, shortcut) {
+            (Some(activation), _) => activation.forward(recording.at.gpu, &values.output, slope)?,
+            (None, Some(shortcut)) => Epilogue::plus(&values.output, shortcut)?,
+            (None, None) => Epilogue::store(&values.output),
+        };
         match (&self.norm, &values.norm) {
             (Some(norm), Some(values)) => {
                 let mut dispatches = product.forward(recording, input, &Epilogue::store(&values.pre))?;
-                dispatches.push(norm.forward(recording, values, &activated)?);
+                dispatches.push(norm.forward(recording.of(product.output()), values, &activated)?);
                 Ok(dispatches)
             }
             _ => product.forward(recording, input, &activated),
@@ -102,31 +119,31 @@ impl Block {
             _ => Ok(Vec::new()),
         }
     }
+
+    /// The epilogue that passes a gradient through the activation, for a layer that sees the output as `of`.
+    fn through(&self, [slope, gradient]: &[Tensor; 2], of: Extent) -> Result<Epilogue, Error> {
+        let examples = gradient.rows() / self.product.layer().output().rows();
+        let [rows, columns] = of.matrix(examples);
+        match self.activation {
+            Some(activation) => {
+                let shape = [rows, columns * activation.inputs()];
+                activation.backward(&slope.reshaped(shape)?, &gradient.reshaped(shape)?)
+            }
+            None => Ok(Epilogue::store(&gradient.reshaped([rows, columns])?)),
+        }
+    }
 }
 
 impl Stack {
-    /// Describes a stack of dense layers from `inputs` to `outputs`.
-    ///
-    /// The hidden layers are called `name.0`, `name.1`, and so on; the last one is called `output_name`.
-    pub fn dense(
-        [name, output_name]: [&str; 2],
-        [inputs, outputs]: [usize; 2],
-        StackConfig { hidden, activation, normalise }: StackConfig<'_>,
-    ) -> Stack {
-        let mut width = inputs;
-        let mut blocks = Vec::new();
-        for (index, &next) in hidden.iter().enumerate() {
-            let (name, columns) = (format!("{name}.{index}"), next * activation.inputs());
-            let norm = normalise.of_layer(&name, columns);
-            blocks.push(Block { product: Product::Dense(Dense::new(name, width, columns)), norm, activation });
-            width = next;
-        }
-        Stack { blocks, output: Product::Dense(Dense::new(output_name, width, outputs)) }
+    /// The products, first to last, with the projections of shortcuts.
+    fn layers(&self) -> impl Iterator<Item = &dyn Layer> {
+        let projections = self.shortcuts.iter().filter_map(|shortcut| shortcut.projection.as_ref());
+        self.blocks.iter().map(|block| &block.product).chain([&self.output]).chain(projections).map(Product::layer)
     }
 
-    /// The products, first to last.
-    fn layers(&self) -> impl Iterator<Item = &dyn Layer> {
-        self.blocks.iter().map(|block| &block.product).chain([&self.output]).map(Product::layer)
+    /// The product of a layer, by its number; the last one is the output layer's.
+    fn product(&self, layer: usize) -> &dyn Layer {
+        self.blocks.get(layer).map_or(&self.output, |block| &block.product).layer()
     }
 
     /// The size of its output.
@@ -134,9 +151,11 @@ impl Stack {
         self.output.layer().output()
     }
 
-    /// The parameters of all layers, first to last.
+    /// The parameters of all layers, first to last; those of shortcuts after the others.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterSpec> {
-        self.blocks.iter().flat_map(Block::parameters).chain(self.output.layer().parameters())
+        let projections = self.shortcuts.iter().filter_map(|shortcut| shortcut.projection.as_ref());
+        let of_projections = projections.flat_map(|projection| projection.layer().parameters());
+        self.blocks.iter().flat_map(Block::parameters).chain(self.output.layer().parameters()).chain(of_projections)
     }
 
     /// Floating-point operations of the forward pass for one sample of an example, product by product.
@@ -146,15 +165,7 @@ impl Stack {
 
     /// The most values that a tensor has for each sample of an example.
     pub fn widest(&self) -> usize {
-        let values = |extent: Extent| extent.rows() * extent.channels;
-        self.layers().flat_map(|layer| [layer.input(), layer.output()]).map(values).max().unwrap_or(0)
-    }
-
-    /// The rows and columns of a product's result for a batch as large as the input of the stack.
-    fn shape(&self, product: &Product, input: &Tensor) -> [usize; 2] {
-        let first = self.layers().next().map_or(1, |layer| layer.input().rows());
-        let output = product.layer().output();
-        [input.rows() / first * output.rows(), output.channels]
+        self.layers().flat_map(|layer| [layer.input(), layer.output()]).map(Extent::len).max().unwrap_or(0)
     }
 
     /// Makes the tensors for batches as large as `input`, `(B * samples * positions, channels)`.
@@ -163,15 +174,28 @@ impl Stack {
     ///
     /// As [`Tensor::zeros`].
     pub fn values(&self, gpu: &Gpu, input: &Tensor) -> Result<StackValues, Error> {
-        let mut blocks = Vec::new();
-        for Block { product, norm, activation } in &self.blocks {
-            let [rows, columns] = self.shape(product, input);
-            blocks.push(BlockValues {
-                output: Tensor::zeros(gpu, rows, columns / activation.inputs())?,
-                norm: norm.as_ref().map(|norm| norm.values(gpu, rows)).transpose()?,
-            });
+        let examples = input.rows() / self.product(0).input().rows();
+        let zeros = |extent: Extent| {
+            let [rows, columns] = extent.matrix(examples);
+            Tensor::zeros(gpu, rows, columns)
+        };
+        let (mut inputs, mut blocks) = (Vec::new(), Vec::new());
+        let mut last = input.clone();
+        for block in &self.blocks {
+            let layer = block.product.layer();
+            inputs.push(last.reshaped(layer.input().matrix(examples))?);
+            let rows = layer.output().matrix(examples)[0];
+            let norm = block.norm.as_ref().map(|norm| norm.values(gpu, rows)).transpose()?;
+            last = zeros(block.output())?;
+            blocks.push(BlockValues { output: last.clone(), norm });
         }
-        Ok(StackValues { input: input.clone(), blocks })
+        inputs.push(last.reshaped(self.output.layer().input().matrix(examples))?);
+        let projected = self.projections().map(|layer| layer.map(|layer| zeros(layer.output())).transpose());
+        Ok(StackValues { inputs, blocks, projected: projected.collect::<Result<_, _>>()? })
+    }
+
+    fn projections(&self) -> impl Iterator<Item = Option<&dyn Layer>> {
+        self.shortcuts.iter().map(|shortcut| shortcut.projection.as_ref().map(Product::layer))
     }
 
     /// Makes the tensors for a backward pass through the values.
@@ -180,18 +204,28 @@ impl Stack {
     ///
     /// As [`Tensor::zeros`].
     pub fn gradients(&self, gpu: &Gpu, values: &StackValues) -> Result<StackGradients, Error> {
+        let examples = values.inputs[0].rows() / self.product(0).input().rows();
+        let zeros = |extent: Extent| {
+            let [rows, columns] = extent.matrix(examples);
+            Tensor::zeros(gpu, rows, columns)
+        };
         let mut blocks = Vec::new();
-        for Block { product, .. } in &self.blocks {
-            let [rows, columns] = self.shape(product, &values.input);
-            blocks.push([Tensor::zeros(gpu, rows, columns)?, Tensor::zeros(gpu, rows, columns)?]);
+        for Block { product, activation, .. } in &self.blocks {
+            let gradient = zeros(product.layer().output())?;
+            // The slope of what is linear is not stored.
+            let slope = if activation.is_some() { zeros(product.layer().output())? } else { gradient.clone() };
+            blocks.push([slope, gradient]);
         }
-        Ok(StackGradients { blocks })
+        let projected = self.projections().map(|layer| layer.map(|layer| zeros(layer.input())).transpose());
+        Ok(StackGradients { blocks, projected: projected.collect::<Result<_, _>>()? })
     }
 
     /// The last layer, if it is a dense one.
     pub fn dense_output(&self) -> Option<&Dense> {
-        let Product::Dense(dense) = &self.output;
-        Some(dense)
+        match &self.output {
+            Product::Dense(dense) => Some(dense),
+            _ => None,
+        }
     }
 
     /// The first hidden layer and what follows its product, if it is a dense one without normalisation.
@@ -205,7 +239,9 @@ impl Stack {
         values: &StackValues,
         gradients: Option<&StackGradients>,
     ) -> Result<Option<(&Dense, Epilogue)>, Error> {
-        let Some(Block { product: Product::Dense(dense), norm: None, activation }) = self.blocks.first() else {
+        let Some(Block { product: Product::Dense(dense), norm: None, activation: Some(activation) }) =
+            self.blocks.first()
+        else {
             return Ok(None);
         };
         let slope = gradients.map(|gradients| &gradients.blocks[0][0]);
@@ -220,7 +256,7 @@ impl Stack {
         gradients: &'a StackGradients,
     ) -> Option<WeightGradient<'a>> {
         let Some(Block { product: Product::Dense(layer), norm: None, .. }) = self.blocks.first() else { return None };
-        Some(WeightGradient { layer, input: &values.input, doutput: &gradients.blocks[0][1] })
+        Some(WeightGradient { layer, input: values.input_of(0), doutput: &gradients.blocks[0][1] })
     }
 
     /// The epilogue that passes a gradient through the last hidden layer's activation, if no normalisation is before it.
@@ -229,17 +265,17 @@ impl Stack {
     ///
     /// As [`Activation::backward`].
     pub fn through_last_hidden(&self, gradients: &StackGradients) -> Result<Option<Epilogue>, Error> {
-        let (Some(Block { norm: None, activation, .. }), Some([slope, gradient])) =
+        let (Some(block @ Block { norm: None, activation: Some(_), .. }), Some(tensors)) =
             (self.blocks.last(), gradients.blocks.last())
         else {
             return Ok(None);
         };
-        Ok(Some(activation.backward(slope, gradient)?))
+        Ok(Some(block.through(tensors, self.output.layer().input())?))
     }
 
     /// Columns of the result of the first product.
     pub fn first_columns(&self) -> usize {
-        self.layers().next().map_or(0, |layer| layer.output().channels)
+        self.product(0).output().channels
     }
 
     /// The number of hidden layers.
@@ -284,9 +320,20 @@ impl Stack {
     ) -> Result<Vec<Dispatch>, Error> {
         let mut dispatches = Vec::new();
         for index in layers {
+            let mut brought = None;
+            if let Some(number) = self.shortcuts.iter().position(|shortcut| shortcut.blocks.end == index + 1) {
+                let from = values.input_of(self.shortcuts[number].blocks.start);
+                brought = Some(from);
+                if let (Some(projection), Some(to)) =
+                    (&self.shortcuts[number].projection, &values.projected[number])
+                {
+                    dispatches.extend(projection.layer().forward(recording, from, &Epilogue::store(to))?);
+                    brought = Some(to);
+                }
+            }
             let slope = gradients.map(|gradients| &gradients.blocks[index][0]);
             let (input, values) = (values.input_of(index), &values.blocks[index]);
-            dispatches.extend(self.blocks[index].forward(recording, input, values, slope)?);
+            dispatches.extend(self.blocks[index].forward(recording, input, values, slope, brought)?);
         }
         Ok(dispatches)
     }
@@ -302,7 +349,7 @@ impl Stack {
         values: &StackValues,
         output: &Epilogue,
     ) -> Result<Vec<Dispatch>, Error> {
-        self.output.layer().forward(recording.of(self.output()), values.input_of(self.depth()), output)
+        self.output.layer().forward(recording, values.input_of(self.depth()), output)
     }
 
     /// Records the gradients of all parameters from `doutput`, the gradient with respect to the output, and passes the
@@ -344,19 +391,29 @@ impl Stack {
     ) -> Result<Vec<Dispatch>, Error> {
         let mut dispatches = Vec::new();
         for index in layers.rev() {
-            let (product, doutput) = match self.blocks.get(index) {
-                Some(block) => (&block.product, &gradients.blocks[index][1]),
-                None => (&self.output, doutput),
-            };
-            let (layer, input) = (product.layer(), values.input_of(index));
-            let recording = recording.of(layer.output());
+            let doutput = gradients.blocks.get(index).map_or(doutput, |[_, gradient]| gradient);
+            let (layer, input) = (self.product(index), values.input_of(index));
             let Some(below) = index.checked_sub(1) else {
                 dispatches.extend(layer.backward(recording, parameters, input, doutput, dinput)?);
                 continue;
             };
-            let (block, [slope, gradient]) = (&self.blocks[below], &gradients.blocks[below]);
-            let through = block.activation.backward(slope, gradient)?;
-            dispatches.extend(layer.backward(recording, parameters, input, doutput, Some(&through))?);
+            let through = self.blocks[below].through(&gradients.blocks[below], layer.input())?;
+            match self.shortcuts.iter().position(|shortcut| shortcut.blocks.start == index) {
+                None => dispatches.extend(layer.backward(recording, parameters, input, doutput, Some(&through))?),
+                Some(number) => {
+                    let Shortcut { blocks, projection } = &self.shortcuts[number];
+                    let after = &gradients.blocks[blocks.end - 1][1];
+                    let mut brought = after;
+                    if let (Some(projection), Some(to)) = (projection, &gradients.projected[number]) {
+                        let store = Epilogue::store(to);
+                        let layer = projection.layer();
+                        dispatches.extend(layer.backward(recording, parameters, input, after, Some(&store))?);
+                        brought = to;
+                    }
+                    dispatches.push(sum(recording.of(layer.input()), doutput, Some(brought), &through)?);
+                }
+            }
+            let (block, gradient) = (&self.blocks[below], &gradients.blocks[below][1]);
             dispatches.extend(block.backward_norm(recording, parameters, &values.blocks[below], gradient)?);
         }
         Ok(dispatches)

@@ -1,6 +1,7 @@
 //! The self-test of `shaders/nn/`.
 
 pub mod activation;
+pub mod convolution;
 pub mod dense;
 pub(super) mod epilogue;
 pub mod normalise;
@@ -8,4 +9,4 @@ pub mod normalise;
 use super::Checks;
 
 pub(super) const CHECKS: &[Checks] =
-    &[dense::CHECKS, activation::CHECKS, normalise::batch::CHECKS, normalise::layer::CHECKS];
+    &[dense::CHECKS, convolution::CHECKS, activation::CHECKS, normalise::batch::CHECKS, normalise::layer::CHECKS];

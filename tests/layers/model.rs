@@ -1,7 +1,9 @@
 //! A stack of gated or normalised layers in f64, and the same on the GPU.
 
 use elbo::gpu::{Program, Tensor};
-use elbo::nn::{self, Activation, Epilogue, Mode, NormKind, ParameterSpec, Recording, Stack, StackConfig};
+use elbo::nn::{
+    self, Activation, Epilogue, Extent, Layers, Mode, NormKind, ParameterSpec, Recording, Stack, StackConfig, Upsample,
+};
 use elbo::selftest::Matrix;
 use elbo::selftest::nn::{activation, dense, normalise as reference};
 use elbo::step::{At, Step};
@@ -34,8 +36,9 @@ pub struct Hidden {
 
 impl Model {
     fn stack(activation: Activation, normalise: NormKind) -> Stack {
-        let config = StackConfig { hidden: &HIDDEN_WIDTHS, activation, normalise };
-        Stack::dense(["stack", "output"], [INPUTS, OUTPUTS], config)
+        let (hidden, upsample) = (&Layers::dense(&HIDDEN_WIDTHS), Upsample::default());
+        let config = StackConfig { hidden, activation, normalise, upsample };
+        Stack::encoder(["stack", "output"], Extent::vector(INPUTS), OUTPUTS, config)
     }
 
     pub fn new(activation: Activation, normalise: NormKind) -> Model {

@@ -8,7 +8,7 @@ use elbo::data::{Dataset, ImageShape, Images, Split};
 use elbo::gpu::Gpu;
 use elbo::likelihood::{Likelihood, LikelihoodConfig};
 use elbo::nn::Activation;
-use elbo::numbers::Numbers;
+use elbo::nn::Layers;
 use elbo::optim::schedule::LearningRate;
 use elbo::train::{Plan, Trainer};
 use elbo::vae::{Described, Vae};
@@ -69,7 +69,7 @@ pub fn config(layers: usize, activation: Activation, likelihood: Likelihood) -> 
         validation: 0,
         validation_seed: None,
         model: ModelConfig {
-            hidden: Numbers(vec![HIDDEN; layers]),
+            hidden: Layers::dense(&vec![HIDDEN; layers]),
             latents: LATENTS,
             activation,
             likelihood: LikelihoodConfig { kind: likelihood, ..LikelihoodConfig::default() },

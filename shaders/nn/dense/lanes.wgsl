@@ -8,7 +8,7 @@
 // outer loop, eight products are added to a sum before it is masked and stored.
 
 #import sizes
-#import operands
+#import rows
 #import nn/dense/lanes/sums.wgsl
 #import epilogue
 
@@ -24,9 +24,9 @@ fn forward(
     let first = tile.x * TILE_ROWS + cluster_of(thread) * CLUSTER_ROWS;
     let quad = tile.y * LANES + lane;
     if tile.x * TILE_ROWS < live_rows() {
-        var rows: array<u32, CLUSTER_QUADS>;
+        var rows: array<InputRow, CLUSTER_QUADS>;
         for (var j = 0u; j < CLUSTER_QUADS; j++) {
-            rows[j] = min(first + 4u * j + lane / 2u, live_rows() - 1u) * INPUT_QUADS;
+            rows[j] = input_row(min(first + 4u * j + lane / 2u, live_rows() - 1u));
         }
         let columns = min(vec4u(4u * quad) + vec4u(0u, 1u, 2u, 3u), vec4u(OUTPUTS - 1u)) * INPUT_QUADS;
         var sums: Sums;
@@ -37,7 +37,7 @@ fn forward(
             let own = i + lane % 2u;
             var x: array<vec4f, CLUSTER_QUADS>;
             for (var j = 0u; j < CLUSTER_QUADS; j++) {
-                x[j] = select(vec4f(), input_at(rows[j] + own), own < INPUT_QUADS);
+                x[j] = select(vec4f(), input_term(rows[j], own), own < INPUT_QUADS);
             }
             var w: array<mat4x4f, 2>;
             for (var half = 0u; half < 2u; half++) {

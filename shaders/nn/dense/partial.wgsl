@@ -6,7 +6,7 @@
 //
 // One thread adds a quad of a row: x is the quad, y the row. A workgroup is as wide as a block.
 
-#import nn/dense/operands.wgsl
+#import rows
 #import epilogue
 
 override SLICES: u32;

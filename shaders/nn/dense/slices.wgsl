@@ -5,7 +5,8 @@
 // quads. The slices are summed in order, through workgroup memory.
 
 #import sizes
-#import nn/dense/operands.wgsl
+#import rows
+#import nn/dense/four.wgsl
 #import nn/dense/slices/sums.wgsl
 #import epilogue
 
@@ -23,7 +24,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) th
         for (var i = slice; i < INPUT_QUADS; i += SLICES) {
             let w = transpose(load_weight(columns, i));
             for (var n = 0u; n < ROW_QUADS; n++) {
-                sums[n] += w * load_input(row_starts(b + 4u * n, live_rows(), INPUT_QUADS), i);
+                sums[n] += w * load_input(input_rows(b + 4u * n), i);
             }
         }
         put(tile, slice, &sums);

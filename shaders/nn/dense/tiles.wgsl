@@ -4,7 +4,8 @@
 // one quad. Rows and quads past the end are clamped for loads and left out by the stores.
 
 #import sizes
-#import nn/dense/operands.wgsl
+#import rows
+#import nn/dense/four.wgsl
 #import epilogue
 
 // A thread of a workgroup sums each row of its blocks.
@@ -37,8 +38,8 @@ fn forward(
     let quad = tile.x * TILE_COLUMNS / 4u + 2u * thread.x;
     let b = tile.y * TILE_ROWS + 8u * thread.y;
     if quad < OUTPUT_QUADS && b < live_rows() {
-        let top = row_starts(b, live_rows(), INPUT_QUADS);
-        let bottom = row_starts(b + 4u, live_rows(), INPUT_QUADS);
+        let top = input_rows(b);
+        let bottom = input_rows(b + 4u);
         let left = row_starts(4u * quad, OUTPUTS, INPUT_QUADS);
         let right = row_starts(4u * quad + 4u, OUTPUTS, INPUT_QUADS);
         let bias_left = bias[quad];

@@ -4,7 +4,8 @@
 // a part of the terms, and the epilogue stores it: partial.wgsl adds the slices, and the bias.
 
 #import sizes
-#import nn/dense/operands.wgsl
+#import rows
+#import nn/dense/four.wgsl
 #import nn/dense/workgroup/tile.wgsl
 #import epilogue
 #import nn/dense/workgroup/finish.wgsl
@@ -25,13 +26,17 @@ fn load_blocks(first: vec2u, term: u32, lane: u32) -> Blocks {
         let quad = term + at.x;
         if quad < INPUT_QUADS && block < ALL_BLOCKS {
             if block < LEFT_BLOCKS {
-                blocks[n] = transpose(load_input(row_starts(first.x + 4u * at.y, live_rows(), INPUT_QUADS), quad));
+                blocks[n] = transpose(load_input(input_rows(first.x + 4u * at.y), quad));
             } else {
                 blocks[n] = transpose(load_weight(row_starts(4u * (first.y + at.y), OUTPUTS, INPUT_QUADS), quad));
             }
         }
     }
     return blocks;
+}
+
+fn finish_row(row: u32, quad: u32, value: vec4f) -> f32 {
+    return finish(row, quad, value);
 }
 
 @compute @workgroup_size(THREADS)

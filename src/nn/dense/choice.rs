@@ -24,6 +24,8 @@ pub(super) fn choose(
         variant.passes() == 1 || results.all(|[rows, columns, _]| variant.passes() * rows <= gpu.most_rows(columns))
     };
     variants.retain(has_room);
+    // Its sums are short, and its rows are not in order.
+    variants.retain(|variant| variant.passes() == 1 || size.entry != "transposed");
     variants.retain(|variant| variant.name() != other_lanes || gpu.kernel_request().names(other_lanes));
     let expected = |variant: &Variant| cost::on_adapter(&gpu.adapter().name, variant, size);
     if !gpu.adapter().is_software() {

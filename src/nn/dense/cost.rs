@@ -245,8 +245,8 @@ pub(super) fn on_adapter(name: &str, variant: &Variant, size: ProductSize) -> f6
 mod tests {
     use super::*;
 
-    const SMALL: ProductSize = ProductSize { entry: "forward", inputs: 400, outputs: 40, batch: 128 };
-    const LARGE: ProductSize = ProductSize { entry: "backward", inputs: 1024, outputs: 1024, batch: 4096 };
+    const SMALL: ProductSize = ProductSize { layer: "", entry: "forward", inputs: 400, outputs: 40, batch: 128 };
+    const LARGE: ProductSize = ProductSize { layer: "", entry: "backward", inputs: 1024, outputs: 1024, batch: 4096 };
 
     fn best(name: &str, size: ProductSize) -> &'static Variant {
         let gpu_variants = Variant::all().iter().filter(|variant| !variant.reads_textures());

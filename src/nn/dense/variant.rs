@@ -44,6 +44,8 @@ pub struct Variant {
 /// The sizes of a product of matrices. The choice of its kernel depends on them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProductSize {
+    /// The kind of layer, as the start of a name; empty for a dense one.
+    pub layer: &'static str,
     /// The entry point.
     pub entry: &'static str,
     /// Columns of the layer's input.
@@ -58,8 +60,8 @@ impl ProductSize {
     /// The name in a run's table of kernels and in the user's cache: with another name, the product would be measured
     /// again, and a run would not resume with the same bits.
     pub(super) fn name(self) -> String {
-        let ProductSize { entry, inputs, outputs, batch } = self;
-        format!("{entry} {inputs} to {outputs}, {batch} rows")
+        let ProductSize { layer, entry, inputs, outputs, batch } = self;
+        format!("{layer}{entry} {inputs} to {outputs}, {batch} rows")
     }
 
     /// Rows, columns and terms of each result: the weight's gradient before the input's.
@@ -69,6 +71,7 @@ impl ProductSize {
         match self.entry {
             "forward" => vec![[batch, outputs, inputs]],
             "backward_weight" => vec![dweight],
+            "transposed" => vec![dinput],
             _ => vec![dweight, dinput],
         }
     }
@@ -218,7 +221,7 @@ mod tests {
 
     #[test]
     fn names_on_disk_stay_as_they_are() {
-        let size = ProductSize { entry: "backward", inputs: 784, outputs: 400, batch: 128 };
+        let size = ProductSize { layer: "", entry: "backward", inputs: 784, outputs: 400, batch: 128 };
         assert_eq!(size.name(), "backward 784 to 400, 128 rows");
         assert_eq!(size.flops(), 4.0 * 784.0 * 400.0 * 128.0);
     }

@@ -1,10 +1,11 @@
 //! The gradients of the weights and biases of several layers in one kernel, through workgroup memory. The twin of
 //! `shaders/nn/dense/workgroup/weights.wgsl`.
 
-use super::{Dense, Layer, Recording, Variant};
+use super::{Dense, Recording, Variant};
 use crate::Error;
 use crate::error::{require, require_shapes};
 use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
+use crate::nn::Layer;
 
 const SOURCE: Source = source!("nn/dense/workgroup/weights.wgsl");
 

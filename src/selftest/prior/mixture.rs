@@ -7,7 +7,7 @@ use std::f64::consts::TAU;
 
 use crate::Error;
 use crate::gpu::Tensor;
-use crate::nn::{self, Activation, NormKind, Stack, StackConfig};
+use crate::nn::{self, Activation, Extent, Layers, NormKind, Stack, StackConfig, Upsample};
 use crate::posterior::{LogvarRange, PosteriorConfig};
 use crate::prior::mixture::Mixture;
 use crate::prior::{KlEstimate, PriorContext};
@@ -127,8 +127,9 @@ fn mixture(bench: &mut Bench<'_>, range: Option<LogvarRange>) -> Result<(Mixture
     let values: Vec<f32> = (0..count * 2 * latents).map(|_| 2.0 * bench.draw()).collect();
     let components = Tensor::from_values(bench.gpu, count, 2 * latents, &values)?;
     // The components are given: no encoder makes them.
-    let config = StackConfig { hidden: &[], activation: Activation::default(), normalise: NormKind::None };
-    let encoder = &Stack::dense(["encoder", "posterior"], [1, 2 * latents], config);
+    let (activation, upsample) = (Activation::default(), Upsample::default());
+    let config = StackConfig { hidden: &Layers::default(), activation, normalise: NormKind::None, upsample };
+    let encoder = &Stack::encoder(["encoder", "posterior"], Extent::vector(1), 2 * latents, config);
     let specs: Vec<_> = encoder.parameters().collect();
     let context = PriorContext {
         gpu: bench.gpu,

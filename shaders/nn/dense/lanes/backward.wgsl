@@ -6,7 +6,7 @@
 // The epilogue defines `finish`. A cluster of 8 lanes makes a tile of a result: 32 columns, a quad of columns for each lane.
 
 #import sizes
-#import operands
+#import rows
 #import nn/dense/lanes/sums.wgsl
 #import epilogue
 
@@ -39,7 +39,7 @@ fn make_dweight(tile_first: u32, column_tile: u32, at: Place) {
         }
         var x: array<vec4f, LANES>;
         for (var k = 0u; k < LANES; k++) {
-            x[k] = input_at(min(b + k, batch - 1u) * INPUT_QUADS + quad);
+            x[k] = input_term(input_row(min(b + k, batch - 1u)), quad);
         }
         add_outer_products(&sums, &d, &x, at.start);
     }
@@ -73,33 +73,32 @@ fn make_dbias(first: u32, quads: u32, at: Place) {
     }
 }
 
-// A tile of the input's gradient; `turn` is 0, see lanes.wgsl.
-fn make_dinput(tile_first: u32, column_tile: u32, turn: u32, at: Place) {
+// A tile of the input's gradient, to which a quad is added; `turn` is 0, see lanes.wgsl.
+fn make_dinput(tile_first: u32, quad: u32, turn: u32, at: Place, shift: vec4f) {
     let first = tile_first + at.cluster * CLUSTER_ROWS;
-    let quad = column_tile * LANES + at.lane;
-    if tile_first < live_rows() {
-        var rows: array<u32, CLUSTER_QUADS>;
+    if tile_first < dinput_rows() {
+        let phase = phase_of(tile_first);
+        let terms = terms_of(phase);
+        var rows: array<DoutputRow, CLUSTER_QUADS>;
         for (var j = 0u; j < CLUSTER_QUADS; j++) {
-            rows[j] = min(first + 4u * j + at.lane / 2u, live_rows() - 1u) * OUTPUT_QUADS;
+            rows[j] = doutput_row(phase, min(first + 4u * j + at.lane / 2u, dinput_rows() - 1u));
         }
         var sums: Sums;
-        for (var o = turn; o < OUTPUT_QUADS; o += 2u) {
+        for (var o = turn; o < terms; o += 2u) {
             let own = o + at.lane % 2u;
             var d: array<vec4f, CLUSTER_QUADS>;
             for (var j = 0u; j < CLUSTER_QUADS; j++) {
-                d[j] = select(vec4f(), doutput_at(rows[j] + own), own < OUTPUT_QUADS);
+                d[j] = select(vec4f(), doutput_term(phase, rows[j], own), own < terms);
             }
             var w: array<mat4x4f, 2>;
             for (var half = 0u; half < 2u; half++) {
-                // Clamped rows are multiplied by the padding of doutput, which is zero.
-                let rows_at = min(vec4u(4u * (o + half)) + vec4u(0u, 1u, 2u, 3u), vec4u(OUTPUTS - 1u)) * INPUT_QUADS + quad;
-                w[half] = mat4x4f(weight_at(rows_at.x), weight_at(rows_at.y), weight_at(rows_at.z), weight_at(rows_at.w));
+                w[half] = weight_terms(phase, o + half, quad);
             }
             add_product(&sums, &d, &w, at.start);
         }
-        if quad < INPUT_QUADS {
-            for (var row = first; row < min(first + CLUSTER_ROWS, live_rows()); row++) {
-                finish(row, quad, pick(&sums, row - first));
+        if quad < DINPUT_QUADS {
+            for (var row = first; row < min(first + CLUSTER_ROWS, dinput_rows()); row++) {
+                finish_dinput(phase, row, quad, pick(&sums, row - first) + shift);
             }
         }
     }
@@ -125,6 +124,17 @@ fn backward(
     if tile.x < WEIGHT_TILES {
         make_dweight(tile.x * TILE_ROWS, tile.y, at);
     } else {
-        make_dinput((tile.x - WEIGHT_TILES) * TILE_ROWS, tile.y, tile.z, at);
+        make_dinput((tile.x - WEIGHT_TILES) * TILE_ROWS, tile.y * LANES + at.lane, tile.z, at, vec4f());
     }
+}
+
+@compute @workgroup_size(LANES * CLUSTERS)
+fn transposed(
+    @builtin(workgroup_id) tile: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+    @builtin(subgroup_invocation_id) subgroup_lane: u32,
+) {
+    let at = place(thread, subgroup_lane);
+    let quad = tile.y * LANES + at.lane;
+    make_dinput(tile.x * TILE_ROWS, quad, tile.z, at, bias[min(quad, DINPUT_QUADS - 1u)]);
 }

@@ -1,7 +1,7 @@
-// The operands of a dense layer's products for GPUs: buffers, with the functions of textures.wgsl. Quads past the end of a tensor
+// The operands of products for the lanes of a GPU: buffers, with the functions of textures.wgsl. Quads past the end of a tensor
 // may be anything, as the kernels multiply them by zero or do not store them, but they must not be loaded.
 
-#import nn/dense/operands.wgsl
+#import nn/dense/bindings.wgsl
 
 fn input_at(index: u32) -> vec4f {
     return input[min(index, arrayLength(&input) - 1u)];

@@ -22,8 +22,3 @@ fn weight_at(index: u32) -> vec4f {
 fn doutput_at(index: u32) -> vec4f {
     return textureLoad(doutput, texel(index));
 }
-
-// For epilogues of the product that makes the gradient of the input.
-fn input_quad(row: u32, quad: u32) -> vec4f {
-    return input_at(row * INPUT_QUADS + quad);
-}

@@ -7,7 +7,8 @@
 // with the sum of each cut into slices along x.
 
 #import sizes
-#import nn/dense/operands.wgsl
+#import rows
+#import nn/dense/four.wgsl
 #import nn/dense/slices/sums.wgsl
 #import epilogue
 
@@ -22,9 +23,9 @@ fn make_dweight(o: u32, column_tile: u32, slice: u32, tile: u32) {
     var sums: Sums;
     var bias_sums: array<vec4f, ROW_QUADS>;
     for (var b = slice; b < live_rows(); b += SLICES) {
-        let x = input[b * INPUT_QUADS + x_quad];
+        let x = input_term(input_row(b), x_quad);
         for (var n = 0u; n < ROW_QUADS; n++) {
-            let d = doutput[b * OUTPUT_QUADS + min(o / 4u + n, OUTPUT_QUADS - 1u)];
+            let d = doutput_at(b * OUTPUT_QUADS + min(o / 4u + n, OUTPUT_QUADS - 1u));
             sums[n] += outer_product(d, x);
             bias_sums[n] += d;
         }
@@ -48,24 +49,24 @@ fn make_dweight(o: u32, column_tile: u32, slice: u32, tile: u32) {
     }
 }
 
-// The rows of the input's gradient from `b`.
-fn make_dinput(b: u32, column_tile: u32, slice: u32, tile: u32) {
+// The rows of the input's gradient from `b`; the quad of `start` is added to them.
+fn make_dinput(b: u32, column_tile: u32, slice: u32, tile: u32, start: vec4f) {
     let quad = column_tile * TILES + tile;
-    let w_quad = min(quad, INPUT_QUADS - 1u);
-    if b < live_rows() {
+    let w_quad = min(quad, DINPUT_QUADS - 1u);
+    let phase = phase_of(b);
+    if b < dinput_rows() {
         var sums: Sums;
-        for (var o = slice; o < OUTPUT_QUADS; o += SLICES) {
-            // Clamped rows are multiplied by the padding of doutput, which is zero.
-            let w = load_weight(row_starts(4u * o, OUTPUTS, INPUT_QUADS), w_quad);
+        for (var o = slice; o < terms_of(phase); o += SLICES) {
+            let w = weight_terms(phase, o, w_quad);
             for (var n = 0u; n < ROW_QUADS; n++) {
-                sums[n] += w * load_doutput(row_starts(b + 4u * n, live_rows(), OUTPUT_QUADS), o);
+                sums[n] += w * load_doutput(phase, doutput_rows(phase, b + 4u * n), o);
             }
         }
         put(tile, slice, &sums);
     }
     workgroupBarrier();
-    if slice < TILE_ROWS && b + slice < live_rows() && quad < INPUT_QUADS {
-        finish(b + slice, quad, total(vec4f(), tile, slice));
+    if slice < TILE_ROWS && b + slice < dinput_rows() && quad < DINPUT_QUADS {
+        finish_dinput(phase, b + slice, quad, total(start, tile, slice));
     }
 }
 
@@ -80,6 +81,12 @@ fn backward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) t
     if group.y < WEIGHT_TILES {
         make_dweight(group.y * TILE_ROWS, group.x, thread.x, thread.y);
     } else {
-        make_dinput((group.y - WEIGHT_TILES) * TILE_ROWS, group.x, thread.x, thread.y);
+        make_dinput((group.y - WEIGHT_TILES) * TILE_ROWS, group.x, thread.x, thread.y, vec4f());
     }
+}
+
+@compute @workgroup_size(SLICES, TILES)
+fn transposed(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) thread: vec3u) {
+    let start = bias[min(group.x * TILES + thread.y, DINPUT_QUADS - 1u)];
+    make_dinput(group.y * TILE_ROWS, group.x, thread.x, thread.y, start);
 }

@@ -7,7 +7,8 @@
 // quad. Rows and quads past the end are clamped for loads and left out by the stores.
 
 #import sizes
-#import nn/dense/operands.wgsl
+#import rows
+#import nn/dense/four.wgsl
 #import epilogue
 
 override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
@@ -29,10 +30,11 @@ fn make_dweight(o: u32, quad: u32) {
     var bottom_left = mat4x4f(); var bottom_right = mat4x4f();
     var bias_top = vec4f(); var bias_bottom = vec4f();
     for (var b = 0u; b < live_rows(); b++) {
-        let x_left = input[b * INPUT_QUADS + quad];
-        let x_right = input[b * INPUT_QUADS + quad_right];
-        let d_top = doutput[b * OUTPUT_QUADS + o_top];
-        let d_bottom = doutput[b * OUTPUT_QUADS + o_bottom];
+        let x = input_row(b);
+        let x_left = input_term(x, quad);
+        let x_right = input_term(x, quad_right);
+        let d_top = doutput_at(b * OUTPUT_QUADS + o_top);
+        let d_bottom = doutput_at(b * OUTPUT_QUADS + o_bottom);
         top_left += outer_product(d_top, x_left);
         top_right += outer_product(d_top, x_right);
         bottom_left += outer_product(d_bottom, x_left);
@@ -52,31 +54,32 @@ fn make_dweight(o: u32, quad: u32) {
     }
 }
 
-// Eight rows of the input's gradient from `b`, two quads from `quad`.
-fn make_dinput(b: u32, quad: u32) {
-    let quad_right = min(quad + 1u, INPUT_QUADS - 1u);
-    let top = row_starts(b, live_rows(), OUTPUT_QUADS);
-    let bottom = row_starts(b + 4u, live_rows(), OUTPUT_QUADS);
-    var top_left = mat4x4f(); var top_right = mat4x4f();
-    var bottom_left = mat4x4f(); var bottom_right = mat4x4f();
-    for (var o = 0u; o < OUTPUT_QUADS; o++) {
-        // Clamped rows are multiplied by the padding of doutput, which is zero.
-        let w_rows = row_starts(4u * o, OUTPUTS, INPUT_QUADS);
-        let w_left = load_weight(w_rows, quad);
-        let w_right = load_weight(w_rows, quad_right);
-        let d_top = load_doutput(top, o);
-        let d_bottom = load_doutput(bottom, o);
+// Eight rows of the input's gradient from `b`, two quads from `quad`: `left` and `right` are added to them.
+fn make_dinput(b: u32, quad: u32, left: vec4f, right: vec4f) {
+    let quad_right = min(quad + 1u, DINPUT_QUADS - 1u);
+    let phase = phase_of(b);
+    let top = doutput_rows(phase, b);
+    let bottom = doutput_rows(phase, b + 4u);
+    var top_left = mat4x4f(left, left, left, left);
+    var top_right = mat4x4f(right, right, right, right);
+    var bottom_left = top_left;
+    var bottom_right = top_right;
+    for (var o = 0u; o < terms_of(phase); o++) {
+        let w_left = weight_terms(phase, o, quad);
+        let w_right = weight_terms(phase, o, quad_right);
+        let d_top = load_doutput(phase, top, o);
+        let d_bottom = load_doutput(phase, bottom, o);
         top_left += w_left * d_top;
         top_right += w_right * d_top;
         bottom_left += w_left * d_bottom;
         bottom_right += w_right * d_bottom;
     }
-    let quads = min(2u, INPUT_QUADS - quad);
-    for (var row = b; row < min(b + 8u, live_rows()); row++) {
+    let quads = min(2u, DINPUT_QUADS - quad);
+    for (var row = b; row < min(b + 8u, dinput_rows()); row++) {
         for (var side = 0u; side < quads; side++) {
             let value_left = row_of(top_left, bottom_left, row - b);
             let value_right = row_of(top_right, bottom_right, row - b);
-            finish(row, quad + side, select(value_left, value_right, side == 1u));
+            finish_dinput(phase, row, quad + side, select(value_left, value_right, side == 1u));
         }
     }
 }
@@ -99,7 +102,15 @@ fn backward(@builtin(workgroup_id) tile: vec3u, @builtin(global_invocation_id) i
     } else {
         let b = 8u * id.y - WEIGHT_TILES * TILE_ROWS;
         if quad < INPUT_QUADS && b < live_rows() {
-            make_dinput(b, quad);
+            make_dinput(b, quad, vec4f(), vec4f());
         }
+    }
+}
+
+@compute @workgroup_size(TILE_COLUMNS / 8u, TILE_ROWS / 8u)
+fn transposed(@builtin(global_invocation_id) id: vec3u) {
+    let quad = 2u * id.x;
+    if quad < DINPUT_QUADS && 8u * id.y < dinput_rows() {
+        make_dinput(8u * id.y, quad, bias[quad], bias[min(quad + 1u, DINPUT_QUADS - 1u)]);
     }
 }

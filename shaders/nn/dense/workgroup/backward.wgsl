@@ -6,7 +6,8 @@
 // The epilogue defines `finish`. With several slices, along z, each sums a part of the terms: partial.wgsl adds them.
 
 #import sizes
-#import nn/dense/operands.wgsl
+#import rows
+#import nn/dense/four.wgsl
 #import nn/dense/workgroup/tile.wgsl
 #import epilogue
 #import nn/dense/workgroup/finish.wgsl
@@ -14,6 +15,13 @@
 
 override BATCH: u32;    // rows of the input's gradient of a slice
 override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
+
+var<private> phase: Phase;  // of this workgroup
+
+fn finish_row(row: u32, quad: u32, value: vec4f) -> f32 {
+    finish_dinput(phase, row, quad, value);
+    return 0.0;
+}
 
 // The place of a block of the input's gradient: the right operand, the weight, has rows along the tile.
 fn place_in_dinput(block: u32) -> vec2u {
@@ -30,9 +38,9 @@ fn dweight_shape() -> vec2u {
 fn load_dweight_block(block: u32, first: vec2u, b: u32) -> mat4x4f {
     let at = place_in_dweight(block).y;
     if block < LEFT_BLOCKS {
-        return load_doutput(row_starts(b, live_rows(), OUTPUT_QUADS), min(first.x / 4u + at, OUTPUT_QUADS - 1u));
+        return load_examples(b, min(first.x / 4u + at, OUTPUT_QUADS - 1u));
     }
-    return load_input(row_starts(b, live_rows(), INPUT_QUADS), min(first.y + at, INPUT_QUADS - 1u));
+    return load_input(input_rows(b), min(first.y + at, INPUT_QUADS - 1u));
 }
 
 fn load_dinput_blocks(first: vec2u, term: u32, lane: u32) -> Blocks {
@@ -41,25 +49,23 @@ fn load_dinput_blocks(first: vec2u, term: u32, lane: u32) -> Blocks {
         let block = n * THREADS + lane;
         let at = place_in_dinput(block);
         let o = term + at.x;
-        if o < OUTPUT_QUADS && block < ALL_BLOCKS {
+        if o < terms_of(phase) && block < ALL_BLOCKS {
             if block < LEFT_BLOCKS {
-                let rows = row_starts(first.x + 4u * at.y, live_rows(), OUTPUT_QUADS);
-                blocks[n] = transpose(load_doutput(rows, o));
+                blocks[n] = transpose(load_doutput(phase, doutput_rows(phase, first.x + 4u * at.y), o));
             } else {
-                // Clamped rows are multiplied by the padding of doutput, which is zero.
-                let quad = min(first.y + at.y, INPUT_QUADS - 1u);
-                blocks[n] = load_weight(row_starts(4u * o, OUTPUTS, INPUT_QUADS), quad);
+                blocks[n] = weight_terms(phase, o, min(first.y + at.y, DINPUT_QUADS - 1u));
             }
         }
     }
     return blocks;
 }
 
-// A tile of the input's gradient; `first` is its first row and first quad.
-fn make_dinput(first: vec2u, slice: u32, lane: u32) {
+// A tile of the input's gradient, from the sums that it is to be added to; `first` is its first row and first quad.
+fn make_dinput(start: Sums, first: vec2u, slice: u32, lane: u32) {
     let thread = vec2u(lane % THREADS_X, lane / THREADS_X);
-    let terms = terms_of_slice(slice, OUTPUT_QUADS);
-    var sums: Sums;
+    phase = phase_of(first.x);
+    let terms = terms_of_slice(slice, terms_of(phase));
+    var sums = start;
     var blocks = load_dinput_blocks(first, terms.x, lane);
     var buffer = 0u;
     for (var term = terms.x; term < terms.y; term += DEPTH_QUADS) {
@@ -73,7 +79,7 @@ fn make_dinput(first: vec2u, slice: u32, lane: u32) {
         add_products(&sums, buffer, thread);
         buffer = 1u - buffer;
     }
-    finish_tile(&sums, first, vec2u(live_rows(), INPUT_QUADS), slice * BATCH, thread);
+    finish_tile(&sums, first, vec2u(dinput_rows(), DINPUT_QUADS), slice * BATCH, thread);
 }
 
 @compute @workgroup_size(THREADS)
@@ -87,6 +93,19 @@ fn backward(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index)
     if tile.y < WEIGHT_TILES {
         make_dweight(vec2u(tile.y * TILE_ROWS, tile.x * RIGHT_QUADS), tile.z, lane);
     } else if (tile.y - WEIGHT_TILES) * TILE_ROWS < live_rows() {
-        make_dinput(vec2u((tile.y - WEIGHT_TILES) * TILE_ROWS, tile.x * RIGHT_QUADS), tile.z, lane);
+        make_dinput(Sums(), vec2u((tile.y - WEIGHT_TILES) * TILE_ROWS, tile.x * RIGHT_QUADS), tile.z, lane);
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn transposed(@builtin(workgroup_id) tile: vec3u, @builtin(local_invocation_index) lane: u32) {
+    let first = vec2u(tile.y * TILE_ROWS, tile.x * RIGHT_QUADS);
+    if first.x < dinput_rows() {
+        var start: Sums;
+        for (var n = 0u; n < THREAD_ROWS * QUAD_COLUMNS; n++) {
+            let quad = first.y + lane % THREADS_X + n % QUAD_COLUMNS * THREADS_X;
+            start[n] = bias[min(quad, DINPUT_QUADS - 1u)];
+        }
+        make_dinput(start, first, tile.z, lane);
     }
 }

@@ -1,4 +1,4 @@
-// Gives the sums of a tile to the epilogue.
+// Gives the sums of a tile to the epilogue, through `finish_row(row, quad, value) -> f32` of the kernel.
 
 #import nn/dense/workgroup/tile.wgsl
 
@@ -16,7 +16,7 @@ fn finish_tile(sums: ptr<function, Sums>, first: vec2u, end: vec2u, origin: u32,
             var row_sums = vec4f();
             for (var r = 0u; r < 4u; r++) {
                 if row + r < end.x && quad < end.y {
-                    row_sums[r] = finish(origin + row + r, quad, pick(sums, (4u * i + r) * QUAD_COLUMNS + j));
+                    row_sums[r] = finish_row(origin + row + r, quad, pick(sums, (4u * i + r) * QUAD_COLUMNS + j));
                 }
             }
             if ROW_SUMS {

@@ -1,0 +1,111 @@
+//! Pooling and enlargement: grids of positions of other sizes, without weights. The twin of `shaders/nn/resize.wgsl`.
+
+use super::{Epilogue, Extent, Layer, ParameterSpec, Recording};
+use crate::Error;
+use crate::error::require_shapes;
+use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
+
+const SOURCE: Source = source!("nn/resize.wgsl");
+
+/// A change of a grid's size by a whole factor.
+#[derive(Clone, Copy, Debug)]
+pub struct Resize {
+    kind: Kind,
+    large: Extent,
+    small: Extent,
+    factor: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Pool,
+    Enlarge,
+}
+
+impl Resize {
+    /// Mean pooling: `output[b, y, x, c]` is the mean of `input` over `factor` x `factor` positions. Positions that are left over
+    /// at the end are not used.
+    pub fn pool(large: Extent, factor: usize) -> Resize {
+        let small = Extent { positions: large.positions.map(|n| n / factor), ..large };
+        Resize { kind: Kind::Pool, large, small, factor }
+    }
+
+    /// Enlargement to the nearest value, to the size of `large`: `output[b, y, x, c] = input[b, y / factor, x / factor, c]`, with
+    /// the last position of `input` repeated where it does not reach.
+    pub fn enlarge(small: Extent, large: Extent, factor: usize) -> Resize {
+        Resize { kind: Kind::Enlarge, large: Extent { channels: small.channels, packed: false, ..large }, small, factor }
+    }
+
+    fn part(&self, values: &Tensor, result: &Epilogue) -> Part {
+        let pools = self.kind == Kind::Pool;
+        let scale = if pools { 1.0 / (self.factor * self.factor) as f64 } else { 1.0 };
+        Part::new(SOURCE)
+            .size("HEIGHT", self.large.positions[0])
+            .size("WIDTH", self.large.positions[1])
+            .size("SMALL_HEIGHT", self.small.positions[0])
+            .size("SMALL_WIDTH", self.small.positions[1])
+            .size("FACTOR", self.factor)
+            .flag("TAIL", !pools)
+            .set("SCALE", scale)
+            .bind("values", values)
+            .fill("epilogue", &result.part)
+    }
+
+    fn gather(&self, recording: Recording<'_>, large: &Tensor, result: &Epilogue) -> Result<Dispatch, Error> {
+        let launch = recording.of(self.small).launch(self.part(large, result), "gather")?;
+        launch.over([large.stride() / 4, result.rows, 1])
+    }
+
+    fn spread(&self, recording: Recording<'_>, small: &Tensor, result: &Epilogue) -> Result<Dispatch, Error> {
+        let launch = recording.of(self.large).launch(self.part(small, result), "spread")?;
+        launch.over([small.stride() / 4, result.rows, 1])
+    }
+
+    fn check(&self, input: [usize; 2], output: [usize; 2]) -> Result<(), Error> {
+        let examples = input[0] / self.input().rows().max(1);
+        require_shapes("resizing", [self.input(), self.output()].map(|extent| extent.matrix(examples)), [input, output])
+    }
+}
+
+impl Layer for Resize {
+    fn input(&self) -> Extent {
+        if self.kind == Kind::Pool { self.large } else { self.small }
+    }
+
+    fn output(&self) -> Extent {
+        if self.kind == Kind::Pool { self.small } else { self.large }
+    }
+
+    fn parameters(&self) -> Vec<ParameterSpec> {
+        Vec::new()
+    }
+
+    fn flops(&self) -> f64 {
+        self.large.len() as f64
+    }
+
+    fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {
+        self.check(input.shape(), [output.rows, output.columns])?;
+        Ok(vec![match self.kind {
+            Kind::Pool => self.gather(recording, input, output)?,
+            Kind::Enlarge => self.spread(recording, input, output)?,
+        }])
+    }
+
+    fn backward(
+        &self,
+        recording: Recording<'_>,
+        _gradients: &Arena,
+        input: &Tensor,
+        doutput: &Tensor,
+        dinput: Option<&Epilogue>,
+    ) -> Result<Vec<Dispatch>, Error> {
+        self.check(input.shape(), doutput.shape())?;
+        let Some(dinput) = dinput else { return Ok(Vec::new()) };
+        self.check([dinput.rows, dinput.columns], doutput.shape())?;
+        Ok(vec![match self.kind {
+            Kind::Pool => self.spread(recording, doutput, dinput)?,
+            Kind::Enlarge => self.gather(recording, doutput, dinput)?,
+        }])
+    }
+}
