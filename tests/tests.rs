@@ -6,6 +6,9 @@ mod support;
 /// Every kernel against its f64 reference, with and without run-time checks; every checker against a wrong answer.
 mod kernels;
 
+/// Convolutions against f64 loops, with every family of kernels.
+mod convolutions;
+
 /// The tables of what kernels are expected to cost.
 mod kernel_costs;
 

@@ -244,7 +244,7 @@ impl Convolution {
         let first = recording.launch(part(Part::new(BIAS)).bind("doutput", doutput), "sum_slices")?;
         let second = recording.launch(part(Part::new(BIAS)).bind("dbias", dbias), "add_slices")?;
         let groups = [channels.div_ceil(channels.min(64)), slices, 1];
-        Ok(vec![first.over_groups(groups)?, second.over([channels, 1, 1])?])
+        Ok(vec![first.over_groups(groups)?, second.over([channels.next_multiple_of(4), 1, 1])?])
     }
 
     fn check(&self, operation: &'static str, input: [usize; 2], output: [usize; 2]) -> Result<(), Error> {

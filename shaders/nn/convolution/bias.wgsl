@@ -55,5 +55,7 @@ fn add_slices(@builtin(global_invocation_id) id: vec3u) {
             sum += dbias[id.x];
         }
         dbias[id.x] = sum;
+    } else if id.x < CHANNEL_STRIDE {
+        dbias[id.x] = 0.0;
     }
 }

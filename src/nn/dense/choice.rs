@@ -7,6 +7,9 @@ use crate::gpu::{Candidate, Choice, Dispatch, Gpu, Tensor};
 /// A layer with a side of at most this many columns is narrow: lanes have a variant for it.
 const NARROW: usize = 64;
 
+/// Rows of a tile of the other variant. A convolution has more, except for the gradient of a weight of few channels.
+const TILE: usize = 32;
+
 /// The variant for a product of tensors; `record` makes the dispatches to measure, with the kernels of one variant.
 pub(super) fn choose(
     gpu: &Gpu,
@@ -15,7 +18,8 @@ pub(super) fn choose(
     record: impl Fn(&'static Variant) -> Result<Vec<Dispatch>, Error>,
 ) -> (&'static Variant, Choice) {
     let fit = tensors.iter().all(|(_, tensor)| tensor.fits_texture(gpu));
-    let other_lanes = if size.inputs.min(size.outputs) <= NARROW { "lanes" } else { "lanes-low" };
+    let low = if size.layer.is_empty() { size.inputs.min(size.outputs) <= NARROW } else { size.results()[0][0] < TILE };
+    let other_lanes = if low { "lanes" } else { "lanes-low" };
     let mut variants = Variant::of(gpu);
     variants.retain(|variant| !variant.reads_textures() || fit);
     // The sums of all slices are one tensor.
