@@ -40,7 +40,7 @@ pub fn run(path: &Path) -> Result<(), Error> {
     // Images of floats come from `Images::from_floats`; a .npz file or a directory of IDX files from `Dataset::load`.
     let data = Dataset { name: "shapes".into(), train: shapes(0..4096)?, validation: None, test: shapes(4096..4128)? };
     let mut config = Config::default();
-    config.model.hidden = Layers::dense(&[128]);
+    config.model.hidden = Some(Layers::dense(&[128]));
     config.model.latents = 6;
     config.training.epochs = 8;
     config.training.batch_size = 64;

@@ -43,7 +43,7 @@ fn train(gpu: &Gpu) -> Result<Vae, Error> {
     data.train = data.train.slice(0..4096)?;
     data.test = data.test.slice(0..64)?;
     let mut config = Config::default();
-    config.model.hidden = Layers::dense(&[128]);
+    config.model.hidden = Some(Layers::dense(&[128]));
     config.model.latents = 8;
     config.training.epochs = 6;
     config.training.batch_size = 64;

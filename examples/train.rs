@@ -27,7 +27,7 @@ pub fn run(path: &Path) -> Result<(), Error> {
 
     // Every field has a default, and is a flag of `elbo train` too: `elbo help train` explains them all.
     let mut config = Config::default();
-    config.model.hidden = Layers::dense(&[128]);
+    config.model.hidden = Some(Layers::dense(&[128]));
     config.model.latents = 8;
     config.training.epochs = 4;
     config.training.batch_size = 64;

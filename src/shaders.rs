@@ -118,6 +118,7 @@ static HEADERS: &[Source] = &[
     source!("lib/step.wgsl"),
     source!("lib/texture.wgsl"),
     source!("likelihood/log_prob.wgsl"),
+    source!("nn/convolution/phases.wgsl"),
     source!("nn/convolution/size.wgsl"),
     source!("nn/dense/bindings.wgsl"),
     source!("nn/dense/four.wgsl"),

@@ -18,7 +18,7 @@ use crate::data::batch::DeviceImages;
 use crate::data::{ImageShape, Images};
 use crate::error::require;
 use crate::gpu::{Arena, Gpu};
-use crate::nn::{self, Extent, ParameterSpec, Stack, StackConfig, WIDEST};
+use crate::nn::{self, Extent, Layers, ParameterSpec, Stack, StackConfig, WIDEST};
 use crate::noise::Stream;
 
 /// The shape of a model, and of the images that it describes. A model file contains it.
@@ -46,7 +46,7 @@ impl Model {
     pub fn validate(&self) -> Result<(), Error> {
         self.image.validate()?;
         self.config.validate()?;
-        self.config.hidden.validate_for("--hidden", self.extent(1))?;
+        self.config.validate_layers(self.extent(1))?;
         let outputs = self.outputs();
         require("--categories", outputs <= WIDEST, "at most 1048576 categories of all pixels together", outputs)
     }
@@ -72,12 +72,19 @@ impl Model {
     fn encoder(&self) -> Stack {
         let ModelConfig { latents, posterior, .. } = &self.config;
         let outputs = posterior.distribution().outputs(*latents);
-        Stack::encoder(["encoder", "posterior"], self.extent(1), outputs, self.stack())
+        Stack::encoder(["encoder", "posterior"], self.extent(1), outputs, self.stack(&self.hidden()))
     }
 
     fn decoder(&self) -> Stack {
         let outputs = self.config.likelihood.density().outputs_per_dimension();
-        Stack::decoder(["decoder", "likelihood"], self.config.latents, self.extent(outputs), self.stack())
+        let layers = self.config.decoder_hidden.clone().unwrap_or_else(|| self.hidden());
+        let names = ["decoder", "likelihood"];
+        Stack::decoder(names, self.config.latents, self.extent(outputs), self.stack(&layers))
+    }
+
+    /// The encoder's hidden layers: those of the configuration, or those that suit the images.
+    pub fn hidden(&self) -> Layers {
+        self.config.hidden.clone().unwrap_or_else(|| Layers::suited_to(self.extent(1)))
     }
 
     /// The size of an image with the given number of values for each dimension.
@@ -86,9 +93,9 @@ impl Model {
         Extent { positions: [height, width], channels: channels * values, packed: true }
     }
 
-    fn stack(&self) -> StackConfig<'_> {
-        let ModelConfig { hidden, activation, normalise, upsample, .. } = &self.config;
-        StackConfig { hidden, activation: *activation, normalise: *normalise, upsample: *upsample }
+    fn stack<'a>(&self, hidden: &'a Layers) -> StackConfig<'a> {
+        let ModelConfig { activation, normalise, upsample, .. } = self.config;
+        StackConfig { hidden, activation, normalise, upsample }
     }
 
     /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood, prior.
@@ -256,7 +263,7 @@ mod tests {
     fn height_and_width_stand_beside_the_configuration() {
         let model = Model { image: ImageShape::grey(28, 14), config: ModelConfig::default() };
         let json = serde_json::to_string(&model).unwrap();
-        assert!(json.starts_with(r#"{"height":28,"width":14,"hidden":[400],"latents":20,"#), "{json}");
+        assert!(json.starts_with(r#"{"height":28,"width":14,"hidden":null,"latents":20,"#), "{json}");
         assert_eq!(serde_json::from_str::<Model>(&json).unwrap(), model);
     }
 }

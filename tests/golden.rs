@@ -8,9 +8,9 @@ use elbo::data::batch::DeviceImages;
 use elbo::data::{Binarize, ImageShape, Images};
 use elbo::gpu::{Program, Tensor};
 use elbo::likelihood::{Likelihood, LikelihoodConfig};
+use elbo::nn::Layers;
 use elbo::nn::{Activation, NormKind};
 use elbo::noise::{self, Stream};
-use elbo::nn::Layers;
 use elbo::optim::{Adam, OptimiserConfig, UpdateRule};
 use elbo::posterior::{Draws, PosteriorConfig};
 use elbo::prior::{KlEstimate, standard_normal};
@@ -139,7 +139,7 @@ impl Replay {
         let Case { dimensions, hidden, latents, activation, normalise, likelihood, batch_size, .. } = &fixture.case;
         let (order, steps) = (fixture.order(), fixture.steps(optimiser));
         let config = ModelConfig {
-            hidden: hidden.clone(),
+            hidden: Some(hidden.clone()),
             latents: *latents,
             activation: *activation,
             normalise: *normalise,

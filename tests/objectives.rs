@@ -173,7 +173,7 @@ const VARIANCE: f64 = 0.05;
 impl LinearGaussian {
     fn new(shift: f64, factor: f64) -> LinearGaussian {
         let config = ModelConfig {
-            hidden: Layers::default(),
+            hidden: Some(Layers::default()),
             latents: 2,
             likelihood: LikelihoodConfig {
                 kind: Likelihood::GaussianFixed,

@@ -9,8 +9,8 @@ use elbo::data::{Dataset, ImageShape};
 use elbo::eval;
 use elbo::gpu::{AdapterRequest, Gpu, KernelRequest};
 use elbo::likelihood::{Likelihood, LikelihoodConfig, Pixels};
-use elbo::nn::{Activation, Variant};
 use elbo::nn::Layers;
+use elbo::nn::{Activation, Variant};
 use elbo::objective::{Objective, ObjectiveConfig};
 use elbo::posterior::LogvarRange;
 use elbo::prior::{KlEstimate, Prior, PriorConfig};
@@ -138,7 +138,7 @@ fn draws_have_the_moments_of_the_mixture() {
     const ROWS: usize = 20_000;
     // A decoder that shows the latents themselves: they are the means of the pixels.
     let model = ModelConfig {
-        hidden: Layers::default(),
+        hidden: Some(Layers::default()),
         latents: LATENTS,
         likelihood: LikelihoodConfig { kind: Likelihood::GaussianFixed, ..LikelihoodConfig::default() },
         prior: PriorConfig { kind: Prior::Mixture, components: 3 },

@@ -40,6 +40,7 @@ fn dweight_shape() -> vec2u { return vec2u(); }
 fn load_dweight_block(block: u32, first: vec2u, b: u32) -> mat4x4f { return mat4x4f(); }
 fn store_dweight(row: u32, quad: u32, sum: vec4f) {}
 fn store_dbias(quad: u32, sum: vec4f) {}
+fn finish_row(row: u32, quad: u32, value: vec4f) -> f32 { return 0.0; }
 ";
 
 /// The module of a shader as naga sees it.
@@ -346,6 +347,15 @@ fn headers_can_be_imported_and_have_no_entry_points_and_those_of_the_library_no_
         if let Some(variant) = Variant::all().iter().find(|variant| is_of(variant, &path)) {
             let text = format!("#import sizes\n#import nn/epilogue/no_sums.wgsl\n{OF_KERNELS}\n{own}\n#import {name}");
             importing = source(Path::new("importing.wgsl"), &text).with("sizes", variant.sizes());
+        }
+        if ["nn/dense/four.wgsl", "nn/convolution/phases.wgsl"].contains(&name.as_str()) {
+            let finish = OF_KERNELS.lines().find(|line| line.contains("fn finish(")).unwrap();
+            let text = format!("#import nn/epilogue/no_sums.wgsl\n#import rows\n{finish}\n#import {name}");
+            let part = |path: &str| source(Path::new(path), &std::fs::read_to_string(repository().join(path)).unwrap());
+            let of = if name.starts_with("nn/dense") { "dense" } else { "convolution" };
+            let rows = part(&format!("shaders/nn/{of}/rows.wgsl"));
+            let operands = part("shaders/nn/dense/operands.wgsl");
+            importing = source(Path::new("importing.wgsl"), &text).with("rows", rows.with("operands", operands));
         }
         let shader = Shader::parse(&importing).map_err(|error| error.to_string())?;
         let mut own = text.lines().filter(|line| !line.starts_with("#import "));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use elbo::config::{Config, ModelConfig};
-use elbo::data::Dataset;
+use elbo::data::{Dataset, ImageShape, Images, Split};
 use elbo::error::require;
 use elbo::files::write_atomically;
 use elbo::gpu::{AdapterSummary, Clock, DispatchTime, Gpu, KernelTable, peak};
@@ -41,11 +41,15 @@ Examples:
   elbo bench --batch-size 128 --json
   elbo bench --profile --save bench.json
   elbo bench --batch-size 128 --products
-  elbo bench --hidden 1024,1024 --latents 64 --batch-size 512,4096")]
+  elbo bench --hidden 1024,1024 --latents 64 --batch-size 512,4096
+  elbo bench --image 64x64x3 --hidden conv32k4s2,conv64k4s2,256 --batch-size 64")]
 pub struct Bench {
-    /// Widths of the hidden layers [default: two models, 400 with 20 latents and 1024,1024 with 64]
-    #[arg(long, value_name = "WIDTHS")]
+    /// The encoder's hidden layers, as for `elbo train` [default: two models, 400 with 20 latents and 1024,1024 with 64]
+    #[arg(long, value_name = "LAYERS")]
     hidden: Option<Layers>,
+    /// Height, width and channels of the images, as 64x64x3, with --hidden: other sizes than MNIST's have its bytes one after the other
+    #[arg(long, value_name = "HxWxC", default_value = "28x28x1", value_parser = image)]
+    image: ImageShape,
     /// Number of latents, with --hidden [default: 20]
     #[arg(long, value_name = "N", requires = "hidden")]
     latents: Option<usize>,
@@ -73,6 +77,29 @@ pub struct Bench {
     save: Option<PathBuf>,
 }
 
+/// `64x64x3`, or `28x28` for grey images.
+fn image(text: &str) -> Result<ImageShape, String> {
+    let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
+    let (height, width, channels) = match sizes.as_deref() {
+        Some(&[height, width]) => (height, width, 1),
+        Some(&[height, width, channels]) => (height, width, channels),
+        _ => return Err(format!("expected a height, a width and perhaps channels, as 64x64x3, found `{text}`")),
+    };
+    let image = ImageShape { channels, height, width };
+    image.validate().map(|()| image).map_err(|error| error.to_string())
+}
+
+/// An excerpt of MNIST's bytes as images of a size.
+fn excerpt(image: ImageShape) -> Result<Dataset, Error> {
+    let mut data = Dataset::mnist()?;
+    let bytes = data.train.images.bytes().unwrap_or_default();
+    let count = (bytes.len() / image.dimensions()).clamp(1, EXAMPLES);
+    let pixels = bytes.iter().cycle().take(count * image.dimensions()).copied().collect();
+    data.train = Split { images: Images::new(pixels, count, image)?, labels: None };
+    data.test = data.train.slice(0..1)?;
+    Ok(data)
+}
+
 /// A model and batch size to measure.
 struct Case {
     hidden: Layers,
@@ -84,7 +111,7 @@ struct Case {
 impl Case {
     fn config(&self) -> Config {
         let mut config = Config::default();
-        config.model = ModelConfig { hidden: self.hidden.clone(), latents: self.latents, ..config.model };
+        config.model = ModelConfig { hidden: Some(self.hidden.clone()), latents: self.latents, ..config.model };
         config.training.batch_size = self.batch_size;
         config.training.objective.samples = self.samples;
         if self.samples > 1 {
@@ -110,6 +137,7 @@ struct Report {
 
 #[derive(Serialize)]
 struct Row {
+    image: ImageShape,
     hidden: Layers,
     latents: usize,
     batch_size: usize,
@@ -157,16 +185,14 @@ impl Report {
 
 impl Bench {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
-        let mut data = Dataset::mnist()?;
-        data.train.images = data.train.images.slice(0..EXAMPLES)?;
-        data.test.images = data.test.images.slice(0..1)?;
+        let data = excerpt(self.image)?;
         // Checked before anything is opened.
         require("--products", !self.products || gpu.kernels.is_none(), "no --kernels beside it", "both")?;
         let cases = self.cases();
         for case in &cases {
             let config = case.config();
             config.validate()?;
-            config.training.validate_for(EXAMPLES)?;
+            config.training.validate_for(data.train.images.count())?;
         }
         let mut report = Report::on(&gpu.open()?)?;
         if !self.json {
@@ -255,6 +281,7 @@ impl Bench {
             false => Vec::new(),
         };
         Ok(Row {
+            image: self.image,
             hidden: case.hidden.clone(),
             latents: case.latents,
             batch_size: case.batch_size,
@@ -285,7 +312,10 @@ fn same_model(first: &Row, second: &Row) -> bool {
 fn print(row: &Row, title: bool, peak_gflops: f64) -> Result<(), Error> {
     if title {
         let samples = if row.samples > 1 { format!(" with {} samples each", row.samples) } else { String::new() };
-        say(format_args!("model: 784, {}, {} latents{samples}; kernels: {}", row.hidden, row.latents, row.kernels))?;
+        say(format_args!(
+            "model: {}, {}, {} latents{samples}; kernels: {}",
+            row.image, row.hidden, row.latents, row.kernels
+        ))?;
         say(
             "batch   images/s (slowest - fastest)   GFLOP/s (of peak)   samples/s   dispatches   first step   on the GPU",
         )?;

@@ -86,6 +86,11 @@ impl Train {
             self.config.data = path.to_string_lossy().into_owned();
         }
         let plan = Plan::new(&self.config, &data)?;
+        if self.config.model.hidden.is_none() && !self.quiet {
+            let (layers, image) = (plan.model().hidden(), plan.model().image);
+            say(format_args!("layers: {layers}, which suit images of {image} (--hidden for others)"))?;
+        }
+        self.config.model = plan.model().config.clone();
         let gpu = gpu.open()?;
         let trainer = Trainer::new(&gpu, &plan)?;
         let config = RunConfig {

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::data::Binarize;
 use crate::error::require;
 use crate::likelihood::LikelihoodConfig;
-use crate::nn::{Activation, Layers, NormKind, Upsample, WIDEST};
+use crate::nn::{Activation, Extent, Layers, NormKind, Upsample, WIDEST};
 use crate::objective::{Objective, ObjectiveConfig};
 use crate::posterior::PosteriorConfig;
 use crate::prior::{Prior, PriorConfig};
@@ -15,10 +15,16 @@ use crate::prior::{Prior, PriorConfig};
 /// The shape of the model.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// Widths of the encoder's hidden layers, first to last, as 400 or 512,256; `none` for a linear model. The decoder
-    /// mirrors them
-    #[arg(long, value_name = "WIDTHS", default_value = "400", help_heading = "Data and model")]
-    pub hidden: Layers,
+    /// The encoder's hidden layers, first to last, as 400, or conv32k4s2,conv64k4s2,256; `none` for a linear model. N is a dense layer;
+    /// convCkKsSpP a convolution with C channels, kernel K [3], stride S [1] and padding P [(K - 1) / 2]; resC a residual block; pool
+    /// the mean of 2 x 2. The decoder mirrors them [default: 400 for grey images up to 28 x 28, convolutions for others]
+    #[arg(long, value_name = "LAYERS", help_heading = "Data and model")]
+    #[serde(default)]
+    pub hidden: Option<Layers>,
+    /// The layers that the decoder mirrors, if they are not the encoder's: from the image on, as an encoder's
+    #[arg(long, value_name = "LAYERS", help_heading = "Data and model")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_hidden: Option<Layers>,
     /// How the decoder makes grids larger, if --hidden has convolutions
     #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
     #[serde(default)]
@@ -54,7 +60,8 @@ pub struct ModelConfig {
 impl Default for ModelConfig {
     fn default() -> ModelConfig {
         ModelConfig {
-            hidden: Layers::dense(&[400]),
+            hidden: None,
+            decoder_hidden: None,
             upsample: Upsample::default(),
             latents: 20,
             binarize: Binarize::default(),
@@ -74,13 +81,30 @@ impl ModelConfig {
     ///
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
-        self.hidden.validate("--hidden", self.activation.inputs())?;
+        for (option, layers) in self.layers() {
+            layers.validate(option, self.activation.inputs())?;
+        }
         require("--latents", (1..=WIDEST).contains(&self.latents), "a number from 1 to 1048576", self.latents)?;
         self.likelihood.validate()?;
         self.prior.validate()?;
         // The batch of pseudo-inputs would have its own statistics, with gradients of their own.
         let fits = self.prior.kind != Prior::VampPrior || self.normalise == NormKind::None;
         require("--normalise", fits, "none with --prior vamp-prior", format!("{:?}", self.normalise).to_lowercase())
+    }
+
+    /// The layers that are given, with the names of their options.
+    fn layers(&self) -> impl Iterator<Item = (&'static str, &Layers)> {
+        let given = [("--hidden", &self.hidden), ("--decoder-hidden", &self.decoder_hidden)];
+        given.into_iter().filter_map(|(option, layers)| layers.as_ref().map(|layers| (option, layers)))
+    }
+
+    /// Checks that the layers fit an image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for the first layer that does not.
+    pub fn validate_layers(&self, image: Extent) -> Result<(), Error> {
+        self.layers().try_for_each(|(option, layers)| layers.validate_for(option, image))
     }
 
     /// Whether the KL divergence is always a sample estimate, because it has no closed form.

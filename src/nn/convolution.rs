@@ -15,8 +15,7 @@ use crate::error::require_shapes;
 use crate::gpu::{Arena, Dispatch, Gpu, Part, Source, Tensor, source};
 
 const ROWS: Source = source!("nn/convolution/rows.wgsl");
-const WINDOWS: Source = source!("nn/convolution/windows.wgsl");
-const PACKED: Source = source!("nn/convolution/windows/packed.wgsl");
+const PACKED_ROWS: Source = source!("nn/convolution/rows/packed.wgsl");
 const NARROW: Source = source!("nn/convolution/narrow.wgsl");
 const PACK: Source = source!("nn/convolution/pack.wgsl");
 const BIAS: Source = source!("nn/convolution/bias.wgsl");
@@ -80,8 +79,7 @@ impl Convolution {
     fn rows(&self, examples: usize, tile: usize) -> Part {
         let Convolution { window, large, small, .. } = self;
         let quads = window.kernel * self.run_quads();
-        Part::new(ROWS)
-            .fill("windows", &Part::new(if large.packed { PACKED } else { WINDOWS }))
+        Part::new(if large.packed { PACKED_ROWS } else { ROWS })
             .size("INPUTS", 4 * quads)
             .size("INPUT_QUADS", quads)
             .size("OUTPUTS", small.channels)

@@ -194,17 +194,21 @@ fn textures(weight: &Tensor, input_start: usize) -> Part {
         .size("INPUT_START", input_start)
 }
 
-/// The table of kernels: all families have the same entry points, `forward`, and the gradients `backward`, `backward_weight` and
-/// `transposed`.
+/// The table of kernels: all families have the same entry points.
 fn source_of(family: Family, entry: &str) -> Source {
-    match (family, entry) {
-        (Family::Tiles, "forward") => source!("nn/dense/tiles.wgsl"),
-        (Family::Tiles, _) => source!("nn/dense/tiles/backward.wgsl"),
-        (Family::Slices, "forward") => source!("nn/dense/slices.wgsl"),
-        (Family::Slices, _) => source!("nn/dense/slices/backward.wgsl"),
-        (Family::Workgroup, "forward") => source!("nn/dense/workgroup.wgsl"),
-        (Family::Workgroup, _) => source!("nn/dense/workgroup/backward.wgsl"),
-        (Family::Lanes, "forward") => source!("nn/dense/lanes.wgsl"),
-        (Family::Lanes, _) => source!("nn/dense/lanes/backward.wgsl"),
+    let is_forward = match entry {
+        "forward" => true,
+        "backward" | "backward_weight" | "transposed" => false,
+        _ => unreachable!("products have no entry point `{entry}`"),
+    };
+    match (family, is_forward) {
+        (Family::Tiles, true) => source!("nn/dense/tiles.wgsl"),
+        (Family::Tiles, false) => source!("nn/dense/tiles/backward.wgsl"),
+        (Family::Slices, true) => source!("nn/dense/slices.wgsl"),
+        (Family::Slices, false) => source!("nn/dense/slices/backward.wgsl"),
+        (Family::Workgroup, true) => source!("nn/dense/workgroup.wgsl"),
+        (Family::Workgroup, false) => source!("nn/dense/workgroup/backward.wgsl"),
+        (Family::Lanes, true) => source!("nn/dense/lanes.wgsl"),
+        (Family::Lanes, false) => source!("nn/dense/lanes/backward.wgsl"),
     }
 }

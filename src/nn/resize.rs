@@ -33,7 +33,12 @@ impl Resize {
     /// Enlargement to the nearest value, to the size of `large`: `output[b, y, x, c] = input[b, y / factor, x / factor, c]`, with
     /// the last position of `input` repeated where it does not reach.
     pub fn enlarge(small: Extent, large: Extent, factor: usize) -> Resize {
-        Resize { kind: Kind::Enlarge, large: Extent { channels: small.channels, packed: false, ..large }, small, factor }
+        Resize {
+            kind: Kind::Enlarge,
+            large: Extent { channels: small.channels, packed: false, ..large },
+            small,
+            factor,
+        }
     }
 
     fn part(&self, values: &Tensor, result: &Epilogue) -> Part {

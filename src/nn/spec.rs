@@ -136,6 +136,31 @@ impl Layers {
         Layers(widths.iter().map(|width| LayerSpec::Dense(*width)).collect())
     }
 
+    /// Layers that suit images of a size: a dense one for small grey images and for vectors, else convolutions that halve the grid as long
+    /// as both sides are longer than 7, and a dense one.
+    pub fn suited_to(image: Extent) -> Layers {
+        /// As PyTorch's example has for MNIST.
+        const WIDTH: usize = 400;
+        const SMALL: usize = 28;
+        const SHORTEST: usize = 7;
+        const CHANNELS: [usize; 4] = [32, 64, 128, 256];
+        const LAST_WIDTH: usize = 256;
+        let Extent { positions, channels, .. } = image;
+        let mut shorter = positions[0].min(positions[1]);
+        if channels == 1 && positions.iter().all(|n| *n <= SMALL) || shorter <= SHORTEST {
+            return Layers::dense(&[WIDTH]);
+        }
+        let window = Window::padded(4, 2);
+        let mut layers = Vec::new();
+        while shorter > SHORTEST {
+            let channels = CHANNELS[layers.len().min(CHANNELS.len() - 1)];
+            layers.push(LayerSpec::Spatial(Spatial::Convolution { channels, window }));
+            shorter = window.outputs(shorter);
+        }
+        layers.push(LayerSpec::Dense(LAST_WIDTH));
+        Layers(layers)
+    }
+
     /// The size of the input and of each layer's output.
     pub fn extents(&self, input: Extent) -> Vec<Extent> {
         let mut extents = vec![input];
@@ -250,6 +275,24 @@ mod tests {
             assert!(message.contains(&format!("`{}`", wrong.trim_start_matches("512,"))), "{message}");
         }
         assert!(serde_json::from_str::<Layers>(r#"["nothing"]"#).is_err());
+    }
+
+    #[test]
+    fn layers_suit_the_images() {
+        for (positions, channels, expected) in [
+            ([28, 28], 1, "400"),
+            ([1, 5000], 1, "400"),
+            ([7, 300], 3, "400"),
+            ([28, 28], 3, "conv32k4s2,conv64k4s2,256"),
+            ([32, 32], 1, "conv32k4s2,conv64k4s2,conv128k4s2,256"),
+            ([64, 64], 3, "conv32k4s2,conv64k4s2,conv128k4s2,conv256k4s2,256"),
+            ([300, 256], 3, "conv32k4s2,conv64k4s2,conv128k4s2,conv256k4s2,conv256k4s2,conv256k4s2,256"),
+        ] {
+            let image = Extent { positions, channels, packed: true };
+            let layers = Layers::suited_to(image);
+            assert_eq!(layers.to_string(), expected);
+            layers.validate_for("--hidden", image).unwrap();
+        }
     }
 
     #[test]

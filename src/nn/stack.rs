@@ -7,7 +7,8 @@ pub use build::{StackConfig, Upsample};
 use std::ops::Range;
 
 use super::{
-    Activation, Dense, Epilogue, Extent, Layer, Norm, NormValues, ParameterSpec, Product, Recording, WeightGradient, sum,
+    Activation, Dense, Epilogue, Extent, Layer, Norm, NormValues, ParameterSpec, Product, Recording, WeightGradient,
+    sum,
 };
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
@@ -324,9 +325,7 @@ impl Stack {
             if let Some(number) = self.shortcuts.iter().position(|shortcut| shortcut.blocks.end == index + 1) {
                 let from = values.input_of(self.shortcuts[number].blocks.start);
                 brought = Some(from);
-                if let (Some(projection), Some(to)) =
-                    (&self.shortcuts[number].projection, &values.projected[number])
-                {
+                if let (Some(projection), Some(to)) = (&self.shortcuts[number].projection, &values.projected[number]) {
                     dispatches.extend(projection.layer().forward(recording, from, &Epilogue::store(to))?);
                     brought = Some(to);
                 }

@@ -48,9 +48,16 @@ impl<'a> Plan<'a> {
     /// [`Error::Config`] for the first value that cannot work, by itself, with another one, or with the data.
     pub fn new(config: &Config, data: &'a Dataset) -> Result<Plan<'a>, Error> {
         config.validate()?;
-        let model = Model { image: data.train.images.shape(), config: config.model.clone() };
+        let mut model = Model { image: data.train.images.shape(), config: config.model.clone() };
+        // A model's file says what it has, not that it was chosen.
+        model.config.hidden = Some(model.hidden());
         model.validate()?;
         Plan::of_model(model, &config.training, data)
+    }
+
+    /// The model, with the layers that were chosen for the images.
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// Plans the training of a model that exists.

@@ -69,7 +69,7 @@ pub fn config(layers: usize, activation: Activation, likelihood: Likelihood) -> 
         validation: 0,
         validation_seed: None,
         model: ModelConfig {
-            hidden: Layers::dense(&vec![HIDDEN; layers]),
+            hidden: Some(Layers::dense(&vec![HIDDEN; layers])),
             latents: LATENTS,
             activation,
             likelihood: LikelihoodConfig { kind: likelihood, ..LikelihoodConfig::default() },

@@ -1,97 +1,30 @@
-// The rows of a convolution's operands, see nn/dense/rows.wgsl. Nothing is unfolded: a row is gathered while it is multiplied.
-//
-//   input      a row is the window of a position of the small grid: KERNEL runs of adjacent values, one for each line of the
-//              window. windows.wgsl or windows/packed.wgsl loads it
-//   weight     (OUTPUTS, KERNEL, KERNEL, CHANNELS): the runs of a window
-//   doutput    (B * positions of the small grid, OUTPUTS)
-//
-// The sum for a position of the large grid has a term for each window that it is in. Positions that have the same remainder
-// modulo the stride, along both axes, are a phase: they are met by the same taps, those that are one stride apart. The rows of
-// the input's gradient are in order of their phases, whose first rows are multiples of any tile.
+// The rows of the operands of a convolution whose channels are whole quads, see nn/dense/rows.wgsl. Nothing is unfolded: a row of the
+// input is the window of a position of the small grid, gathered while it is multiplied. It has KERNEL runs of adjacent values, one
+// for each line of the window.
 
 #import operands
-#import windows
+#import nn/convolution/phases.wgsl
 
-override DINPUT_QUADS: u32 = (CHANNELS + 3u) / 4u;
-override PHASE_HEIGHT: u32 = (HEIGHT + STRIDE - 1u) / STRIDE;
-override PHASE_WIDTH: u32 = (WIDTH + STRIDE - 1u) / STRIDE;
-override PHASE_POSITIONS: u32 = PHASE_HEIGHT * PHASE_WIDTH;
-override PHASE_ROWS: u32;       // rows of a phase, with those that fill up its last tile
+override RUN_QUADS: u32 = KERNEL * CHANNELS / 4u;
+override LINE_QUADS: u32 = WIDTH * CHANNELS / 4u;
 
-struct Phase {
-    at: vec2u,      // the remainders, y and x
-    tap: vec2u,     // the first tap
-    taps: vec2u,    // how many there are
+// Where a window starts: its line, the first quad in that line, and in the whole input. They wrap around below zero.
+struct InputRow {
+    y: u32,
+    x: u32,
+    start: u32,
 }
 
-// A position of the small grid: the first tap's.
-struct DoutputRow {
-    at: vec2u,
-    start: u32,     // its first quad
+fn input_row(row: u32) -> InputRow {
+    let y = row / SMALL_WIDTH % SMALL_HEIGHT * STRIDE - PADDING;
+    let x = (row % SMALL_WIDTH * STRIDE - PADDING) * (CHANNELS / 4u);
+    return InputRow(y, x, (row / SMALL_POSITIONS * HEIGHT + y) * LINE_QUADS + x);
 }
 
-fn phase_of(row: u32) -> Phase {
-    let phase = row / PHASE_ROWS;
-    let at = vec2u(phase / STRIDE, phase % STRIDE);
-    let tap = (at + PADDING) % STRIDE;
-    let taps = (vec2u(KERNEL + STRIDE - 1u) - tap) / STRIDE;
-    // Where all phases have the same number, it is a constant.
-    return Phase(at, tap, select(taps, vec2u(KERNEL / STRIDE), KERNEL % STRIDE == 0u));
-}
-
-fn terms_of(phase: Phase) -> u32 {
-    return phase.taps.x * phase.taps.y * OUTPUT_QUADS;
-}
-
-fn dinput_rows() -> u32 {
-    return STRIDE * STRIDE * PHASE_ROWS;
-}
-
-fn live_phase_rows() -> u32 {
-    return step.examples * SAMPLES * PHASE_POSITIONS;
-}
-
-fn doutput_row(phase: Phase, row: u32) -> DoutputRow {
-    let n = min(row % PHASE_ROWS, live_phase_rows() - 1u);
-    let at = vec2u(n / PHASE_WIDTH % PHASE_HEIGHT, n % PHASE_WIDTH) + (phase.at + PADDING) / STRIDE;
-    return DoutputRow(at, (n / PHASE_POSITIONS * SMALL_POSITIONS + at.x * SMALL_WIDTH + at.y) * OUTPUT_QUADS);
-}
-
-// The taps before a term's.
-fn taps_before(phase: Phase, term: u32) -> vec2u {
-    let tap = term / OUTPUT_QUADS;
-    return vec2u(tap / phase.taps.y, tap % phase.taps.y);
-}
-
-fn doutput_term(phase: Phase, row: DoutputRow, term: u32) -> vec4f {
-    let taps = taps_before(phase, term);
-    // Positions before the first one wrap around.
-    let inside = all(row.at - taps < vec2u(SMALL_HEIGHT, SMALL_WIDTH));
-    let index = row.start + term % OUTPUT_QUADS - (taps.x * SMALL_WIDTH + taps.y) * OUTPUT_QUADS;
-    return select(vec4f(), doutput_at(select(0u, index, inside)), inside);
-}
-
-// The tap of a term, as its first value in a row of the weight.
-fn tap_start(phase: Phase, term: u32) -> u32 {
-    let tap = phase.tap + taps_before(phase, term) * STRIDE;
-    return tap.x * 4u * RUN_QUADS + tap.y * CHANNELS;
-}
-
-fn weight_terms(phase: Phase, term: u32, quad: u32) -> mat4x4f {
-    let rows = vec4u(4u * (term % OUTPUT_QUADS)) + vec4u(0u, 1u, 2u, 3u);
-    let at = rows * INPUT_QUADS + tap_start(phase, term) / 4u + quad;
-    return mat4x4f(weight_at(at.x), weight_at(at.y), weight_at(at.z), weight_at(at.w));
-}
-
-fn finish_dinput(phase: Phase, row: u32, quad: u32, value: vec4f) {
-    let n = row % PHASE_ROWS;
-    let at = vec2u(n / PHASE_WIDTH % PHASE_HEIGHT, n % PHASE_WIDTH) * STRIDE + phase.at;
-    if n < live_phase_rows() && all(at < vec2u(HEIGHT, WIDTH)) {
-        finish((n / PHASE_POSITIONS * HEIGHT + at.x) * WIDTH + at.y, quad, value);
-    }
-}
-
-// For epilogues of the product that makes the gradient of the input.
-fn input_quad(row: u32, quad: u32) -> vec4f {
-    return input_at(row * DINPUT_QUADS + quad);
+fn input_term(row: InputRow, term: u32) -> vec4f {
+    let line = term / RUN_QUADS;
+    let in_line = term % RUN_QUADS;
+    let inside = row.y + line < HEIGHT && row.x + in_line < LINE_QUADS;
+    let index = row.start + line * LINE_QUADS + in_line;
+    return select(vec4f(), input_at(select(0u, index, inside)), inside);
 }

@@ -47,12 +47,7 @@ impl Stack {
     /// Describes an encoder from `input` to a vector of `outputs`.
     ///
     /// The hidden layers are called `name.0`, `name.1`, and so on; the last one is called `output_name`.
-    pub fn encoder(
-        [name, output_name]: [&str; 2],
-        input: Extent,
-        outputs: usize,
-        config: StackConfig<'_>,
-    ) -> Stack {
+    pub fn encoder([name, output_name]: [&str; 2], input: Extent, outputs: usize, config: StackConfig<'_>) -> Stack {
         let mut builder = Builder::new(config, name);
         let extents = config.hidden.extents(input);
         for (layer, around) in config.hidden.0.iter().zip(extents.windows(2)) {

@@ -28,7 +28,11 @@ pub struct Geometry {
     pub window: Window,
 }
 
-const fn geometry(positions: [usize; 2], [channels, small]: [usize; 2], [kernel, stride, padding]: [usize; 3]) -> Geometry {
+const fn geometry(
+    positions: [usize; 2],
+    [channels, small]: [usize; 2],
+    [kernel, stride, padding]: [usize; 3],
+) -> Geometry {
     let large = Extent { positions, channels, packed: !channels.is_multiple_of(4) };
     Geometry { large, channels: small, window: Window { kernel, stride, padding } }
 }
@@ -75,7 +79,11 @@ impl Geometry {
             self.taps(|from, to, [v, u]| {
                 for (o, i) in (0..self.channels).flat_map(|o| (0..channels).map(move |i| (o, i))) {
                     let weight = [o * self.window.kernel + v, u * channels + i];
-                    visit(b * small.len() + from * small.channels + o, weight, b * self.large.len() + to * channels + i);
+                    visit(
+                        b * small.len() + from * small.channels + o,
+                        weight,
+                        b * self.large.len() + to * channels + i,
+                    );
                 }
             });
         }
@@ -142,7 +150,11 @@ fn output(bench: &mut Bench<'_>, extent: Extent) -> Result<Tensor, Error> {
 }
 
 /// A layer with its parameters' values.
-fn layer(bench: &mut Bench<'_>, of: Geometry, direction: Direction) -> Result<(Convolution, Arena, [Matrix; 2]), Error> {
+fn layer(
+    bench: &mut Bench<'_>,
+    of: Geometry,
+    direction: Direction,
+) -> Result<(Convolution, Arena, [Matrix; 2]), Error> {
     let layer = of.layer(direction);
     let parameters = nn::arena(bench.gpu, &layer.parameters())?;
     let weight = parameter(bench, &parameters.get("layer.weight"))?;
@@ -164,13 +176,15 @@ fn check_forward(bench: &mut Bench<'_>, direction: Direction) -> Result<(), Erro
     let magnitudes = formula(&input.values.abs(), &weight.abs(), &bias.abs());
     let errors = magnitudes.map(|magnitude| tolerance::sum(terms, magnitude));
     let dispatches = layer.forward(bench.recording(&parameters), &input.tensor, &Epilogue::store(&result))?;
-    if let [first, _] = &dispatches[..] {
+    if of.large.packed && direction == Direction::Up {
         // Positions apart from each other, without the bias.
+        let first = &dispatches[0];
         let none = bias.map(|_| 0.0);
         let apart = poisoned(bench.gpu, first.written()[0].clone())?;
         let extent = Extent { packed: false, ..of.large };
-        let [values, magnitudes] = [formula(&input.values, &weight, &none), formula(&input.values.abs(), &weight.abs(), &none)]
-            .map(|values| of.matrix(extent, values.values()));
+        let [values, magnitudes] =
+            [formula(&input.values, &weight, &none), formula(&input.values.abs(), &weight.abs(), &none)]
+                .map(|values| of.matrix(extent, values.values()));
         let errors = magnitudes.map(|magnitude| tolerance::sum(terms, magnitude));
         bench.check_variant("apart", first.clone(), [Output::matrix("result", &apart, &values, &errors)])?;
     }
@@ -206,6 +220,17 @@ fn check_backward(bench: &mut Bench<'_>, direction: Direction) -> Result<(), Err
         }
         let recording = nn::Recording { accumulate, ..bench.recording(&parameters) };
         let dispatches = layer.backward(recording, &gradients, &input.tensor, &doutput.tensor, None)?;
+        if let Some(slices) = dispatches.iter().find(|dispatch| dispatch.label().ends_with("sum_slices")) {
+            let sums = Geometry::dbias(&doutput.values, layer.output().channels);
+            let terms = bench.sizes.rows * layer.output().positions.iter().product::<usize>();
+            let magnitudes = Geometry::dbias(&doutput.values.abs(), layer.output().channels);
+            let errors = magnitudes.map(|magnitude| tolerance::sum(terms, magnitude));
+            let partial = poisoned(bench.gpu, slices.written()[0].clone())?;
+            // The last cases have several slices, whose sum is checked below.
+            if partial.rows() == 1 {
+                bench.check(slices.clone(), [Output::unpadded("partial_bias", &partial, &sums, &errors)])?;
+            }
+        }
         bench.check_variant(if accumulate { "added" } else { "" }, dispatches, outputs)?;
     }
     let none = |extent: Extent| Matrix::from_fn(1, extent.channels, |_, _| 0.0);

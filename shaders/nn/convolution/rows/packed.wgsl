@@ -1,8 +1,9 @@
-// The windows of a convolution of images with any number of channels. An image is one row, with its values next to each other;
+// The rows of the operands of a convolution of images with any number of channels, as those of rows.wgsl. An image is one row, with its values next to each other;
 // padded to quads, a grey one would take four times the memory and the arithmetic. A run is a line of the window, padded to
 // whole quads: a term is four adjacent values, from two quads of the image.
 
-#import nn/convolution/size.wgsl
+#import operands
+#import nn/convolution/phases.wgsl
 
 override RUN: u32 = KERNEL * CHANNELS;
 override RUN_QUADS: u32 = (RUN + 3u) / 4u;
