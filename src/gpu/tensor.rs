@@ -236,9 +236,14 @@ impl Tensor {
 impl Gpu {
     /// The most rows of a tensor with the given number of columns: they fit one binding and one axis of a grid.
     pub fn most_rows(&self, columns: usize) -> usize {
+        let axis = self.inner.device.limits().max_compute_workgroups_per_dimension;
+        (self.most_bytes() / padded_bytes(1, columns)).min(u64::from(axis)) as usize
+    }
+
+    /// The bytes of the largest tensor that a kernel can bind as a whole.
+    pub fn most_bytes(&self) -> u64 {
         let limits = self.inner.device.limits();
-        let bytes = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
-        (bytes / padded_bytes(1, columns)).min(u64::from(limits.max_compute_workgroups_per_dimension)) as usize
+        limits.max_buffer_size.min(limits.max_storage_buffer_binding_size)
     }
 }
 
