@@ -125,6 +125,7 @@ impl GpuArgs {
                 None if self.no_tune => KernelRequest::Fixed,
                 None => KernelRequest::Measured,
             },
+            most_binding_bytes: None,
             notify: Some(notify),
         }
     }
