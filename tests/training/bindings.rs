@@ -1,15 +1,17 @@
 //! Adapters whose bindings are smaller than the data and the parameters.
 
 use elbo::data::{Images, Split};
-use elbo::gpu::{AdapterRequest, Gpu};
+use elbo::gpu::{AdapterRequest, Gpu, KernelRequest};
 use elbo::{Dataset, Error, Vae};
 
 use super::{parameter_bits, relu, train, values};
 use crate::support::synthetic::{HIDDEN, dataset};
 
-/// A device whose bindings have at most this many bytes.
-fn gpu_with(bytes: u64) -> Gpu {
-    Gpu::open(&AdapterRequest { most_binding_bytes: Some(bytes), ..AdapterRequest::default() }).unwrap()
+/// A device whose bindings have at most this number of bytes. Both kinds of device use the same kernels, whatever else their bindings
+/// have room for.
+fn gpu_with(most_binding_bytes: Option<u64>) -> Gpu {
+    let kernels = KernelRequest::Only("tiles");
+    Gpu::open(&AdapterRequest { most_binding_bytes, kernels, ..AdapterRequest::default() }).unwrap()
 }
 
 /// The same images with a float for each pixel.
@@ -25,8 +27,7 @@ fn as_floats(data: &Dataset) -> Dataset {
 #[test]
 fn data_and_parameters_in_several_bindings_give_the_same_bits() {
     // A binding holds 93 images of bytes, 23 of floats, and half of the parameters.
-    let small = gpu_with(4096);
-    let gpu = Gpu::open(&AdapterRequest::default()).unwrap();
+    let (small, gpu) = (gpu_with(Some(4096)), gpu_with(None));
     let mut config = relu();
     config.training.batch_size = 16;
     let bytes = dataset(200, 100);
@@ -48,7 +49,7 @@ fn data_and_parameters_in_several_bindings_give_the_same_bits() {
 
 #[test]
 fn a_parameter_that_no_binding_holds_is_named_with_what_to_do() {
-    let small = gpu_with(1024);
+    let small = gpu_with(Some(1024));
     let data = dataset(64, 10);
     let model = super::trainer(crate::support::gpu(), &data, &relu()).vae().model().clone();
     let message = Vae::new(&small, model, 0).map_err(|error: Error| error.to_string()).unwrap_err();
