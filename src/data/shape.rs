@@ -10,7 +10,7 @@ use crate::error::require;
 /// The most values of an image: a layer has one column for each, and no more than `nn::WIDEST`.
 const MAX_DIMENSIONS: usize = 1 << 20;
 
-/// The size of an image, whose values are row-major, `(height, width, channels)`.
+/// The size of an image, whose values are row-major, `(height, width, channels)`: the channels of a pixel are beside each other.
 ///
 /// Any sizes can be stored here. Those of [`Images`](super::Images) are not zero, and those of a model pass
 /// [`ImageShape::validate`].
@@ -50,7 +50,7 @@ impl ImageShape {
     /// [`Error::Config`] unless an image has from 1 to 1048576 values.
     pub fn validate(self) -> Result<(), Error> {
         let fits = (1..=MAX_DIMENSIONS).contains(&self.dimensions());
-        require("image size", fits, "from 1 to 1048576 pixels", self)
+        require("image size", fits, "from 1 to 1048576 values", self)
     }
 }
 
@@ -99,6 +99,6 @@ mod tests {
             assert!(ImageShape { channels, height, width }.validate().is_err());
         }
         let message = ImageShape::grey(1025, 1024).validate().unwrap_err().to_string();
-        assert_eq!(message, "image size: expected from 1 to 1048576 pixels, found 1025 x 1024");
+        assert_eq!(message, "image size: expected from 1 to 1048576 values, found 1025 x 1024");
     }
 }
