@@ -5,6 +5,7 @@ mod bench;
 mod decode;
 mod encode;
 mod eval;
+mod images;
 mod interpolate;
 mod manifold;
 mod reconstruct;
@@ -28,7 +29,6 @@ use elbo::config::Config;
 use elbo::data::{Dataset, Images, Split};
 use elbo::error::require;
 use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelRequest};
-use elbo::image::Grid;
 use elbo::likelihood::Pixels;
 use elbo::nn::Variant;
 use elbo::run::RunDirectory;
@@ -125,6 +125,7 @@ impl GpuArgs {
                 None if self.no_tune => KernelRequest::Fixed,
                 None => KernelRequest::Measured,
             },
+            most_binding_bytes: None,
             notify: Some(notify),
         }
     }
@@ -175,7 +176,7 @@ impl ModelArgs {
         if self.run.is_dir() { &self.run } else { self.run.parent().unwrap_or(Path::new("")) }
     }
 
-    /// The default path of a picture: in the run, or beside the model.
+    /// The path of a result: by default in the run, or beside the model.
     fn output(&self, out: Option<&PathBuf>, name: &str) -> PathBuf {
         out.cloned().unwrap_or_else(|| self.home().join(name))
     }
@@ -269,13 +270,6 @@ fn check_range(range: f32) -> Result<(), Error> {
 /// The pixels of the files: bytes scaled to 0 to 1, floats unchanged.
 fn pixels(images: &Images) -> Vec<f32> {
     images.pixels().collect()
-}
-
-/// Writes a grid of a model's images and says where it is.
-fn write_grid(vae: &Vae, pixels: &[f32], columns: usize, path: &Path, what: &str) -> Result<ExitCode, Error> {
-    Grid { pixels, image: vae.model().image, columns }.write(path)?;
-    say(format_args!("{what}: {}", path.display()))?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// `count` numbers from `first` to `last`, evenly spaced; only the middle if `count` is 1.

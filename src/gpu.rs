@@ -109,7 +109,10 @@ impl Gpu {
     /// refuses to open it.
     pub fn open(request: &AdapterRequest) -> Result<Gpu, Error> {
         let (adapter, summary) = adapter::choose(request)?;
-        let limits = adapter.limits();
+        let mut limits = adapter.limits();
+        if let Some(most) = request.most_binding_bytes {
+            limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
+        }
         let required_features = adapter.features() & adapter::OPTIONAL_FEATURES;
         let (requested, known) = tuner::known(request, &summary);
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {

@@ -45,8 +45,8 @@
 //! The *encoder* describes the posterior q(z|x), the *decoder* the likelihood p(x|z). The prior is p(z). The *ELBO* is
 //! `E_q[log p(x|z)] - KL(q || p)`, in nats per example, constants included, summed over dimensions and averaged over
 //! examples. Larger is better. The *loss* is what training minimises: `-log p(x|z) + kl_weight * KL`, or that of another
-//! *objective*. Sizes are `B` (the batch), `D` (data dimensions), `H` (a hidden layer), `L` (latents) and `K` (importance
-//! samples). Matrices are row-major, weights `(out, in)`. After z is drawn, each example has K consecutive rows, one for each
+//! *objective*. Sizes are `B` (the batch), `D` (data dimensions: the values of an image, by height, width and channels), `H` (a
+//! hidden layer), `L` (latents) and `K` (importance samples). Matrices are row-major, weights `(out, in)`. After z is drawn, each example has K consecutive rows, one for each
 //! sample; a layer with several positions has a row for each position of each sample.
 //!
 //! # Architecture
@@ -83,7 +83,7 @@
 //!    [`gpu::Launch`]). Sizes are `override` constants.
 //! 2. Everything is recorded once and replayed: [`gpu::Dispatch`], [`gpu::Program`]. Nothing is created inside the step loop,
 //!    and memory is flat from the first step to the last.
-//! 3. The GPU runs the epoch ([`step::Pass`]): images are uploaded once, as bytes; an epoch's order and table of steps
+//! 3. The GPU runs the epoch ([`step::Pass`]): images are uploaded once, as bytes or floats; an epoch's order and table of steps
 //!    once an epoch; the last kernel of a step moves on to the next one. A batch that is too large for the adapter is
 //!    split into several steps, whose gradients are summed before the update. Noise is made on the GPU by a
 //!    counter-based generator. The backward pass recovers it from the draw.
@@ -94,7 +94,8 @@
 //!
 //! Two decisions that the code relies on everywhere: rows of every matrix are padded with zeros to whole `vec4`s
 //! ([`gpu::Tensor`]), so that kernels load four values at once and sums need no special case; and parameters, gradients
-//! and each state of the optimiser are one buffer each ([`gpu::Arena`]), so that an update is one dispatch.
+//! and each state of the optimiser are one buffer each ([`gpu::Arena`]), so that an update is one dispatch, or one for each
+//! piece that fits a binding. Images that are too large for one binding are in several buffers ([`data::batch`]).
 //!
 //! # A step of training
 //!

@@ -17,7 +17,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::gpu::{Arena, Dispatch};
+use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
 use crate::step::At;
 
 /// The optimiser. There is no flag for it as long as there is only one.
@@ -59,7 +59,7 @@ impl OptimiserConfig {
     }
 }
 
-/// An optimiser as a kernel that updates all parameters at once.
+/// An optimiser as a kernel that updates all parameters at once, or as many as fit a binding.
 pub trait UpdateRule: Debug {
     /// The names of its state arenas, each as large as the parameters, which start as zeros. Checkpoints store them
     /// under these names.
@@ -77,7 +77,7 @@ pub trait UpdateRule: Debug {
     /// # Errors
     ///
     /// [`Error::Argument`] if the arenas differ in size.
-    fn update(&self, at: At<'_>, update: Update<'_>) -> Result<Dispatch, Error>;
+    fn update(&self, at: At<'_>, update: Update<'_>) -> Result<Vec<Dispatch>, Error>;
 }
 
 /// What an update is made of.
@@ -93,16 +93,17 @@ pub struct Update<'a> {
     pub weights: &'a [&'a str],
 }
 
-/// The number of words of several arenas, which must be the same.
-fn same_length<'a>(operation: &'static str, arenas: impl IntoIterator<Item = &'a Arena>) -> Result<usize, Error> {
-    let mut lengths = arenas.into_iter().map(|arena| arena.whole().padded_len());
-    let expected = lengths.next().unwrap_or(0);
-    match lengths.find(|found| *found != expected) {
-        None => Ok(expected),
-        Some(found) => Err(Error::Argument {
-            operation,
-            expected: format!("arenas of {expected} words"),
-            found: format!("{found} words"),
-        }),
+/// The pieces of several arenas, which must be of the same size: a kernel updates one piece of each.
+fn pieces<const N: usize>(
+    operation: &'static str,
+    gpu: &Gpu,
+    arenas: [&Arena; N],
+) -> Result<impl Iterator<Item = [Tensor; N]>, Error> {
+    let lengths = arenas.map(|arena| arena.whole().padded_len());
+    if let Some(found) = lengths.iter().find(|found| **found != lengths[0]) {
+        let (expected, found) = (format!("arenas of {} words", lengths[0]), format!("{found} words"));
+        return Err(Error::Argument { operation, expected, found });
     }
+    let pieces = arenas.map(|arena| arena.pieces(gpu));
+    Ok((0..pieces[0].len()).map(move |index| std::array::from_fn(|arena| pieces[arena][index].clone())))
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -22,10 +23,35 @@ pub struct RunConfig {
     /// The options.
     #[serde(flatten)]
     pub config: Config,
+    /// What is written beside the model.
+    #[serde(flatten)]
+    pub output: OutputConfig,
     /// The adapter and its driver.
     pub adapter: AdapterSummary,
     /// The kernel of each product of matrices; a resumed run uses the same kernels, and so gives the same bits.
     pub kernels: KernelTable,
+}
+
+/// What a training writes beside the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutputConfig {
+    /// Write pictures of samples and of reconstructions after every N-th epoch, and after the last one; 0 for the last one only
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Output")]
+    pub pictures_every: u32,
+}
+
+impl Default for OutputConfig {
+    fn default() -> OutputConfig {
+        OutputConfig { pictures_every: 1 }
+    }
+}
+
+impl OutputConfig {
+    /// Whether an epoch, counted from 1, has pictures.
+    pub fn has_pictures(self, epoch: u32, is_last: bool) -> bool {
+        is_last || (self.pictures_every > 0 && epoch.is_multiple_of(self.pictures_every))
+    }
 }
 
 /// A directory that belongs to one run.
@@ -230,5 +256,25 @@ fn remove(path: &Path, remove: impl FnOnce(&Path) -> io::Result<()>) -> Result<(
     match remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_come_at_intervals_and_at_the_end() {
+        for (pictures_every, epochs) in [(1, &[1, 2, 3, 4, 5][..]), (2, &[2, 4, 5]), (7, &[5]), (0, &[5])] {
+            let output = OutputConfig { pictures_every };
+            let found: Vec<u32> = (1..=5).filter(|epoch| output.has_pictures(*epoch, *epoch == 5)).collect();
+            assert_eq!(found, epochs);
+        }
+    }
+
+    #[test]
+    fn older_runs_have_pictures_of_every_epoch() {
+        let output: OutputConfig = serde_json::from_str("{}").unwrap();
+        assert_eq!(output, OutputConfig::default());
     }
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Stdio;
 
+use elbo::files::npy;
+
 use crate::support::finished::{copy_of_the_run, finished, home};
 use crate::support::program::{command, idx, refuses, succeeds, write_data};
 
@@ -67,6 +69,27 @@ fn every_picture_command_writes_its_png() {
         let path = printed.trim_end().rsplit(": ").next().expect("a path").to_owned();
         let start = fs::read(home().join(&path)).expect(&path);
         assert!(start.starts_with(b"\x89PNG"), "{path}");
+    }
+}
+
+#[test]
+fn every_picture_command_writes_an_array_too_and_refuses_other_endings() {
+    let commands: [(&[&str], usize); 5] = [
+        (&["sample", "run", "--count", "7"], 7),
+        (&["reconstruct", "run", "--count", "5"], 5),
+        (&["interpolate", "run", "--pairs", "2", "--steps", "4"], 8),
+        (&["traverse", "run", "--image", "19", "--steps", "3"], 9),
+        (&["manifold", "run", "--size", "4"], 16),
+    ];
+    for (arguments, count) in commands {
+        let file = format!("{}.npy", arguments[0]);
+        succeeds(home(), &[arguments, &["--out", &file]].concat());
+        let (values, shape) = npy::read(&home().join(&file)).expect("an array");
+        assert_eq!(shape, [count, 8, 8], "{arguments:?}");
+        assert!(values.iter().all(|value| (0.0..=1.0).contains(value)), "{arguments:?}");
+        for other in ["x.jpg", "x", "npy"] {
+            refuses(home(), &[arguments, &["--out", other]].concat(), &["--out", ".png or .npy", other]);
+        }
     }
 }
 

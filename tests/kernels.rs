@@ -213,7 +213,7 @@ fn an_update_reaches_the_end_of_a_folded_grid() {
     let mut program = Program::default();
     let (states, weights) = (&[moment1, moment2], &[]);
     let update = Update { parameters: &parameters, gradients: &gradients, states, weights };
-    program.push(adam.update(at, update).unwrap());
+    program.extend(adam.update(at, update).unwrap());
     gpu().run(&program, 1);
     assert!(parameters.get("parameter").read::<f32>(gpu()).unwrap().iter().all(|value| *value == 0.0));
     step.write_to(gpu(), &step_tensor).unwrap();

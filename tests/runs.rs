@@ -26,6 +26,29 @@ fn an_existing_directory_is_only_replaced_when_asked() {
 }
 
 #[test]
+fn pictures_come_every_few_epochs_and_at_the_end() {
+    let directory = copy_of_the_run();
+    let run = directory.path().join("run");
+    let pictures = || {
+        let mut found = Vec::new();
+        for folder in ["reconstructions", "samples"] {
+            let mut names: Vec<_> = fs::read_dir(run.join(folder)).expect("a folder").collect();
+            names.sort_by_key(|entry| entry.as_ref().expect("an entry").file_name());
+            found.push(names.into_iter().map(|entry| entry.expect("an entry").file_name()).collect::<Vec<_>>());
+        }
+        assert_eq!(found[0], found[1]);
+        found.remove(0)
+    };
+    succeeds(directory.path(), &train(&["--overwrite", "--epochs", "5", "--pictures-every", "2"]));
+    assert_eq!(pictures(), ["0002.png", "0004.png", "0005.png"]);
+    // A run that is resumed goes on in the same way, unless it is told otherwise.
+    succeeds(directory.path(), &["resume", "run", "--epochs", "7"]);
+    assert_eq!(pictures(), ["0002.png", "0004.png", "0005.png", "0006.png", "0007.png"]);
+    succeeds(directory.path(), &["resume", "run", "--epochs", "9", "--pictures-every", "0"]);
+    assert_eq!(pictures(), ["0002.png", "0004.png", "0005.png", "0006.png", "0007.png", "0009.png"]);
+}
+
+#[test]
 fn an_output_that_cannot_be_written_is_named() {
     let inside_a_file = "data/train-images-idx3-ubyte/run";
     let arguments = ["train", "--data", "data", "--hidden", "12", "--batch-size", "16", "--out", inside_a_file];

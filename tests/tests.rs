@@ -48,6 +48,9 @@ mod objectives;
 /// Likelihoods: they sum to 1, their draws have their moments, models with them train, other data are refused.
 mod likelihoods;
 
+/// Images in colour, from training to pictures and files.
+mod colour;
+
 /// Priors that are mixtures, over whole models.
 mod priors;
 

@@ -1,5 +1,6 @@
-//! Training as a whole, on small synthetic data: determinism, interruptions, flat memory, backends, weights, warm-up, phases.
+//! Training as a whole, on small synthetic data: determinism, interruptions, flat memory, backends, weights, warm-up, phases, small bindings.
 
+mod bindings;
 mod kernels;
 mod phases;
 

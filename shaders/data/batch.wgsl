@@ -3,6 +3,9 @@
 // Bytes stand for 0 to 1. Grey pixels can be binarised: by a threshold, or by a draw that is 1 with the pixel as its
 // probability. The draw is the same each time or new in each step. One thread makes four pixels: x is the quad of columns,
 // y the row b.
+//
+// Images that are too large for one binding are in several buffers, the shards. A dispatch makes the rows whose images are in
+// its own one.
 
 #import lib/matrix.wgsl
 #import lib/rng.wgsl
@@ -12,10 +15,12 @@ override D: u32;
 override MODE: u32;
 override STREAM: u32;       // of the draws
 override X_QUADS: u32;
+override SHARD: u32;        // images in a shard; the last one may have fewer
+override NUMBER: u32;       // of this dispatch's shard
 
 @group(0) @binding(0) var<storage, read> step: Step;
-@group(0) @binding(1) var<storage, read> bytes: array<u32>;        // (N, D), rows padded to whole words with zeros
-@group(0) @binding(2) var<storage, read> floats: array<vec4f>;     // (N, D)
+@group(0) @binding(1) var<storage, read> bytes: array<u32>;        // (SHARD, D), rows padded to whole words with zeros
+@group(0) @binding(2) var<storage, read> floats: array<vec4f>;     // (SHARD, D)
 @group(0) @binding(3) var<storage, read> order: array<u32>;        // (N)
 @group(0) @binding(4) var<storage, read_write> x: array<vec4f>;    // (B, D)
 
@@ -46,7 +51,9 @@ fn store(b: u32, quad: u32, image: u32, grey: vec4f) {
 fn gather_bytes(@builtin(global_invocation_id) id: vec3u) {
     if id.x < X_QUADS && id.y < step.examples {
         let image = order[step.first + id.y];
-        store(id.y, id.x, image, unpack4x8unorm(bytes[image * X_QUADS + id.x]));
+        if image / SHARD == NUMBER {
+            store(id.y, id.x, image, unpack4x8unorm(bytes[image % SHARD * X_QUADS + id.x]));
+        }
     }
 }
 
@@ -54,6 +61,8 @@ fn gather_bytes(@builtin(global_invocation_id) id: vec3u) {
 fn gather_floats(@builtin(global_invocation_id) id: vec3u) {
     if id.x < X_QUADS && id.y < step.examples {
         let image = order[step.first + id.y];
-        store(id.y, id.x, image, floats[image * X_QUADS + id.x]);
+        if image / SHARD == NUMBER {
+            store(id.y, id.x, image, floats[image % SHARD * X_QUADS + id.x]);
+        }
     }
 }

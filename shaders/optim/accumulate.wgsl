@@ -10,7 +10,7 @@
 override GRADIENTS_QUADS: u32;
 
 @group(0) @binding(0) var<storage, read> step: Step;
-@group(0) @binding(1) var<storage, read> gradients: array<vec4f>;       // (P), the whole arena
+@group(0) @binding(1) var<storage, read> gradients: array<vec4f>;       // (P), the whole arena or a piece of it
 @group(0) @binding(2) var<storage, read_write> total: array<vec4f>;     // (P)
 
 @compute @workgroup_size(FOLDED_SIZE)

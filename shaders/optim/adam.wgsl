@@ -12,7 +12,7 @@
 #import lib/step.wgsl
 #import words
 
-override GRADIENTS_STRIDE: u32;     // values in an arena
+override GRADIENTS_STRIDE: u32;     // values in the arena, or in the piece of it
 override COMPLEMENT1: f32;
 override COMPLEMENT2: f32;
 override EPSILON: f32;

@@ -1,14 +1,15 @@
 //! `elbo interpolate`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use elbo::Error;
 
-use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, evenly_spaced, first, write_grid};
+use super::images::ImagesArgs;
+use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, evenly_spaced, first};
 
-/// Walk in straight lines between the posterior means of test images: a PNG grid, one pair of images a row
+/// Walk in straight lines between the posterior means of test images: a PNG grid, one pair of images a row, or an
+/// .npy file, pair after pair
 #[derive(Args)]
 pub struct Interpolate {
     #[command(flatten)]
@@ -23,13 +24,13 @@ pub struct Interpolate {
     /// Images from one end to the other, both ends included
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = super::count())]
     steps: usize,
-    /// The PNG to write [default: interpolate.png in the run]
-    #[arg(long, value_name = "PNG")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    out: ImagesArgs,
 }
 
 impl Interpolate {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+        let file = self.out.file(&self.model, "interpolate")?;
         let data = self.data.load(&self.model)?;
         let vae = self.model.load(gpu)?;
         let means = vae.encode(&first(&data.test.images, self.pairs.saturating_mul(2))?)?.mean;
@@ -41,7 +42,6 @@ impl Interpolate {
                 latents.extend(from.iter().zip(to).map(|(from, to)| from + share * (to - from)));
             }
         }
-        let path = self.model.output(self.out.as_ref(), "interpolate.png");
-        write_grid(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.steps, &path, "interpolations, a pair a row")
+        file.write(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.steps, "interpolations, a pair a row")
     }
 }

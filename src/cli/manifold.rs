@@ -1,14 +1,14 @@
 //! `elbo manifold`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use elbo::Error;
 
-use super::{GpuArgs, ModelArgs, ShowArgs, evenly_spaced, say, write_grid};
+use super::images::ImagesArgs;
+use super::{GpuArgs, ModelArgs, ShowArgs, evenly_spaced, say};
 
-/// Decode a grid over two latents into a PNG: the picture of a model with two latents
+/// Decode a grid over two latents into a PNG, the picture of a model with two latents, or into an .npy file, row after row
 #[derive(Args)]
 pub struct Manifold {
     #[command(flatten)]
@@ -24,14 +24,14 @@ pub struct Manifold {
     /// The grid runs from -X to X
     #[arg(long, value_name = "X", allow_negative_numbers = true, default_value_t = 2.5)]
     range: f32,
-    /// The PNG to write [default: manifold.png in the run]
-    #[arg(long, value_name = "PNG")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    out: ImagesArgs,
 }
 
 impl Manifold {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         super::check_range(self.range)?;
+        let file = self.out.file(&self.model, "manifold")?;
         let vae = self.model.load(gpu)?;
         let width = vae.model().config.latents;
         let &[right, up] = self.dims.as_slice() else {
@@ -52,8 +52,7 @@ impl Manifold {
         if width > 2 {
             say(format_args!("note: the model's other {} latents are fixed at 0", width - 2))?;
         }
-        let path = self.model.output(self.out.as_ref(), "manifold.png");
-        write_grid(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.size, &path, "manifold")
+        file.write(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.size, "manifold")
     }
 
     fn unfit(&self, expected: &str) -> Error {

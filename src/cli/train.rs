@@ -14,8 +14,9 @@ use elbo::Error;
 use elbo::config::Config;
 use elbo::data::{Dataset, Images};
 use elbo::gpu::{Gpu, KernelRequest};
+use elbo::image::Grid;
 use elbo::nn::Variant;
-use elbo::run::{RunConfig, RunDirectory};
+use elbo::run::{OutputConfig, RunConfig, RunDirectory};
 use elbo::step::metrics::EpochMetrics;
 use elbo::train::{EpochProgress, Plan, Trainer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -28,7 +29,7 @@ use super::{GpuArgs, INTERRUPTED, first, say, stop_on_interrupt};
 ///
 /// Writes a run directory: config.json, metrics.jsonl (a line an epoch), model.safetensors, best.safetensors if there
 /// is a validation set, checkpoint.safetensors (what `elbo resume` needs), curves.png, and a picture of samples and of
-/// reconstructions for each epoch. Ctrl-C stops between two batches and keeps everything.
+/// reconstructions for each epoch (see --pictures-every). Ctrl-C stops between two batches and keeps everything.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -40,6 +41,8 @@ Examples:
 pub struct Train {
     #[command(flatten)]
     config: Config,
+    #[command(flatten)]
+    output: OutputConfig,
     /// The run directory to make [default: the first of runs/1, runs/2, ... that is free]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
@@ -68,6 +71,9 @@ pub struct Resume {
     /// Stop after N epochs without a new best loss; 0 for never [default: as in the run]
     #[arg(long, value_name = "N")]
     patience: Option<u32>,
+    /// Write pictures after every N-th epoch, and after the last one; 0 for the last one only [default: as in the run]
+    #[arg(long, value_name = "N")]
+    pictures_every: Option<u32>,
     /// Print nothing but errors
     #[arg(long, short)]
     quiet: bool,
@@ -96,11 +102,13 @@ impl Train {
         let config = RunConfig {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: self.config,
+            output: self.output,
             adapter: gpu.adapter().clone(),
             kernels: trainer.kernels(),
         };
         let run = RunDirectory::create(&out, self.overwrite, &config)?;
-        Training { run, trainer, history: Vec::new(), writer: Writer::default(), quiet: self.quiet }.run(&gpu, &data)
+        let (output, quiet) = (self.output, self.quiet);
+        Training { run, trainer, output, history: Vec::new(), writer: Writer::default(), quiet }.run(&gpu, &data)
     }
 }
 
@@ -111,6 +119,7 @@ impl Resume {
         let epochs = self.epochs.unwrap_or(config.config.training.epochs);
         config.config.training.epochs = epochs;
         config.config.training.patience = self.patience.unwrap_or(config.config.training.patience);
+        config.output.pictures_every = self.pictures_every.unwrap_or(config.output.pictures_every);
         config.config.validate()?;
         let mut history = run.read_metrics()?;
         let data = config.config.load_data()?;
@@ -150,7 +159,8 @@ impl Resume {
             say(format_args!("note: begun on {adapter}{kernels}; rounding may differ from here on"))?;
         }
         run.write_config(&config)?;
-        Training { run, trainer, history, writer: Writer::default(), quiet: self.quiet }.run(&gpu, &data)
+        let (output, quiet) = (config.output, self.quiet);
+        Training { run, trainer, output, history, writer: Writer::default(), quiet }.run(&gpu, &data)
     }
 }
 
@@ -158,6 +168,7 @@ impl Resume {
 struct Training {
     run: RunDirectory,
     trainer: Trainer,
+    output: OutputConfig,
     history: Vec<EpochMetrics>,
     writer: Writer,
     quiet: bool,
@@ -203,8 +214,13 @@ impl Training {
             let path = run.best_model();
             self.say(format_args!("best: {}, epoch {epoch}, validation loss {loss:.2}", path.display()))?;
         }
-        self.say(format_args!("samples: {}", run.samples(epochs).display()))?;
-        self.say(format_args!("reconstructions: {}", run.reconstructions(epochs).display()))?;
+        match Grid::draws(self.trainer.vae().model().image) {
+            Ok(()) => {
+                self.say(format_args!("samples: {}", run.samples(epochs).display()))?;
+                self.say(format_args!("reconstructions: {}", run.reconstructions(epochs).display()))?;
+            }
+            Err(error) => self.say(format_args!("no pictures: {error}"))?,
+        }
         self.say(format_args!("curves: {}", run.curves().display()))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -212,8 +228,7 @@ impl Training {
     /// Trains until all epochs are done or `stop` is set. The writer may then still be writing the last epoch.
     fn train(&mut self, bar: &ProgressBar, stop: &AtomicBool, test_images: &Images) -> Result<(), Error> {
         let epochs = self.trainer.epochs();
-        let unfinished = |trainer: &Trainer| trainer.progress().epochs < epochs && !trainer.stopped_early();
-        while unfinished(&self.trainer) && !stop.load(Ordering::Relaxed) {
+        while !self.is_over() && !stop.load(Ordering::Relaxed) {
             let metrics = self.trainer.epoch(|update| {
                 show(bar, update, epochs);
                 if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -235,19 +250,26 @@ impl Training {
         Ok(())
     }
 
+    /// Whether the last epoch is done.
+    fn is_over(&self) -> bool {
+        self.trainer.progress().epochs >= self.trainer.epochs() || self.trainer.stopped_early()
+    }
+
     /// Reads from the GPU everything that an epoch adds to the run. The writer does the rest.
     fn write_epoch(&mut self, test_images: &Images) -> Result<(), Error> {
         let epoch = self.trainer.progress().epochs;
         let checkpoint = self.trainer.snapshot()?;
         let best = self.history.last().is_some_and(|metrics| metrics.best);
-        let pictures = Pictures::decode(self.trainer.vae(), test_images);
+        let vae = self.trainer.vae();
+        let shown = self.output.has_pictures(epoch, self.is_over()) && Grid::draws(vae.model().image).is_ok();
+        let pictures = shown.then(|| Pictures::decode(vae, test_images)).transpose();
         let decoded = pictures.is_ok();
         let (run, history) = (self.run.clone(), self.history.clone());
         self.writer.start(move || {
             // The metrics come before the checkpoint: see [`Resume`].
             run.write_metrics(&history)?;
             run.write_checkpoint(&checkpoint, best)?;
-            pictures?.write(&run, epoch)
+            pictures?.map_or(Ok(()), |pictures| pictures.write(&run, epoch))
         })?;
         // If decoding failed, the run ends now and not an epoch later. The model is kept all the same.
         if decoded { Ok(()) } else { self.writer.finish() }

@@ -1,15 +1,15 @@
 //! `elbo traverse`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use elbo::Error;
 use elbo::error::require;
 
-use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, evenly_spaced, write_grid};
+use super::images::ImagesArgs;
+use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, evenly_spaced};
 
-/// Sweep each latent by itself: a PNG grid, one latent a row, the others fixed
+/// Sweep each latent by itself: a PNG grid, one latent a row, the others fixed, or an .npy file, latent after latent
 #[derive(Args)]
 pub struct Traverse {
     #[command(flatten)]
@@ -28,14 +28,14 @@ pub struct Traverse {
     /// Images in a row
     #[arg(long, value_name = "N", default_value_t = 11, value_parser = super::count())]
     steps: usize,
-    /// The PNG to write [default: traverse.png in the run]
-    #[arg(long, value_name = "PNG")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    out: ImagesArgs,
 }
 
 impl Traverse {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         super::check_range(self.range)?;
+        let file = self.out.file(&self.model, "traverse")?;
         let data = self.image.map(|_| self.data.load(&self.model)).transpose()?;
         let vae = self.model.load(gpu)?;
         let width = vae.model().config.latents;
@@ -56,7 +56,6 @@ impl Traverse {
                 latents[start + latent] = value;
             }
         }
-        let path = self.model.output(self.out.as_ref(), "traverse.png");
-        write_grid(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.steps, &path, "traversals, a latent a row")
+        file.write(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.steps, "traversals, a latent a row")
     }
 }

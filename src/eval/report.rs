@@ -45,7 +45,7 @@ pub struct Report {
     /// The estimate of log p(x) by importance sampling, if it was requested.
     pub log_prob: Option<LogProb>,
     /// `-log p(x)` in bits per dimension, from `log_prob`, or else an upper bound from `elbo`; only if the likelihood
-    /// is discrete.
+    /// is discrete. The dimensions are all values of an image, `D = height * width * channels`.
     pub bits_per_dim: Option<f64>,
     /// Whether `nll`, and every value computed from it, comes from a log likelihood: not for Bernoulli on grey pixels.
     pub is_log_likelihood: bool,

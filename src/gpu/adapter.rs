@@ -23,6 +23,8 @@ pub struct AdapterRequest {
     pub shader_checks: bool,
     /// How the kernels for products are chosen.
     pub kernels: KernelRequest,
+    /// The most bytes of a binding, if the adapter allows more: it is then used like a smaller one, as in tests.
+    pub most_binding_bytes: Option<u64>,
     /// Called with a line for the user about something that does not affect the result, such as a cache that cannot be
     /// written.
     pub notify: Option<fn(&str)>,

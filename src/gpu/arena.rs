@@ -3,7 +3,6 @@
 //! Parameters, gradients and Adam's moments are one arena each, so that an update is one dispatch and a checkpoint one
 //! read.
 
-use super::tensor::padded_bytes;
 use super::{Gpu, Tensor};
 use crate::Error;
 
@@ -21,6 +20,8 @@ struct Slot {
 pub struct Arena {
     slots: Vec<Slot>,
     whole: Tensor,
+    /// Where tensors, and what kernels bind, may start: at multiples of this number of bytes.
+    alignment: u64,
 }
 
 impl Arena {
@@ -37,15 +38,24 @@ impl Arena {
         let mut slots = Vec::new();
         for (name, rows, columns) in shapes {
             slots.push(Slot { name: name.to_owned(), rows, columns, offset: end });
-            end += padded_bytes(rows, columns).next_multiple_of(alignment);
+            end += Tensor::bytes_of(rows, columns).next_multiple_of(alignment);
         }
         let whole = Tensor::zeros(gpu, 1, (end / size_of::<f32>() as u64) as usize)?;
-        Ok(Arena { slots, whole })
+        Ok(Arena { slots, whole, alignment })
     }
 
     /// The whole arena as one vector, padding included.
     pub fn whole(&self) -> &Tensor {
         &self.whole
+    }
+
+    /// The whole arena in vectors that fit one binding each, padding included.
+    pub fn pieces(&self, gpu: &Gpu) -> Vec<Tensor> {
+        const WORD: usize = size_of::<f32>();
+        let most = (gpu.most_bytes() / self.alignment).max(1) * self.alignment;
+        let (most, end) = (most as usize / WORD, self.whole.columns());
+        let piece = |start: usize| self.whole.region((start * WORD) as u64, 1, most.min(end - start));
+        (0..end).step_by(most).map(piece).collect()
     }
 
     /// The tensors with their names, in the order of registration.

@@ -30,7 +30,7 @@ impl Readback {
     pub fn new(gpu: &Gpu, words: usize) -> Result<Readback, Error> {
         let staging = gpu.inner.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("readback"),
-            size: super::tensor::padded_bytes(1, words),
+            size: Tensor::bytes_of(1, words),
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
@@ -47,7 +47,7 @@ impl Readback {
             // be copied to.
             self.staging.unmap();
         }
-        let row_bytes = super::tensor::padded_bytes(1, from.columns());
+        let row_bytes = Tensor::bytes_of(1, from.columns());
         let (buffer, offset) = from.raw();
         let bytes = row_bytes * rows as u64;
         let mut encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

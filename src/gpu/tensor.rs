@@ -51,7 +51,7 @@ impl Tensor {
     ///
     /// [`Error::Limit`] if it is larger than the adapter's largest buffer; [`Error::Gpu`] if memory runs out.
     pub fn zeros(gpu: &Gpu, rows: usize, columns: usize) -> Result<Tensor, Error> {
-        let size = padded_bytes(rows, columns);
+        let size = Tensor::bytes_of(rows, columns);
         let allowed = gpu.inner.device.limits().max_buffer_size;
         if size > allowed {
             let (what, unit) = (format!("a tensor of {rows} x {columns}"), "bytes in one buffer");
@@ -79,6 +79,12 @@ impl Tensor {
         let tensor = Tensor::zeros(gpu, rows, columns)?;
         tensor.write(gpu, values)?;
         Ok(tensor)
+    }
+
+    /// Bytes of a padded matrix; an empty one still takes a `vec4`, since no buffer may be empty.
+    pub fn bytes_of(rows: usize, columns: usize) -> u64 {
+        let words = (rows as u64).saturating_mul(columns.next_multiple_of(QUAD) as u64).max(QUAD as u64);
+        words.saturating_mul(size_of::<u32>() as u64)
     }
 
     /// A part of this tensor's memory, from `offset` bytes on. The caller must respect the adapter's alignment.
@@ -233,7 +239,7 @@ impl Tensor {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        padded_bytes(self.rows, self.columns)
+        Tensor::bytes_of(self.rows, self.columns)
     }
 
     pub(super) fn raw(&self) -> (&wgpu::Buffer, u64) {
@@ -252,14 +258,13 @@ impl Tensor {
 impl Gpu {
     /// The most rows of a tensor with the given number of columns: they fit one binding and one axis of a grid.
     pub fn most_rows(&self, columns: usize) -> usize {
-        let limits = self.inner.device.limits();
-        let bytes = limits.max_buffer_size.min(limits.max_storage_buffer_binding_size);
-        (bytes / padded_bytes(1, columns)).min(u64::from(limits.max_compute_workgroups_per_dimension)) as usize
+        let axis = self.inner.device.limits().max_compute_workgroups_per_dimension;
+        (self.most_bytes() / Tensor::bytes_of(1, columns)).min(u64::from(axis)) as usize
     }
-}
 
-/// Bytes of a padded matrix; an empty one still takes a `vec4`, since no buffer may be empty.
-pub(super) fn padded_bytes(rows: usize, columns: usize) -> u64 {
-    let words = (rows as u64).saturating_mul(columns.next_multiple_of(QUAD) as u64).max(QUAD as u64);
-    words.saturating_mul(size_of::<u32>() as u64)
+    /// The bytes of the largest tensor that a kernel can bind as a whole.
+    pub fn most_bytes(&self) -> u64 {
+        let limits = self.inner.device.limits();
+        limits.max_buffer_size.min(limits.max_storage_buffer_binding_size)
+    }
 }

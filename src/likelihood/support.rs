@@ -77,7 +77,7 @@ impl LikelihoodConfig {
         let Some((at, x)) = images.pixels().enumerate().find(|(_, x)| !support.holds(*x)) else {
             return Ok(());
         };
-        let (image, pixel) = (at / images.dimensions(), at % images.dimensions());
+        let (image, pixel) = (at / images.dimensions(), at % images.dimensions() / images.shape().channels);
         let found = format!("{x} in pixel {pixel} of image {image} of the {part} images");
         Err(Error::Config { option, expected, found })
     }

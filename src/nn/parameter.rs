@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::Error;
-use crate::gpu::{Arena, Gpu};
+use crate::gpu::{Arena, Gpu, Tensor};
 use crate::noise::Stream;
 
 /// The role of a parameter: it decides what an optimiser does with it.
@@ -94,9 +94,27 @@ impl ParameterSpec {
 ///
 /// # Errors
 ///
-/// As [`Arena::zeros`].
+/// [`Error::Limit`] if a parameter is larger than the adapter's largest binding, or all of them than its largest buffer;
+/// [`Error::Gpu`] if memory runs out.
 pub fn arena(gpu: &Gpu, specs: &[ParameterSpec]) -> Result<Arena, Error> {
-    Arena::zeros(gpu, specs.iter().map(|spec| (spec.name.as_str(), spec.rows(), spec.columns())))
+    let narrower = "use narrower layers (--hidden), smaller images, or fewer --components of a prior";
+    let fewer = "use fewer or narrower layers (--hidden), or smaller images";
+    let allowed = gpu.most_bytes();
+    for spec in specs {
+        let needed = Tensor::bytes_of(spec.rows(), spec.columns());
+        if needed > allowed {
+            let what = format!("the parameter {} of {} x {}", spec.name, spec.rows(), spec.columns());
+            return Err(Error::Limit { what, needed, unit: "bytes in one binding", allowed, hint: narrower });
+        }
+    }
+    let shapes = specs.iter().map(|spec| (spec.name.as_str(), spec.rows(), spec.columns()));
+    Arena::zeros(gpu, shapes).map_err(|error| match error {
+        Error::Limit { needed, unit, allowed, .. } => {
+            let what = format!("a model of {} parameters", specs.iter().map(ParameterSpec::len).sum::<usize>());
+            Error::Limit { what, needed, unit, allowed, hint: fewer }
+        }
+        error => error,
+    })
 }
 
 /// Draws the initial values of every parameter, in order of registration, from the seed.

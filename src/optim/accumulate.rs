@@ -1,8 +1,8 @@
 //! The sum of a batch's gradients over several steps. The twin of `shaders/optim/accumulate.wgsl`.
 
-use super::same_length;
+use super::pieces;
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, Part, Source, source};
+use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
 use crate::step::At;
 
 const SOURCE: Source = source!("optim/accumulate.wgsl");
@@ -18,8 +18,10 @@ const SOURCE: Source = source!("optim/accumulate.wgsl");
 /// # Errors
 ///
 /// [`Error::Argument`] if the arenas differ in size.
-pub fn accumulate(at: At<'_>, gradients: &Arena, total: &Arena) -> Result<Dispatch, Error> {
-    let quads = same_length("adding up gradients", [gradients, total])? / 4;
-    let part = Part::new(SOURCE).bind("gradients", gradients.whole()).bind("total", total.whole());
-    at.launch(part, "accumulate")?.over_folded(quads)
+pub fn accumulate(at: At<'_>, gradients: &Arena, total: &Arena) -> Result<Vec<Dispatch>, Error> {
+    let accumulate = |[gradients, total]: [Tensor; 2]| {
+        let part = Part::new(SOURCE).bind("gradients", &gradients).bind("total", &total);
+        at.launch(part, "accumulate")?.over_folded(gradients.stride() / 4)
+    };
+    pieces("adding up gradients", at.gpu, [gradients, total])?.map(accumulate).collect()
 }

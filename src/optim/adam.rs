@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Update, UpdateRule, same_length};
+use super::{Update, UpdateRule, pieces};
 use crate::Error;
 use crate::error::require;
-use crate::gpu::{Arena, Dispatch, Part, Source, source};
+use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
 use crate::step::At;
 
 const SOURCE: Source = source!("optim/adam.wgsl");
@@ -67,7 +67,7 @@ impl UpdateRule for Adam {
     /// # Source
     ///
     /// Kingma & Ba 2015, Algorithm 1.
-    fn update(&self, at: At<'_>, update: Update<'_>) -> Result<Dispatch, Error> {
+    fn update(&self, at: At<'_>, update: Update<'_>) -> Result<Vec<Dispatch>, Error> {
         let Update { parameters, gradients, states, .. } = update;
         let words = if at.gpu.has_wide_words() { Words::Lanes } else { Words::Quads };
         self.update_words(words, at, [parameters, gradients], states)
@@ -91,23 +91,25 @@ impl Adam {
         at: At<'_>,
         [parameters, gradients]: [&Arena; 2],
         states: &[Arena],
-    ) -> Result<Dispatch, Error> {
+    ) -> Result<Vec<Dispatch>, Error> {
         let [moment1, moment2] = states else {
             let (expected, found) = ("2 arenas of moments".to_owned(), states.len().to_string());
             return Err(Error::Argument { operation: "Adam", expected, found });
         };
-        let len = same_length("Adam", [parameters, gradients, moment1, moment2])?;
-        let part = Part::new(SOURCE)
-            .fill("words", &Part::new(if words == Words::Lanes { LANES } else { QUADS }))
-            .set("COMPLEMENT1", 1.0 - self.beta1)
-            .set("COMPLEMENT2", 1.0 - self.beta2)
-            .set("EPSILON", self.epsilon)
-            .bind("gradients", gradients.whole())
-            .bind("parameters", parameters.whole())
-            .bind("moment1", moment1.whole())
-            .bind("moment2", moment2.whole());
-        let launch = at.launch(part, "update")?;
-        let words = len / launch.constant("VALUES")?;
-        launch.over_folded(words)
+        let update = |[parameters, gradients, moment1, moment2]: [Tensor; 4]| {
+            let part = Part::new(SOURCE)
+                .fill("words", &Part::new(if words == Words::Lanes { LANES } else { QUADS }))
+                .set("COMPLEMENT1", 1.0 - self.beta1)
+                .set("COMPLEMENT2", 1.0 - self.beta2)
+                .set("EPSILON", self.epsilon)
+                .bind("gradients", &gradients)
+                .bind("parameters", &parameters)
+                .bind("moment1", &moment1)
+                .bind("moment2", &moment2);
+            let launch = at.launch(part, "update")?;
+            let words = gradients.stride() / launch.constant("VALUES")?;
+            launch.over_folded(words)
+        };
+        pieces("Adam", at.gpu, [parameters, gradients, moment1, moment2])?.map(update).collect()
     }
 }

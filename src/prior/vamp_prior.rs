@@ -51,9 +51,8 @@ impl LatentDensity for VampPrior {
         let order = Tensor::from_values(gpu, 1, examples, &order::shuffled(examples, seed, 0))?;
         let key = noise::key(seed, Stream::Training);
         let step = Step { examples: count as u32, key, ..Step::default() }.upload(gpu)?;
-        let mut program = Program::default();
-        program.push(images.gather(At { gpu, step: &step, samples: 1 }, &order, &inputs)?);
-        gpu.run(&program, 1);
+        let gathered = images.gather(At { gpu, step: &step, samples: 1 }, &order, &inputs)?;
+        gpu.run(&Program::from(gathered), 1);
         Ok(())
     }
 

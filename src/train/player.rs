@@ -53,8 +53,8 @@ impl Player {
     /// # Errors
     ///
     /// [`Error::Shader`] if the kernel cannot be made.
-    pub fn accumulate(&self, at: At<'_>) -> Result<Option<Dispatch>, Error> {
-        self.batch_gradients.as_ref().map(|total| accumulate(at, &self.gradients, total)).transpose()
+    pub fn accumulate(&self, at: At<'_>) -> Result<Vec<Dispatch>, Error> {
+        self.batch_gradients.as_ref().map_or(Ok(Vec::new()), |total| accumulate(at, &self.gradients, total))
     }
 
     /// The gradients of a whole batch, which an update uses. Several processes would exchange them.
@@ -67,7 +67,7 @@ impl Player {
     /// # Errors
     ///
     /// [`Error::Shader`] if the kernel cannot be made.
-    pub fn update(&self, at: At<'_>) -> Result<Dispatch, Error> {
+    pub fn update(&self, at: At<'_>) -> Result<Vec<Dispatch>, Error> {
         let weights = self.specs.iter().filter(|spec| spec.role == Role::Weight);
         let weights: Vec<_> = weights.map(|spec| spec.name.as_str()).collect();
         let (parameters, gradients, states) = (&self.parameters, self.batch_gradients(), &self.states);

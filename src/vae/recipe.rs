@@ -29,7 +29,7 @@ impl Network {
     ///
     /// [`Error::Argument`] if the images have another size than the model's.
     pub fn training_step(&self, images: &DeviceImages, pass: &Pass, gradients: &Arena) -> Result<Vec<Dispatch>, Error> {
-        let mut dispatches = vec![images.gather(self.at(&pass.step), &pass.order, &self.x)?];
+        let mut dispatches = images.gather(self.at(&pass.step), &pass.order, &self.x)?;
         // The prior depends on parameters that every update changes.
         dispatches.extend(self.prepare()?);
         dispatches.extend(self.forward(&pass.step, Mode::Training)?);
@@ -100,7 +100,7 @@ impl Network {
 
     fn gathered(&self, images: &DeviceImages, step: &Tensor, order: &Tensor) -> Result<Recipe, Error> {
         let mut recipe = Recipe::default();
-        recipe.step.push(images.gather(self.at(step), order, &self.x)?);
+        recipe.step.extend(images.gather(self.at(step), order, &self.x)?);
         Ok(recipe)
     }
 }

@@ -2,7 +2,7 @@
 
 const VALUES = 4u;      // of a word
 
-@group(0) @binding(1) var<storage, read> gradients: array<vec4f>;           // (P), the whole arena
+@group(0) @binding(1) var<storage, read> gradients: array<vec4f>;           // (P), the whole arena or a piece of it
 @group(0) @binding(2) var<storage, read_write> parameters: array<vec4f>;    // (P)
 @group(0) @binding(3) var<storage, read_write> moment1: array<vec4f>;       // (P)
 @group(0) @binding(4) var<storage, read_write> moment2: array<vec4f>;       // (P)

@@ -1,0 +1,63 @@
+//! The file of images that a command writes: a grid as PNG, or an array.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use elbo::Error;
+use elbo::files::npy;
+use elbo::image::Grid;
+use elbo::vae::Vae;
+
+use super::{ModelArgs, say};
+
+/// Where to write images.
+#[derive(Args)]
+pub struct ImagesArgs {
+    /// The file to write: a grid of pictures if it ends in .png; f32 (N, height, width) if it ends in .npy, or (N, height, width,
+    /// channels) in colour [default: a .png in the run, under the command's name]
+    #[arg(long, value_name = "PNG|NPY")]
+    out: Option<PathBuf>,
+}
+
+/// A file of images.
+pub struct ImagesFile {
+    path: PathBuf,
+    /// Whether it is an array, and not a picture.
+    pub is_array: bool,
+}
+
+impl ImagesArgs {
+    /// The file, by the ending of its name. It is not opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for another ending than `.png` and `.npy`.
+    pub fn file(&self, model: &ModelArgs, command: &str) -> Result<ImagesFile, Error> {
+        let path = model.output(self.out.as_ref(), &format!("{command}.png"));
+        let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
+        match ending.as_deref() {
+            Some("npy") => Ok(ImagesFile { path, is_array: true }),
+            Some("png") => Ok(ImagesFile { path, is_array: false }),
+            _ => {
+                let expected = "a name that ends in .png or .npy".to_owned();
+                Err(Error::Config { option: "--out", expected, found: path.display().to_string() })
+            }
+        }
+    }
+}
+
+impl ImagesFile {
+    /// Writes a model's images, `(N, dimensions)`, and says where they are.
+    pub fn write(&self, vae: &Vae, pixels: &[f32], columns: usize, what: &str) -> Result<ExitCode, Error> {
+        let ImagesFile { path, is_array } = self;
+        let image = vae.model().image;
+        if *is_array {
+            npy::write(path, pixels, &[vec![pixels.len() / image.dimensions()], image.sizes()].concat())?;
+        } else {
+            Grid { pixels, image, columns }.write(path)?;
+        }
+        say(format_args!("{what}: {}", path.display()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
