@@ -54,7 +54,7 @@ impl Layer for Identity {
     }
 
     fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {
-        Ok(vec![sum(recording, input, None, output)?])
+        Ok(vec![sum(recording.of(self.0), input, None, output)?])
     }
 
     fn backward(
@@ -65,6 +65,6 @@ impl Layer for Identity {
         doutput: &Tensor,
         dinput: Option<&Epilogue>,
     ) -> Result<Vec<Dispatch>, Error> {
-        dinput.map(|dinput| sum(recording, doutput, None, dinput)).into_iter().collect()
+        dinput.map(|dinput| sum(recording.of(self.0), doutput, None, dinput)).into_iter().collect()
     }
 }
