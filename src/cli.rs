@@ -2,9 +2,11 @@
 
 mod adapters;
 mod bench;
+mod data;
 mod decode;
 mod encode;
 mod eval;
+mod input;
 mod interpolate;
 mod manifold;
 mod reconstruct;
@@ -25,7 +27,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use elbo::Error;
 use elbo::config::Config;
-use elbo::data::{Dataset, Images, Split};
+use elbo::data::Images;
 use elbo::error::require;
 use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelRequest};
 use elbo::image::Grid;
@@ -33,7 +35,8 @@ use elbo::likelihood::Pixels;
 use elbo::nn::Variant;
 use elbo::run::RunDirectory;
 use elbo::vae::Vae;
-use serde::Serialize;
+
+use self::input::{DataArgs, SplitName};
 
 /// Variational autoencoders, trained on any GPU, without CUDA and without Python.
 #[derive(Parser)]
@@ -48,6 +51,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   elbo train                                    train on the built-in MNIST, into runs/1
+  elbo data pictures --size 64                  what would be read from a folder of pictures
   elbo train --latents 2 --out runs/plane       a model with two latents
   elbo manifold runs/plane                      the picture of its latent plane
   elbo eval runs/1 --json                       evaluate it, with JSON for a program
@@ -55,6 +59,7 @@ Examples:
 
 #[derive(Subcommand)]
 enum Command {
+    Data(data::Data),
     Train(train::Train),
     Resume(train::Resume),
     Eval(eval::Eval),
@@ -75,6 +80,7 @@ impl Cli {
     pub fn run(self) -> Result<ExitCode, Error> {
         let gpu = &self.gpu;
         match self.command {
+            Command::Data(command) => command.run(),
             Command::Train(command) => command.run(gpu),
             Command::Resume(command) => command.run(gpu),
             Command::Eval(command) => command.run(gpu),
@@ -208,50 +214,6 @@ impl ShowArgs {
     }
 }
 
-/// The data that a model is applied to.
-#[derive(Args)]
-struct DataArgs {
-    /// The data: `mnist`, a directory of IDX files or a .npz file [default: what the run was trained on]
-    #[arg(long, value_name = "MNIST|PATH")]
-    data: Option<String>,
-}
-
-impl DataArgs {
-    fn load(&self, model: &ModelArgs) -> Result<Dataset, Error> {
-        match &self.data {
-            Some(data) => Dataset::load(data),
-            None => model.config()?.load_data(),
-        }
-    }
-}
-
-/// A part of the data.
-#[derive(Clone, Copy, Debug, Default, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum SplitName {
-    /// The training set
-    Train,
-    /// The validation set
-    Validation,
-    /// The test set
-    #[default]
-    Test,
-}
-
-impl SplitName {
-    fn of(self, data: &Dataset) -> Result<&Split, Error> {
-        match self {
-            SplitName::Train => Ok(&data.train),
-            SplitName::Test => Ok(&data.test),
-            SplitName::Validation => data.validation.as_ref().ok_or_else(|| Error::Config {
-                option: "--split",
-                expected: "data with a validation set, or a run with --validation".to_owned(),
-                found: data.name.clone(),
-            }),
-        }
-    }
-}
-
 /// The first `count` images, or all if there are fewer.
 fn first(images: &Images, count: usize) -> Result<Images, Error> {
     images.slice(0..count.min(images.count()))
@@ -273,7 +235,8 @@ fn pixels(images: &Images) -> Vec<f32> {
 
 /// Writes a grid of a model's images and says where it is.
 fn write_grid(vae: &Vae, pixels: &[f32], columns: usize, path: &Path, what: &str) -> Result<ExitCode, Error> {
-    Grid { pixels, image: vae.model().image, columns }.write(path)?;
+    let model = vae.model();
+    Grid { pixels: &model.shown(pixels.to_vec()), image: model.image, columns }.write(path)?;
     say(format_args!("{what}: {}", path.display()))?;
     Ok(ExitCode::SUCCESS)
 }

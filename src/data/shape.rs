@@ -10,13 +10,13 @@ use crate::error::require;
 /// The most values of an image: a layer has one column for each, and no more than `nn::WIDEST`.
 const MAX_DIMENSIONS: usize = 1 << 20;
 
-/// The size of an image, whose values are row-major, `(channels, height, width)`.
+/// The size of an image, whose values are row-major, `(height, width, channels)`: the channels of a pixel are beside each other.
 ///
 /// Any sizes can be stored here. Those of [`Images`](super::Images) are not zero, and those of a model pass
 /// [`ImageShape::validate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageShape {
-    /// Values of a pixel: 1 for grey. Data files and pictures have one channel only.
+    /// Values of a pixel: 1 for grey, 3 for red, green and blue.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub channels: usize,
     /// Height in pixels.
@@ -36,11 +36,11 @@ impl ImageShape {
         self.channels.saturating_mul(self.height).saturating_mul(self.width)
     }
 
-    /// The sizes as messages and files state them: `[height, width]`, with the channels before them unless there is
+    /// The sizes as messages and files state them: `[height, width]`, with the channels after them unless there is
     /// one.
     pub fn sizes(self) -> Vec<usize> {
         let channels = (self.channels != 1).then_some(self.channels);
-        channels.into_iter().chain([self.height, self.width]).collect()
+        [self.height, self.width].into_iter().chain(channels).collect()
     }
 
     /// Checks that a model can describe such images.
@@ -50,7 +50,7 @@ impl ImageShape {
     /// [`Error::Config`] unless an image has from 1 to 1048576 values.
     pub fn validate(self) -> Result<(), Error> {
         let fits = (1..=MAX_DIMENSIONS).contains(&self.dimensions());
-        require("image size", fits, "from 1 to 1048576 pixels", self)
+        require("image size", fits, "from 1 to 1048576 values", self)
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
     fn channels_are_stated_unless_there_is_one() {
         for (shape, text, json) in [
             (ImageShape::grey(28, 14), "28 x 14", r#"{"height":28,"width":14}"#),
-            (COLOUR, "3 x 28 x 14", r#"{"channels":3,"height":28,"width":14}"#),
+            (COLOUR, "28 x 14 x 3", r#"{"channels":3,"height":28,"width":14}"#),
         ] {
             assert_eq!(shape.to_string(), text);
             assert_eq!(serde_json::to_string(&shape).unwrap(), json);
@@ -99,6 +99,6 @@ mod tests {
             assert!(ImageShape { channels, height, width }.validate().is_err());
         }
         let message = ImageShape::grey(1025, 1024).validate().unwrap_err().to_string();
-        assert_eq!(message, "image size: expected from 1 to 1048576 pixels, found 1025 x 1024");
+        assert_eq!(message, "image size: expected from 1 to 1048576 values, found 1025 x 1024");
     }
 }

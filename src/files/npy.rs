@@ -1,31 +1,55 @@
-//! NumPy's `.npy` files: arrays of floats in and out.
+//! NumPy's `.npy` files: arrays in and out.
 //!
-//! Arrays are written little-endian and row-major. Arrays that are read may have either byte order and 32 or 64 bits.
-//! Their size is checked against the length of the file before memory is allocated.
+//! Arrays are written little-endian and row-major. Arrays that are read may have either byte order, C or Fortran order, and any
+//! type of numbers, bool or text. Their size is checked against the length of the file before memory is allocated.
 
 use std::path::Path;
 
-use npyz::{AutoSerialize, NpyFile, NpyHeader, Order, WriterBuilder};
+use half::f16;
+use npyz::{AutoSerialize, Deserialize, NpyFile, NpyHeader, Order, WriterBuilder};
 
 use super::write_atomically;
 use crate::Error;
 
 /// The expected content of a file.
-const FLOATS: &str = "a NumPy array (.npy) of 32- or 64-bit floats";
-const BYTES_OR_FLOATS: &str = "a NumPy array (.npy) of unsigned bytes or of 32- or 64-bit floats";
+const ARRAY: &str = "a NumPy array (.npy) of bool, integers or floats";
 
 /// The elements of an array, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Values {
+    /// Integers, or bool as 0 and 1, that are all from 0 to 255.
     Bytes(Vec<u8>),
+    /// Floats, or other integers.
     Floats(Vec<f32>),
+    /// Text, such as names of classes.
+    Text(Vec<String>),
 }
 
-/// The header of an array of floats has three entries, one of them its shape. A header with more brackets or digits
+/// An array in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Array {
+    pub values: Values,
+    pub shape: Vec<usize>,
+}
+
+/// What a file says about its array.
+pub(crate) struct Header {
+    inner: NpyHeader,
+    /// The type, as `<f4`.
+    pub dtype: String,
+    pub shape: Vec<usize>,
+    element_bytes: usize,
+    data_start: usize,
+}
+
+/// The header of an array of numbers has three entries, one of them its shape. A header with more brackets or digits
 /// describes something else. It could exhaust the parser's stack or overflow the product of the shape, which stays
 /// below 2^64 with up to 19 digits.
 const MAX_BRACKETS: usize = 8;
 const MAX_DIGITS: usize = 19;
+
+/// The length of a file whose header is read alone: those of version 1 have no longer ones.
+pub(crate) const MAX_HEADER: usize = 1 << 16;
 
 /// Writes `values`, row-major, as an array of 32-bit floats of the given shape.
 ///
@@ -67,63 +91,155 @@ fn write_array<T: AutoSerialize + Copy>(path: &Path, values: &[T], shape: &[usiz
 ///
 /// # Errors
 ///
-/// [`Error::Io`] if the file cannot be read; [`Error::Format`] if it is not an array of 32- or 64-bit floats in C
-/// order, is shorter or longer than its header says, or contains a value that is NaN, infinite or too large for an
-/// `f32`.
+/// [`Error::Io`] if the file cannot be read; [`Error::Format`] if it is not an array of floats, is shorter or longer than its
+/// header says, or contains a value that is NaN, infinite or too large for an `f32`.
 pub fn read(path: &Path) -> Result<(Vec<f32>, Vec<usize>), Error> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    match parse(path, &bytes, false)? {
-        (Values::Floats(values), shape) => Ok((values, shape)),
-        (Values::Bytes(_), _) => {
-            Err(Error::Format { path: path.into(), expected: FLOATS.into(), found: "bytes".into() })
-        }
-    }
-}
-
-/// Parses an array of floats, or of bytes too if these are allowed; `path` appears in errors and is not opened.
-pub(crate) fn parse(path: &Path, bytes: &[u8], bytes_allowed: bool) -> Result<(Values, Vec<usize>), Error> {
     let bad = |expected: &str, found: String| Error::Format { path: path.into(), expected: expected.into(), found };
-    let good = if bytes_allowed { BYTES_OR_FLOATS } else { FLOATS };
-
-    let data_start = data_start(bytes).ok_or_else(|| bad(good, "something else".into()))?;
-    let Some((header, data)) = bytes.split_at_checked(data_start) else {
-        return Err(bad(good, "a header that is cut short".into()));
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let header = Header::parse(path, &bytes)?;
+    let dtype = header.dtype.clone();
+    let Array { values: Values::Floats(values), shape } = header.array(path, bytes)? else {
+        return Err(bad("a NumPy array (.npy) of floats", format!("the type {dtype}")));
     };
-    let count = |is: fn(&u8) -> bool| header[HEADER_START..].iter().filter(|byte| is(byte)).count();
-    if count(|byte| b"([{".contains(byte)) > MAX_BRACKETS || count(u8::is_ascii_digit) > MAX_DIGITS {
-        return Err(bad(good, "a header that describes something else".into()));
-    }
-    let header = NpyHeader::from_reader(header).map_err(|_| bad(good, "a damaged header".into()))?;
-    let dtype = header.dtype().descr();
-    let size = match dtype.as_str() {
-        "'|u1'" if bytes_allowed => 1,
-        "'<f4'" | "'>f4'" => 4,
-        "'<f8'" | "'>f8'" => 8,
-        _ => return Err(bad(good, format!("the type {dtype}"))),
-    };
-    if header.order() == Order::Fortran {
-        return Err(bad("C order, as numpy.ascontiguousarray gives it", "Fortran order".into()));
-    }
-    let shape: Vec<usize> = header.shape().iter().map(|&size| size as usize).collect();
-    if header.len().checked_mul(size) != Some(data.len() as u64) {
-        let expected = format!("{size} bytes for each value of an array of shape {shape:?}");
-        return Err(bad(&expected, format!("{} bytes", data.len())));
-    }
-    if size == 1 {
-        return Ok((Values::Bytes(data.to_vec()), shape));
-    }
-    let array = NpyFile::with_header(header, data);
-    let values = if size == 4 { array.into_vec::<f32>() } else { array.into_vec::<f64>().map(narrow) };
-    let values = values.map_err(Error::io("read", path))?;
     match values.iter().position(|value| !value.is_finite()) {
         Some(index) => Err(bad("finite 32-bit floats", format!("{} as value {index}", values[index]))),
-        None => Ok((Values::Floats(values), shape)),
+        None => Ok((values, shape)),
     }
 }
 
-/// Values beyond an `f32` become infinite here and are then refused.
-fn narrow(values: Vec<f64>) -> Vec<f32> {
-    values.into_iter().map(|value| value as f32).collect()
+impl Header {
+    /// Parses the header at the start of `bytes`. The path appears in errors and is not opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] if there is none, or it describes objects or structures.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Header, Error> {
+        let bad = |found: String| Error::Format { path: path.into(), expected: ARRAY.into(), found };
+        let data_start = data_start(bytes).ok_or_else(|| bad("something else".into()))?;
+        let Some(header) = bytes.get(..data_start) else {
+            return Err(bad("a header that is cut short".into()));
+        };
+        let count = |is: fn(&u8) -> bool| header[HEADER_START..].iter().filter(|byte| is(byte)).count();
+        if count(|byte| b"([{".contains(byte)) > MAX_BRACKETS || count(u8::is_ascii_digit) > MAX_DIGITS {
+            return Err(bad("a header that describes something else".into()));
+        }
+        let inner = NpyHeader::from_reader(header).map_err(|_| bad("a damaged header".into()))?;
+        let descr = inner.dtype().descr();
+        let dtype = descr.trim_matches('\'').to_owned();
+        let element_bytes = match dtype.get(1..) {
+            Some("b1" | "i1" | "u1") => 1,
+            Some("i2" | "u2" | "f2") => 2,
+            Some("i4" | "u4" | "f4") => 4,
+            Some("i8" | "u8" | "f8") => 8,
+            Some(text) if text.starts_with('U') => 4 * text[1..].parse().unwrap_or(0),
+            Some("O") => return Err(bad("Python objects: save an array of numbers instead".into())),
+            _ => return Err(bad(format!("the type {descr}"))),
+        };
+        let shape = inner.shape().iter().map(|&size| size as usize).collect();
+        Ok(Header { inner, dtype, shape, element_bytes, data_start })
+    }
+
+    /// Whether the elements are text.
+    pub fn is_text(&self) -> bool {
+        self.dtype[1..].starts_with('U')
+    }
+
+    /// The length of a file with this header; `None` if it exceeds 64 bits.
+    pub fn file_bytes(&self) -> Option<u64> {
+        self.inner.len().checked_mul(self.element_bytes as u64)?.checked_add(self.data_start as u64)
+    }
+
+    /// The array of a file with this header, row-major.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] if the file is shorter or longer than the header says.
+    pub fn array(self, path: &Path, mut file: Vec<u8>) -> Result<Array, Error> {
+        let Header { inner, dtype, shape, element_bytes, data_start } = self;
+        let found = file.len() - data_start;
+        if inner.len().checked_mul(element_bytes as u64) != Some(found as u64) {
+            let expected = format!("{element_bytes} bytes for each value of an array of shape {shape:?}");
+            return Err(Error::Format { path: path.into(), expected, found: format!("{found} bytes") });
+        }
+        let (big_endian, order) = (dtype.starts_with('>'), inner.order());
+        let values = match &dtype[1..] {
+            "b1" | "u1" => {
+                file.drain(..data_start);
+                if dtype.ends_with("b1") {
+                    file.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+                }
+                Values::Bytes(file)
+            }
+            text if text.starts_with('U') => Values::Text(texts(&file[data_start..], element_bytes, big_endian)),
+            kind => numbers(kind, NpyFile::with_header(inner, &file[data_start..])).map_err(Error::io("read", path))?,
+        };
+        let values = match (values, order) {
+            (values, Order::C) => values,
+            (Values::Bytes(values), Order::Fortran) => Values::Bytes(row_major(&values, &shape)),
+            (Values::Floats(values), Order::Fortran) => Values::Floats(row_major(&values, &shape)),
+            (Values::Text(values), Order::Fortran) => Values::Text(row_major(&values, &shape)),
+        };
+        Ok(Array { values, shape })
+    }
+}
+
+/// Numbers of more than a byte, or of a signed one, in the order of the file. Values beyond an `f32` become infinite.
+fn numbers(kind: &str, array: NpyFile<&[u8]>) -> std::io::Result<Values> {
+    match kind {
+        "i1" => integers::<i8>(array, f32::from),
+        "i2" => integers::<i16>(array, f32::from),
+        "u2" => integers::<u16>(array, f32::from),
+        "i4" => integers::<i32>(array, |value| value as f32),
+        "u4" => integers::<u32>(array, |value| value as f32),
+        "i8" => integers::<i64>(array, |value| value as f32),
+        "u8" => integers::<u64>(array, |value| value as f32),
+        "f2" => Ok(Values::Floats(array.into_vec()?.into_iter().map(f16::to_f32).collect())),
+        "f4" => Ok(Values::Floats(array.into_vec()?)),
+        _ => Ok(Values::Floats(array.into_vec()?.into_iter().map(|value: f64| value as f32).collect())),
+    }
+}
+
+fn integers<T: Deserialize + Copy + TryInto<u8>>(
+    array: NpyFile<&[u8]>,
+    float: fn(T) -> f32,
+) -> std::io::Result<Values> {
+    let values: Vec<T> = array.into_vec()?;
+    let bytes: Option<Vec<u8>> = values.iter().map(|value| (*value).try_into().ok()).collect();
+    Ok(bytes.map_or_else(|| Values::Floats(values.into_iter().map(float).collect()), Values::Bytes))
+}
+
+/// Text of a fixed width: four bytes for each character, zeros at the end.
+fn texts(data: &[u8], width: usize, big_endian: bool) -> Vec<String> {
+    let character = |bytes: &[u8; 4]| {
+        let code = if big_endian { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) };
+        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+    };
+    let text = |bytes: &[u8]| bytes.as_chunks::<4>().0.iter().map(character).take_while(|c| *c != '\0').collect();
+    if width == 0 { Vec::new() } else { data.chunks_exact(width).map(text).collect() }
+}
+
+/// Elements in row-major order, of an array whose first index runs fastest.
+fn row_major<T: Clone>(values: &[T], shape: &[usize]) -> Vec<T> {
+    let mut strides = vec![1; shape.len()];
+    for axis in 1..shape.len() {
+        strides[axis] = strides[axis - 1] * shape[axis - 1];
+    }
+    let mut index = vec![0; shape.len()];
+    let mut at = 0;
+    let mut ordered = Vec::with_capacity(values.len());
+    for _ in 0..values.len() {
+        ordered.push(values[at].clone());
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            at += strides[axis];
+            if index[axis] < shape[axis] {
+                break;
+            }
+            at -= strides[axis] * shape[axis];
+            index[axis] = 0;
+        }
+    }
+    ordered
 }
 
 /// Where the shortest preamble (magic, version, length of the header) ends.
@@ -195,6 +311,58 @@ mod tests {
         assert_eq!(read_bytes(&version_2), Ok((vec![0.0], vec![1])));
     }
 
+    fn parsed(bytes: Vec<u8>) -> Array {
+        let path = Path::new("a.npy");
+        Header::parse(path, &bytes).unwrap().array(path, bytes).unwrap()
+    }
+
+    #[test]
+    fn reads_every_type_of_number() {
+        let bytes = Values::Bytes(vec![0, 1, 255]);
+        let other = Values::Floats(vec![0.0, 1.0, 256.0]);
+        for (dtype, data) in [
+            ("'|u1'", vec![0, 1, 255]),
+            ("'<i2'", [0i16, 1, 255].map(i16::to_le_bytes).concat()),
+            ("'>u2'", [0u16, 1, 255].map(u16::to_be_bytes).concat()),
+            ("'<i4'", [0i32, 1, 255].map(i32::to_le_bytes).concat()),
+            ("'<u4'", [0u32, 1, 255].map(u32::to_le_bytes).concat()),
+            ("'<i8'", [0i64, 1, 255].map(i64::to_le_bytes).concat()),
+            ("'>u8'", [0u64, 1, 255].map(u64::to_be_bytes).concat()),
+        ] {
+            assert_eq!(parsed(file(dtype, "False", "(3,)", &data)).values, bytes, "{dtype}");
+        }
+        for (dtype, data) in [
+            ("'<i2'", [0i16, 1, 256].map(i16::to_le_bytes).concat()),
+            ("'<i8'", [0i64, 1, 256].map(i64::to_le_bytes).concat()),
+            ("'<f2'", [0.0, 1.0, 256.0].map(|value| f16::from_f32(value).to_le_bytes()).concat()),
+            ("'>f8'", [0.0f64, 1.0, 256.0].map(f64::to_be_bytes).concat()),
+        ] {
+            assert_eq!(parsed(file(dtype, "False", "(3,)", &data)).values, other, "{dtype}");
+        }
+        assert_eq!(parsed(file("'|i1'", "False", "(2,)", &[1, 255])).values, Values::Floats(vec![1.0, -1.0]));
+        assert_eq!(parsed(file("'|b1'", "False", "(3,)", &[0, 1, 7])).values, Values::Bytes(vec![0, 1, 1]));
+        let text: Vec<u8> = "catox\0".chars().flat_map(|c| (c as u32).to_le_bytes()).collect();
+        assert_eq!(parsed(file("'<U3'", "False", "(2,)", &text)).values, Values::Text(vec!["cat".into(), "ox".into()]));
+    }
+
+    #[test]
+    fn fortran_order_becomes_row_major() {
+        // The element at [i, j, k] is 100 i + 10 j + k.
+        let shape = [2, 3, 2];
+        let mut data = Vec::new();
+        for k in 0..2 {
+            for j in 0..3 {
+                for i in 0..2 {
+                    data.push(100 * i + 10 * j + k);
+                }
+            }
+        }
+        let array = parsed(file("'|u1'", "True", "(2, 3, 2)", &data));
+        let ordered = vec![0, 1, 10, 11, 20, 21, 100, 101, 110, 111, 120, 121];
+        assert_eq!(array, Array { values: Values::Bytes(ordered), shape: shape.to_vec() });
+        assert_eq!(parsed(file("'|u1'", "True", "(0, 3)", &[])).values, Values::Bytes(vec![]));
+    }
+
     #[test]
     fn refuses_what_it_cannot_use() {
         let one = 1f32.to_le_bytes();
@@ -209,11 +377,10 @@ mod tests {
             (nested, "found a header that describes something else"),
             (b"\x93NUMPY\x01\x00\x05\x00hello".to_vec(), "found a damaged header"),
             (b"\x93NUMPY\x09\x00\x01\x00\x00\x00{".to_vec(), "found a damaged header"),
-            (file("'|u1'", "False", "(4,)", &one), "found the type '|u1'"),
-            (file("'<f2'", "False", "(2,)", &one), "found the type '<f2'"),
-            (file("'|O'", "False", "(1,)", &one), "found the type '|O'"),
+            (file("'|u1'", "False", "(4,)", &one), "found the type |u1"),
+            (file("'<c8'", "False", "(2,)", &one), "found the type '<c8'"),
+            (file("'|O'", "False", "(1,)", &one), "found Python objects"),
             (file("[('a', '<f4')]", "False", "(1,)", &one), "found the type [('a', '<f4'), ]"),
-            (file("'<f4'", "True", "(1, 1)", &one), "found Fortran order"),
             (file("'<f4'", "False", "(2, 3)", &one), "shape [2, 3], found 4 bytes"),
             (file("'<f4'", "False", "()", &[0; 5]), "shape [], found 5 bytes"),
             (file("'<f4'", "False", "(-1,)", &one), "found a damaged header"),

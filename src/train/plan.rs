@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::config::{Config, TrainingConfig};
-use crate::data::Dataset;
+use crate::data::{Dataset, Standardisation};
 use crate::error::require;
 use crate::vae::{Described, Model};
 
@@ -48,7 +48,10 @@ impl<'a> Plan<'a> {
     /// [`Error::Config`] for the first value that cannot work, by itself, with another one, or with the data.
     pub fn new(config: &Config, data: &'a Dataset) -> Result<Plan<'a>, Error> {
         config.validate()?;
-        let model = Model { image: data.train.images.shape(), config: config.model.clone() };
+        let mut model = Model { image: data.train.images.shape(), config: config.model.clone() };
+        if config.data.standardise {
+            model.config.standardisation = Some(Standardisation::of(&data.train.images));
+        }
         model.validate()?;
         Plan::of_model(model, &config.training, data)
     }

@@ -1,0 +1,216 @@
+//! CSV and TSV files of numbers: a row for each example.
+//!
+//! The first row is a header if it has text in a column that is not the labels'. A column `label` beside columns `pixel0`,
+//! `pixel1`, ... or `1x1`, `1x2`, ... is what Kaggle's MNIST has: the rows are images.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use super::images::PixelValues;
+use super::part::{Found, Layout, MAX_VALUES, Part};
+use super::{DataConfig, unlike};
+use crate::Error;
+use crate::error::require;
+
+/// Labels are bytes.
+const MAX_CLASSES: usize = 256;
+
+/// Reads a file.
+///
+/// # Errors
+///
+/// [`Error::Format`] that names the line and the column of what is no number; [`Error::Io`] if the file cannot be read;
+/// [`Error::Config`] if there is no column `--label`.
+pub(super) fn read(path: &Path, config: &DataConfig) -> Result<Found, Error> {
+    let mut table = Table::open(path, config)?;
+    let mut values = Values::default();
+    let mut labels = Vec::new();
+    let mut count = 0;
+    let mut record = ByteRecord::new();
+    while table.next(&mut record)? {
+        for (column, field) in record.iter().enumerate() {
+            if Some(column) == table.label {
+                labels.push(String::from_utf8_lossy(field).trim().to_owned());
+            } else {
+                values.push(table.number(&record, column, field)?);
+            }
+        }
+        count += 1;
+        let fits = values.floats.len() as u64 <= MAX_VALUES;
+        require("--data", fits, &format!("at most {MAX_VALUES} values"), path.display())?;
+    }
+    if count == 0 {
+        return Err(unlike(path, "at least one row of numbers", "none"));
+    }
+    let width = table.columns - usize::from(table.label.is_some());
+    let layout = if table.pixels { Layout::Square(width) } else { Layout::Vector(width) };
+    let mut found = Found::default();
+    let mut note = format!("{}: {count} rows of {width} values", path.display());
+    let mut labels_found = None;
+    if let Some(column) = table.label {
+        let (numbers, classes) = numbered(&labels);
+        let fit = if numbers.is_some() { "labels" } else { "no labels, since there are more than 256 classes," };
+        note += &format!(", {fit} from column {}{}", column + 1, table.named(column));
+        (labels_found, found.classes) = (numbers, classes);
+    }
+    found.notes.push(note);
+    let (path, values) = (path.into(), values.into_pixels());
+    found.parts.push(Part { role: None, path, values, count, layout, labels: labels_found });
+    Ok(found)
+}
+
+/// Labels as bytes, and the names of the classes if they are not numbers from 0 to 255; no labels if there are too many classes.
+fn numbered(labels: &[String]) -> (Option<Vec<u8>>, Vec<String>) {
+    if let Some(bytes) = labels.iter().map(|label| label.parse().ok()).collect() {
+        return (Some(bytes), Vec::new());
+    }
+    let classes: BTreeSet<&String> = labels.iter().collect();
+    let classes: Vec<String> = classes.into_iter().cloned().collect();
+    if classes.len() > MAX_CLASSES {
+        return (None, Vec::new());
+    }
+    let bytes = labels.iter().filter_map(|label| classes.binary_search(label).ok()).map(|class| class as u8);
+    (Some(bytes.collect()), classes)
+}
+
+/// Numbers, and whether all of them are bytes.
+#[derive(Default)]
+struct Values {
+    floats: Vec<f32>,
+    others: bool,
+}
+
+impl Values {
+    fn push(&mut self, value: f32) {
+        self.others |= value.trunc() != value || !(0.0..=255.0).contains(&value);
+        self.floats.push(value);
+    }
+
+    /// Whole numbers from 0 to 255 are bytes.
+    fn into_pixels(self) -> PixelValues {
+        if self.others {
+            return PixelValues::Floats(self.floats);
+        }
+        PixelValues::Bytes(self.floats.into_iter().map(|value| value as u8).collect())
+    }
+}
+
+/// A file that is being read: what its columns are.
+struct Table<'a> {
+    path: &'a Path,
+    reader: csv::Reader<BufReader<File>>,
+    /// The first row, if it is not a header: it is still to be read.
+    first: Option<ByteRecord>,
+    names: Option<Vec<String>>,
+    columns: usize,
+    label: Option<usize>,
+    /// Whether the names say that the rows are images.
+    pixels: bool,
+}
+
+impl<'a> Table<'a> {
+    fn open(path: &'a Path, config: &DataConfig) -> Result<Table<'a>, Error> {
+        let mut file = BufReader::new(File::open(path).map_err(Error::io("read", path))?);
+        let start = file.fill_buf().map_err(Error::io("read", path))?;
+        let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        // The separator that the first line has; a tab comes first, as commas may be in texts.
+        let separator = [b'\t', b',', b';'].into_iter().find(|separator| line.contains(separator)).unwrap_or(b',');
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(separator)
+            .trim(csv::Trim::All)
+            .from_reader(file);
+        let mut first = ByteRecord::new();
+        let some = reader.read_byte_record(&mut first).map_err(|error| damaged(path, error))?;
+        if !some {
+            return Err(unlike(path, "rows of numbers", "an empty file"));
+        }
+        let text: Vec<String> = first.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
+        let columns = text.len();
+        let asked = config.label.as_deref();
+        let by_name = asked.and_then(|label| text.iter().position(|name| name == label));
+        let by_number = asked.and_then(|label| label.parse().ok()).filter(|number| (1..=columns).contains(number));
+        let asked_column = by_name.or_else(|| by_number.map(|number: usize| number - 1));
+        let list =
+            if columns > 12 { format!("1 to {columns}") } else { format!("1 to {columns} or {}", text.join(", ")) };
+        require(
+            "--label",
+            asked.is_none() || asked_column.is_some(),
+            &format!("a column: {list}"),
+            asked.unwrap_or(""),
+        )?;
+        let is_text =
+            |(column, field): (usize, &String)| Some(column) != asked_column && number(field.as_bytes()).is_none();
+        let is_header = text.iter().enumerate().any(is_text) && !text.iter().all(String::is_empty);
+        let column_label = || text.iter().position(|name| name.eq_ignore_ascii_case("label"));
+        let label = asked_column.or_else(|| is_header.then(column_label).flatten());
+        let others = || text.iter().enumerate().filter(|(column, _)| Some(*column) != label).map(|(_, name)| name);
+        let pixels = is_header && others().all(|name| is_pixel(name));
+        require("--label", columns > usize::from(label.is_some()), "a file with other columns too", columns)?;
+        let (first, names) = if is_header { (None, Some(text)) } else { (Some(first), None) };
+        Ok(Table { path, reader, first, names, columns, label, pixels })
+    }
+
+    /// Reads the next row, if there is one, and checks its length.
+    fn next(&mut self, record: &mut ByteRecord) -> Result<bool, Error> {
+        if let Some(first) = self.first.take() {
+            *record = first;
+            return Ok(true);
+        }
+        if !self.reader.read_byte_record(record).map_err(|error| damaged(self.path, error))? {
+            return Ok(false);
+        }
+        if record.len() != self.columns {
+            let found = format!("{} in line {}", record.len(), line(record));
+            return Err(unlike(self.path, format!("{} columns in each row, as in the first", self.columns), found));
+        }
+        Ok(true)
+    }
+
+    /// The number in a field.
+    fn number(&self, record: &ByteRecord, column: usize, field: &[u8]) -> Result<f32, Error> {
+        match number(field) {
+            Some(number) if number.is_finite() => Ok(number),
+            number => {
+                let text = String::from_utf8_lossy(field);
+                let place = format!("line {}, column {}{}", line(record), column + 1, self.named(column));
+                let help = if number.is_none() { " (or --label for a column of labels)" } else { "" };
+                Err(unlike(self.path, format!("finite numbers{help}"), format!("`{text}` in {place}")))
+            }
+        }
+    }
+
+    /// The name of a column, in brackets.
+    fn named(&self, column: usize) -> String {
+        self.names.as_ref().map_or_else(String::new, |names| format!(" (`{}`)", names[column]))
+    }
+}
+
+fn number(field: &[u8]) -> Option<f32> {
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+fn line(record: &ByteRecord) -> u64 {
+    record.position().map_or(1, csv::Position::line)
+}
+
+/// Whether it is the name of a pixel: `pixel0`, or `1x1`.
+fn is_pixel(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let after = name.to_lowercase();
+    let after = after.strip_prefix("pixel").map(|number| number.trim_start_matches('_').to_owned());
+    after.is_some_and(|number| is_number(&number))
+        || name.split_once('x').is_some_and(|(row, column)| is_number(row) && is_number(column))
+}
+
+fn damaged(path: &Path, error: csv::Error) -> Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => Error::io("read", path)(error),
+        kind => unlike(path, "rows of numbers", format!("{kind:?}")),
+    }
+}
