@@ -17,6 +17,8 @@ pub mod batch;
 mod binarize;
 mod config;
 mod csv;
+#[cfg(test)]
+mod fixtures;
 mod folder;
 mod idx;
 mod images;

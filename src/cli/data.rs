@@ -63,7 +63,7 @@ struct Report<'a> {
 struct Part<'a> {
     name: &'static str,
     images: usize,
-    /// The smallest and the largest value.
+    /// The smallest and the largest value; bytes are from 0 to 255.
     range: [f32; 2],
     /// Images of each class, by its name or its number.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +139,7 @@ impl Report<'_> {
         say(format_args!("data:       {}", self.data))?;
         let shape = ImageShape { height, width, channels };
         let means = match values {
-            "bits" => "bits, which are 0 and 1",
+            "bits" => "bits, 0 and 1 as 0 and 255",
             "bytes" => "bytes, x / 255",
             _ => "floats, as they are",
         };
@@ -174,10 +174,10 @@ impl Part<'_> {
             let name = |label: u8| names.get(usize::from(label)).cloned().unwrap_or_else(|| label.to_string());
             counts.into_iter().map(|(label, count)| (name(label), count)).collect()
         });
-        let range = split
-            .images
-            .pixels()
-            .fold([f32::INFINITY, f32::NEG_INFINITY], |[least, most], x| [least.min(x), most.max(x)]);
+        let scale = if split.images.bytes().is_some() { 255.0 } else { 1.0 };
+        let extremes = [f32::INFINITY, f32::NEG_INFINITY];
+        let extremes = split.images.pixels().fold(extremes, |[least, most], x| [least.min(x), most.max(x)]);
+        let range = extremes.map(|x| scale * x);
         Part { name, images: split.images.count(), range, classes, split }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -18,6 +18,8 @@ use crate::error::require;
 
 /// Labels are bytes.
 const MAX_CLASSES: usize = 256;
+/// The most bytes of empty lines before a row that is named in an error.
+const EMPTY_LINES: u64 = 1 << 16;
 
 /// Reads a file.
 ///
@@ -166,7 +168,7 @@ impl<'a> Table<'a> {
             return Ok(false);
         }
         if record.len() != self.columns {
-            let found = format!("{} in line {}", record.len(), line(record));
+            let found = format!("{} in line {}", record.len(), self.line(record));
             return Err(unlike(self.path, format!("{} columns in each row, as in the first", self.columns), found));
         }
         Ok(true)
@@ -178,11 +180,25 @@ impl<'a> Table<'a> {
             Some(number) if number.is_finite() => Ok(number),
             number => {
                 let text = String::from_utf8_lossy(field);
-                let place = format!("line {}, column {}{}", line(record), column + 1, self.named(column));
+                let place = format!("line {}, column {}{}", self.line(record), column + 1, self.named(column));
                 let help = if number.is_none() { " (or --label for a column of labels)" } else { "" };
                 Err(unlike(self.path, format!("finite numbers{help}"), format!("`{text}` in {place}")))
             }
         }
+    }
+
+    /// The line of a row in the file. The reader counts from the empty lines before it.
+    fn line(&self, record: &ByteRecord) -> u64 {
+        let Some(position) = record.position() else { return 1 };
+        let mut start = Vec::new();
+        let read = File::open(self.path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(position.byte()))?;
+            file.take(EMPTY_LINES).read_to_end(&mut start)
+        });
+        // Without the file, the count stays as it is.
+        let empty =
+            start.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| **byte == b'\n').count();
+        position.line() + if read.is_ok() { empty as u64 } else { 0 }
     }
 
     /// The name of a column, in brackets.
@@ -193,10 +209,6 @@ impl<'a> Table<'a> {
 
 fn number(field: &[u8]) -> Option<f32> {
     std::str::from_utf8(field).ok()?.parse().ok()
-}
-
-fn line(record: &ByteRecord) -> u64 {
-    record.position().map_or(1, csv::Position::line)
 }
 
 /// Whether it is the name of a pixel: `pixel0`, or `1x1`.
@@ -212,5 +224,94 @@ fn damaged(path: &Path, error: csv::Error) -> Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => Error::io("read", path)(error),
         kind => unlike(path, "rows of numbers", format!("{kind:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{load, load_file};
+    use super::super::{ImageShape, Loaded};
+    use super::*;
+
+    fn with(name: &str, text: &str, config: DataConfig) -> Result<Loaded, String> {
+        load_file(name, text.as_bytes(), config)
+    }
+
+    fn label(label: &str) -> DataConfig {
+        DataConfig { label: Some(label.to_owned()), ..DataConfig::default() }
+    }
+
+    #[test]
+    fn rows_are_vectors_with_or_without_a_header() {
+        for (name, text) in [
+            ("a.csv", "0,51,255\n0,51,255\n"),
+            ("a.csv", "a,b,c\r\n0,51,255\r\n0,51,255"),
+            ("a.tsv", "a\tb\tc\n0\t51\t255\n\n0\t51\t255\n"),
+            ("a.CSV", "\u{feff}a;b;c\n0; 51;255\n\"0\";51 ;255\n"),
+        ] {
+            let data = with(name, text, DataConfig::default()).unwrap().dataset;
+            assert_eq!(data.train.images.shape(), ImageShape::grey(1, 3), "{text}");
+            assert_eq!(data.train.images.bytes(), Some(&[0, 51, 255][..]), "{text}");
+        }
+        let floats = load("a.csv", b"0.5,1e-1\n0.5,0.1").unwrap();
+        assert_eq!(floats.train.images.pixels().collect::<Vec<_>>(), [0.5, 0.1]);
+        let size = Some("2x1".parse().unwrap());
+        let images = with("a.csv", "1,2\n1,2\n", DataConfig { size, ..DataConfig::default() }).unwrap();
+        assert_eq!(images.dataset.train.images.shape(), ImageShape::grey(2, 1));
+    }
+
+    #[test]
+    fn kaggles_mnist_is_recognised() {
+        for header in
+            ["label,pixel0,pixel1,pixel2,pixel3", "label,1x1,1x2,2x1,2x2", "Label,Pixel_1,Pixel_2,Pixel_3,Pixel_4"]
+        {
+            let loaded =
+                with("train.csv", &format!("{header}\n7,0,9,9,255\n7,0,9,9,255"), DataConfig::default()).unwrap();
+            assert_eq!(loaded.dataset.train.images.shape(), ImageShape::grey(2, 2));
+            assert_eq!(loaded.dataset.train.labels, Some(vec![7]));
+            assert!(loaded.notes[0].contains("labels from column 1 (`"), "{:?}", loaded.notes);
+        }
+    }
+
+    #[test]
+    fn labels_are_a_column_by_name_or_number() {
+        for (text, column) in [("x,kind\n1,cat\n1,cat\n1,ox", "kind"), ("1,cat\n1,cat\n1,ox", "2")] {
+            let loaded = with("a.csv", text, label(column)).unwrap();
+            assert_eq!(loaded.classes, ["cat", "ox"]);
+            let labels = |split: &super::super::Split| split.labels.clone().unwrap();
+            let mut all = [labels(&loaded.dataset.train), labels(&loaded.dataset.test)].concat();
+            all.sort_unstable();
+            assert_eq!(all, [0, 0, 1]);
+        }
+        let error = with("a.csv", "x,kind\n1,cat\n", label("type")).unwrap_err();
+        assert_eq!(error, "--label: expected a column: 1 to 2 or x, kind, found type");
+        assert!(with("a.csv", "1\n2\n", label("1")).unwrap_err().contains("other columns"));
+        assert!(load_file("a.npz", b"PK", label("1")).unwrap_err().starts_with("--label: expected no such option"));
+    }
+
+    #[test]
+    fn what_is_no_number_is_named_with_its_place() {
+        for (text, found) in [
+            ("", "found an empty file"),
+            ("a,b\n", "expected at least one row of numbers"),
+            ("1,2\n3\n", "expected 2 columns in each row, as in the first, found 1 in line 2"),
+            ("a,b\n1,2\n\n3,4,5\n", "found 3 in line 4"),
+            ("a,b\n1,2\n3,x\n", "found `x` in line 3, column 2 (`b`)"),
+            ("1,2\n3,\n", "found `` in line 2, column 2"),
+            ("1,2\n3,NaN\n", "expected finite numbers, found `NaN` in line 2, column 2"),
+            ("1,2\n-inf,4\n", "found `-inf` in line 2, column 1"),
+            (
+                "5.1,3.5,setosa\n4.9,3.0,setosa\n",
+                "expected finite numbers (or --label for a column of labels), found `setosa`",
+            ),
+            ("5.1,3.5\n4.9,3.0\n", "--standardise"),
+        ] {
+            let error = load("a.csv", text.as_bytes()).unwrap_err();
+            assert!(error.contains(found), "{error}: not {found}");
+        }
+        assert!(load("a.csv", b"1,2\n\xff,4\n").unwrap_err().contains("in line 2, column 1"));
+        let error =
+            with("a.csv", "1,2,3\n1,2,3\n", DataConfig { size: Some("2".parse().unwrap()), ..DataConfig::default() });
+        assert!(error.unwrap_err().starts_with("--size: expected a height and width whose product is 3"));
     }
 }

@@ -3,15 +3,16 @@
 //!
 //! Names are sorted by their bytes, and names that begin with a dot are left out.
 
+mod walk;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use walkdir::WalkDir;
-
+use self::walk::Entry;
 use super::images::PixelValues;
 use super::part::{Found, Layout, MAX_VALUES, Part, Role};
-use super::picture::{self, EXTENSIONS, Header};
+use super::picture::{self, Header};
 use super::resize::Resize;
 use super::{Colour, DataConfig, ImageShape, Progress, Size, parallel, unlike};
 use crate::Error;
@@ -22,15 +23,6 @@ const MAX_CLASSES: usize = 256;
 /// Sizes that a message lists.
 const LISTED: usize = 3;
 
-/// A picture and where it lies.
-#[derive(Clone, Debug)]
-struct Entry {
-    path: PathBuf,
-    role: Option<Role>,
-    /// The subfolder of the part.
-    class: Option<OsString>,
-}
-
 /// Reads all pictures of a folder as images of one size.
 ///
 /// # Errors
@@ -40,7 +32,7 @@ struct Entry {
 pub(super) fn read(root: &Path, config: &DataConfig, progress: Progress<'_>) -> Result<Found, Error> {
     require("--transpose", !config.transpose, "no such option for pictures", "a folder")?;
     let mut reading = Reading { config, progress, skipped: Vec::new() };
-    let (entries, mut notes) = reading.entries(root)?;
+    let (entries, mut notes) = walk::pictures(root, |error| reading.skip(error))?;
     let entries = reading.headers(entries)?;
     if entries.is_empty() {
         return Err(unlike(root, "pictures that can be read", format!("{} that cannot", reading.skipped.len())));
@@ -95,63 +87,6 @@ impl Reading<'_> {
         }
         self.skipped.push(error.to_string());
         Ok(())
-    }
-
-    /// The pictures in the folder, in the order of their names.
-    fn entries(&mut self, root: &Path) -> Result<(Vec<Entry>, Vec<String>), Error> {
-        let (mut entries, mut notes, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        let is_shown = |name: &OsString| !name.as_encoded_bytes().starts_with(b".") && name != "__MACOSX";
-        let walk = WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name();
-        for file in walk.into_iter().filter_entry(|entry| is_shown(&entry.file_name().to_owned())) {
-            let file = match file {
-                Ok(file) => file,
-                Err(error) => {
-                    self.skip(walking(root, error))?;
-                    continue;
-                }
-            };
-            if !file.file_type().is_file() {
-                continue;
-            }
-            let is_picture = |extension: &str| EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known));
-            let path = file.into_path();
-            if !path.extension().and_then(|extension| extension.to_str()).is_some_and(is_picture) {
-                others.push(path);
-                continue;
-            }
-            let inner = path.strip_prefix(root).unwrap_or(&path);
-            let mut folders: Vec<OsString> =
-                inner.parent().into_iter().flat_map(Path::iter).map(OsString::from).take(2).collect();
-            let role = folders.first().and_then(|folder| Role::of_word(folder.to_str()?));
-            if role.is_some() {
-                folders.remove(0);
-            }
-            entries.push(Entry { role, class: folders.into_iter().next(), path });
-        }
-        if entries.is_empty() {
-            let found = match others.first() {
-                None => "an empty folder".to_owned(),
-                Some(other) => format!("{} other files, such as {}", others.len(), other.display()),
-            };
-            let expected = "pictures (png, jpg, webp, bmp, gif, tiff) or IDX files, such as train-images-idx3-ubyte";
-            return Err(unlike(root, expected, found));
-        }
-        let is_train = |entry: &Entry| entry.role == Some(Role::Train);
-        if entries.iter().any(is_train) {
-            let all = entries.len();
-            entries.retain(|entry| entry.role.is_some());
-            if entries.len() < all {
-                notes.push(format!("not used: {} pictures outside train, valid and test", all - entries.len()));
-            }
-        } else {
-            // Without `train`, such names are those of classes.
-            for entry in entries.iter_mut().filter(|entry| entry.role.is_some()) {
-                entry.role = None;
-                let inner = entry.path.strip_prefix(root).unwrap_or(&entry.path);
-                entry.class = inner.iter().next().map(OsString::from);
-            }
-        }
-        Ok((entries, notes))
     }
 
     /// The headers of pictures.
@@ -253,14 +188,158 @@ impl Reading<'_> {
     }
 }
 
-/// Why a folder cannot be listed.
-fn walking(root: &Path, error: walkdir::Error) -> Error {
-    let path = error.path().unwrap_or(root).to_owned();
-    match error.loop_ancestor() {
-        Some(ancestor) => {
-            let found = format!("a link back to {}", ancestor.display());
-            unlike(&path, "a folder without links in a circle", found)
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use image::ExtendedColorType::{L8, Rgb8};
+    use tempfile::TempDir;
+
+    use super::super::fixtures::{load_with, picture};
+    use super::super::{Fit, Loaded};
+    use super::*;
+
+    /// Pictures of 2 x 2 pixels of one grey, by path.
+    fn folder(pictures: &[(&str, u8)]) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, grey) in pictures {
+            picture(&folder.path().join(name), [2, 2], L8, &[*grey; 4]);
         }
-        None => Error::io("read", path)(error.into()),
+        folder
+    }
+
+    fn load(folder: &TempDir, config: DataConfig) -> Result<Loaded, String> {
+        let message = |message: String| message.replace(&folder.path().display().to_string(), "DIR");
+        load_with(folder.path(), config).map_err(|error| {
+            let name = folder.path().file_name().unwrap().to_str().unwrap();
+            message(error).replace(name, "DIR")
+        })
+    }
+
+    fn defaults() -> DataConfig {
+        DataConfig::default()
+    }
+
+    /// All images and labels, whatever their part.
+    fn all(loaded: &Loaded) -> Vec<(u8, Option<u8>)> {
+        let mut all = Vec::new();
+        for split in [&loaded.dataset.train, &loaded.dataset.test] {
+            for (index, image) in split.images.bytes().unwrap().chunks(4).enumerate() {
+                all.push((image[0], split.labels.as_ref().map(|labels| labels[index])));
+            }
+        }
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn subfolders_are_labels_in_sorted_order() {
+        let folder =
+            folder(&[("b/1.png", 3), ("a/deep/er/2.PNG", 1), ("a/3.png", 2), ("10/x.png", 9), (".hidden/y.png", 7)]);
+        fs::write(folder.path().join("a/notes.txt"), "no picture").unwrap();
+        fs::write(folder.path().join("a/._3.png"), "macOS").unwrap();
+        let loaded = load(&folder, defaults()).unwrap();
+        assert_eq!(loaded.classes, ["10", "a", "b"]);
+        assert_eq!(all(&loaded), [(1, Some(1)), (2, Some(1)), (3, Some(2)), (9, Some(0))]);
+        assert_eq!(loaded.dataset.train.images.shape(), ImageShape::grey(2, 2));
+        picture(&folder.path().join("top.png"), [2, 2], L8, &[8; 4]);
+        let loaded = load(&folder, defaults()).unwrap();
+        assert!(loaded.dataset.train.labels.is_none() && loaded.notes[0].contains("1 pictures are in no subfolder"));
+    }
+
+    #[test]
+    fn parts_are_folders_at_the_top() {
+        let files =
+            [("train/b/1.png", 1), ("train/c/2.png", 2), ("val/c/3.png", 3), ("Test/a/4.png", 4), ("x/5.png", 5)];
+        let loaded = load(&folder(&files), defaults()).unwrap();
+        assert_eq!(loaded.classes, ["a", "b", "c"]);
+        let validation = loaded.dataset.validation.as_ref().unwrap();
+        assert_eq!((validation.images.bytes(), &validation.labels), (Some(&[3; 4][..]), &Some(vec![2])));
+        assert_eq!(all(&loaded), [(1, Some(1)), (2, Some(2)), (4, Some(0))]);
+        assert_eq!(loaded.notes, ["not used: 1 pictures outside train, valid and test"]);
+        // Without `train`, they are names of classes.
+        let loaded = load(&folder(&[("test/1.png", 1), ("valid/2.png", 2)]), defaults()).unwrap();
+        assert_eq!(loaded.classes, ["test", "valid"]);
+    }
+
+    #[test]
+    fn several_sizes_need_a_size() {
+        let folder = folder(&[("1.png", 1), ("2.png", 2)]);
+        picture(&folder.path().join("3.png"), [6, 4], L8, &[3; 24]);
+        let message = "--size: expected a size for all pictures, such as --size 64, as those in DIR have several, found \
+                       none, and pictures of 2 x 2 (2 of them), 4 x 6 (1 of them)";
+        assert_eq!(load(&folder, defaults()).unwrap_err(), message);
+        let size = Some("2".parse().unwrap());
+        for fit in [Fit::Crop, Fit::Stretch] {
+            let loaded = load(&folder, DataConfig { size, fit, ..defaults() }).unwrap();
+            assert_eq!(all(&loaded), [(1, None), (2, None), (3, None)]);
+        }
+        let huge = load(&folder, DataConfig { size: Some("100000".parse().unwrap()), ..defaults() });
+        assert!(huge.unwrap_err().contains("from 1 to 1048576 values"));
+    }
+
+    #[test]
+    fn one_colour_picture_makes_all_colour_unless_grey_is_asked_for() {
+        let folder = folder(&[("1.png", 50)]);
+        picture(&folder.path().join("2.png"), [2, 2], Rgb8, &[255, 0, 0].repeat(4));
+        let colour = load(&folder, defaults()).unwrap().dataset.train.images;
+        assert_eq!(colour.shape(), ImageShape { channels: 3, height: 2, width: 2 });
+        let grey = load(&folder, DataConfig { grey: true, ..defaults() }).unwrap();
+        assert_eq!(all(&grey), [(50, None), (76, None)]);
+    }
+
+    #[test]
+    fn bad_pictures_are_named_or_left_out() {
+        let mut jpeg = Vec::new();
+        let encoder = image::codecs::jpeg::JpegEncoder::new(&mut jpeg);
+        image::ImageEncoder::write_image(encoder, &[7; 1200], 20, 20, Rgb8).unwrap();
+        for (name, bytes, found) in [
+            ("b.png", &b""[..], "b.png: expected a PNG, JPEG, WebP, BMP, GIF or TIFF picture, found an empty file"),
+            ("b.png", b"hello", "found something else"),
+            ("b.jpg", &jpeg[..jpeg.len() / 2], "b.jpg: expected a "),
+            ("b.jpg", &jpeg[..jpeg.len() - 2], "found one that ends too early: the file is cut short"),
+        ] {
+            let folder = folder(&[("a.png", 1), ("c.png", 3)]);
+            fs::write(folder.path().join(name), bytes).unwrap();
+            let size = Some("2".parse().unwrap());
+            let error = load(&folder, DataConfig { size, grey: true, ..defaults() }).unwrap_err();
+            assert!(error.contains(found) && error.contains(name), "{error}: not {found}");
+            let loaded = load(&folder, DataConfig { size, grey: true, skip_bad: true, ..defaults() }).unwrap();
+            assert_eq!(all(&loaded), [(1, None), (3, None)]);
+            assert!(
+                loaded.notes[0].starts_with("left out 1 pictures that cannot be read, the first: "),
+                "{:?}",
+                loaded.notes
+            );
+        }
+        let folder = folder(&[]);
+        assert_eq!(load(&folder, defaults()).unwrap_err().split("found ").last(), Some("an empty folder"));
+        fs::write(folder.path().join("a.txt"), "").unwrap();
+        assert!(load(&folder, defaults()).unwrap_err().contains("found 1 other files, such as "));
+        fs::write(folder.path().join("a.png"), "").unwrap();
+        let error = load(&folder, DataConfig { skip_bad: true, ..defaults() }).unwrap_err();
+        assert!(error.contains("expected pictures that can be read, found 1 that cannot"), "{error}");
+        assert!(load(&folder, DataConfig { transpose: true, ..defaults() }).unwrap_err().starts_with("--transpose: "));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_strange_names() {
+        use std::os::unix::ffi::OsStrExt;
+        use std::os::unix::fs::symlink;
+        let folder = folder(&[("a/1.png", 1)]);
+        let strange = folder.path().join(std::ffi::OsStr::from_bytes(b"\xff\xfe"));
+        picture(&strange.join("2.png"), [2, 2], L8, &[2; 4]);
+        fs::rename(strange.join("2.png"), strange.join(std::ffi::OsStr::from_bytes(b"\xf0.png"))).unwrap();
+        symlink(folder.path().join("a/1.png"), folder.path().join("a/3.png")).unwrap();
+        let loaded = load(&folder, defaults()).unwrap();
+        assert_eq!(all(&loaded), [(1, Some(0)), (1, Some(0)), (2, Some(1))]);
+        symlink(folder.path(), folder.path().join("a/circle")).unwrap();
+        let error = load(&folder, defaults()).unwrap_err();
+        assert!(
+            error.contains("circle: expected a folder without links in a circle, found a link back to DIR"),
+            "{error}"
+        );
+        assert_eq!(all(&load(&folder, DataConfig { skip_bad: true, ..defaults() }).unwrap()).len(), 3);
     }
 }

@@ -144,3 +144,136 @@ fn of_dataset(data: Dataset) -> Found {
     let parts = vec![part(Role::Train, data.train.clone()), part(Role::Test, data.test.clone())];
     Found { parts, ..Found::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use image::ExtendedColorType::{L8, Rgb8};
+
+    use super::super::fixtures::{idx, load_with, npy, npz, picture};
+    use super::super::{ImageShape, Share};
+    use super::*;
+
+    const COUNT: usize = 12;
+    const PIXELS: usize = 4;
+
+    fn levels(channels: usize) -> Vec<u8> {
+        (0..COUNT * PIXELS * PIXELS * channels).map(|i| (i * 37 % 251) as u8).collect()
+    }
+
+    fn csv_of(levels: &[u8], width: usize) -> String {
+        let row = |row: &[u8]| row.iter().map(u8::to_string).collect::<Vec<_>>().join(",") + "\n";
+        levels.chunks(width).map(row).collect()
+    }
+
+    /// The same values in other orders: the first index of the array runs fastest, and channels before rows.
+    fn fortran(levels: &[u8], channels: usize) -> Vec<u8> {
+        let at = |image, y, x, channel| levels[((image * PIXELS + y) * PIXELS + x) * channels + channel];
+        let mut ordered = Vec::new();
+        for x in 0..PIXELS {
+            for y in 0..PIXELS {
+                for channel in 0..channels {
+                    ordered.extend((0..COUNT).map(|image| at(image, y, x, channel)));
+                }
+            }
+        }
+        ordered
+    }
+
+    #[test]
+    fn the_same_pictures_in_every_format_are_the_same_bytes() {
+        for (channels, colour) in [(1, L8), (3, Rgb8)] {
+            let levels = levels(channels);
+            let folder = tempfile::tempdir().unwrap();
+            let path = |name: &str| folder.path().join(name);
+            for (index, image) in levels.chunks(PIXELS * PIXELS * channels).enumerate() {
+                picture(&path(&format!("pictures/{index:02}.png")), [PIXELS as u32; 2], colour, image);
+            }
+            let array = npy("|u1", &format!("({COUNT}, {PIXELS}, {PIXELS}, {channels})"), &levels);
+            fs::write(path("a.npy"), &array).unwrap();
+            fs::write(path("a.npz"), npz(&[("images", array)])).unwrap();
+            let shape = format!("({COUNT}, {channels}, {PIXELS}, {PIXELS})");
+            let header = format!("{{'descr': '|u1', 'fortran_order': True, 'shape': {shape}, }}\n");
+            let length = (header.len() as u16).to_le_bytes();
+            let fortran = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), &fortran(&levels, channels)].concat();
+            fs::write(path("fortran.npy"), fortran).unwrap();
+            let wide: Vec<u8> = levels.iter().flat_map(|level| i32::from(*level).to_le_bytes()).collect();
+            fs::write(path("wide.npy"), npy("<i4", &format!("({COUNT}, {})", levels.len() / COUNT), &wide)).unwrap();
+            fs::write(path("a.csv"), csv_of(&levels, levels.len() / COUNT)).unwrap();
+            fs::write(path("idx"), idx(&[COUNT as u32, PIXELS as u32, PIXELS as u32], &levels)).unwrap();
+            let config = DataConfig { size: Some("4".parse().unwrap()), ..DataConfig::default() };
+            let load = |name: &str| load_with(&path(name), config.clone()).unwrap().dataset;
+            let pictures = load("pictures");
+            assert_eq!(pictures.train.images.shape(), ImageShape { channels, height: PIXELS, width: PIXELS });
+            assert_eq!((pictures.train.images.count(), pictures.test.images.count()), (11, 1));
+            for name in ["a.npy", "a.npz", "fortran.npy", "wide.npy", "a.csv", "idx"] {
+                if channels == 1 || name != "idx" {
+                    let data = load(name);
+                    assert_eq!((&data.train, &data.test), (&pictures.train, &pictures.test), "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_test_set_comes_from_its_own_path_or_from_the_training_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("train.npy"), npy("|u1", "(20, 4)", &(0..80).collect::<Vec<u8>>())).unwrap();
+        fs::write(path("test.npy"), npy("|u1", "(3, 4)", &[9; 12])).unwrap();
+        fs::write(
+            path("parts.npz"),
+            npz(&[("train", npy("|u1", "(2, 4)", &[7; 8])), ("test", npy("|u1", "(1, 4)", &[8; 4]))]),
+        )
+        .unwrap();
+        let counts = |config| {
+            load_with(&path("train.npy"), config)
+                .map(|loaded| (loaded.dataset.train.images.count(), loaded.dataset.test.images.count()))
+        };
+        let test = |share| DataConfig { test: Some(share), ..DataConfig::default() };
+        let test_data =
+            |name: &str| DataConfig { test_data: Some(path(name).display().to_string()), ..DataConfig::default() };
+        assert_eq!(counts(DataConfig::default()), Ok((18, 2)));
+        assert_eq!(counts(test(Share::Count(5))), Ok((15, 5)));
+        assert_eq!(counts(test(Share::Fraction(0.25))), Ok((15, 5)));
+        assert_eq!(counts(test_data("test.npy")), Ok((20, 3)));
+        assert_eq!(counts(test_data("parts.npz")), Ok((20, 1)));
+        assert!(
+            counts(test(Share::Count(20))).unwrap_err().starts_with("--test: expected fewer test images than the 20")
+        );
+        assert!(counts(test_data("nowhere.npy")).unwrap_err().starts_with("--test-data: expected "));
+        for config in [test(Share::Count(1)), test_data("test.npy")] {
+            let error = load_with(&path("parts.npz"), config).unwrap_err();
+            assert!(error.contains("no such option if "), "{error}");
+        }
+        // The same seed gives the same choice, and another one another.
+        let chosen = |seed| {
+            load_with(&path("train.npy"), DataConfig { test_seed: seed, ..test(Share::Count(5)) }).unwrap().dataset.test
+        };
+        assert_eq!(chosen(1), chosen(1));
+        assert_ne!(chosen(1), chosen(2));
+    }
+
+    #[test]
+    fn files_are_known_by_their_endings_or_their_first_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        for (bytes, fine) in [
+            (npy("|u1", "(2, 4)", &[7; 8]), true),
+            (npz(&[("x", npy("|u1", "(2, 4)", &[7; 8]))]), true),
+            (idx(&[2, 2, 2], &[7; 8]), true),
+            (vec![], false),
+            (b"hello".to_vec(), false),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            assert_eq!(load_with(&path, DataConfig::default()).is_ok(), fine);
+        }
+        let message = "--data: expected `mnist` (the only built-in name), a folder of pictures or of IDX files, or a .npz, .npy, CSV, \
+                       TSV or IDX file, found `cifar10`, which does not exist";
+        let config = DataConfig { source: "cifar10".into(), ..DataConfig::default() };
+        assert_eq!(Dataset::load(&config).unwrap_err().to_string(), message);
+        let config = DataConfig { key: Some("train".into()), ..DataConfig::default() };
+        assert!(Dataset::load(&config).unwrap_err().to_string().starts_with("--key: expected no such option"));
+    }
+}

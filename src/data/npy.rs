@@ -19,9 +19,9 @@ use crate::files::npy::{Array, Header, Values};
 pub(super) fn read(path: &Path) -> Result<Found, Error> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     let header = Header::parse(path, &bytes)?;
-    let (dtype, shape) = (header.dtype.clone(), header.shape.clone());
+    let (described, shape) = (header.describe(), header.shape.clone());
     let part = part(path, header.array(path, bytes)?)?;
-    let notes = vec![format!("{}: {}", path.display(), taken_for(&dtype, &shape, &part))];
+    let notes = vec![format!("{}, {}", path.display(), taken_for(&described, &shape, &part))];
     Ok(Found { parts: vec![part], notes, ..Found::default() })
 }
 
@@ -66,14 +66,14 @@ pub(super) fn check_size(path: &Path, header: &Header) -> Result<(), Error> {
     }
 }
 
-/// Says what an array was taken for: its type and shape, and the images.
-pub(super) fn taken_for(dtype: &str, shape: &[usize], part: &Part) -> String {
+/// Says what an array was taken for. `header` describes its type and shape.
+pub(super) fn taken_for(header: &str, shape: &[usize], part: &Part) -> String {
     let images = match part.layout {
         Layout::Image(image) => format!("images of {image}"),
         Layout::Square(values) | Layout::Vector(values) => format!("rows of {values} values"),
     };
     let order = if layout(shape).is_some_and(|(.., channels_first)| channels_first) { ", channels first" } else { "" };
-    format!("{dtype} {shape:?}{order}, {} {images}", part.count)
+    format!("{header}{order}: {} {images}", part.count)
 }
 
 /// The number of examples, what each one is, and whether channels come before rows.
@@ -114,7 +114,22 @@ fn channels_last<T: Copy>(values: &[T], shape: ImageShape) -> Vec<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixtures::{load, npy};
     use super::*;
+
+    #[test]
+    fn a_file_is_read() {
+        let floats = npy("<f2", "(2, 1, 2, 2)", &[0, 0x38].repeat(8));
+        let data = load("data.npy", &floats).unwrap();
+        assert_eq!(data.train.images.shape(), ImageShape::grey(2, 2));
+        assert!(data.train.images.pixels().all(|x| x == 0.5));
+        let bytes = npy("<i8", "(2, 3)", &[7, 0, 0, 0, 0, 0, 0, 0].repeat(6));
+        let data = load("data.npy", &bytes).unwrap();
+        assert_eq!((data.train.images.bytes(), data.test.images.bytes()), (Some(&[7; 3][..]), Some(&[7; 3][..])));
+        for end in 0..bytes.len() {
+            load("data.npy", &bytes[..end]).unwrap_err();
+        }
+    }
 
     #[test]
     fn shapes_are_recognised() {

@@ -31,14 +31,14 @@ struct Archive<'a> {
 struct Entry {
     name: String,
     meaning: Option<Meaning>,
-    /// The header, or why it cannot be used.
-    header: Result<Header, Error>,
+    /// The header, unless it cannot be used.
+    header: Option<Header>,
 }
 
 impl Entry {
     /// Whether it can be a stack of images, by its shape.
     fn is_stack(&self) -> bool {
-        self.header.as_ref().is_ok_and(|header| header.shape.len() >= 2 && !header.is_text())
+        self.header.as_ref().is_some_and(|header| header.shape.len() >= 2 && !header.is_text())
     }
 
     fn is(&self, role: Option<Role>, kind: Kind) -> bool {
@@ -47,8 +47,8 @@ impl Entry {
 
     fn describe(&self) -> String {
         match &self.header {
-            Ok(header) => format!("`{}` {} {:?}", self.name, header.dtype, header.shape),
-            Err(_) => format!("`{}`", self.name),
+            Some(header) => format!("`{}`, {}", self.name, header.describe()),
+            None => format!("`{}`", self.name),
         }
     }
 }
@@ -70,11 +70,11 @@ pub(super) fn read(path: &Path, config: &DataConfig) -> Result<Found, Error> {
         let entry = &archive.arrays[index];
         let (name, label_role) = (entry.name.clone(), entry.meaning.and_then(|meaning| meaning.role));
         let array = archive.array(index)?;
-        let (dtype, shape) = (array.0, array.1.shape.clone());
+        let (described, shape) = (array.0, array.1.shape.clone());
         let mut part = Part { role, ..npy::part(&file, array.1)? };
-        let mut note = format!("`{name}`: {}", npy::taken_for(&dtype, &shape, &part));
+        let mut note = format!("`{name}`, {}", npy::taken_for(&described, &shape, &part));
         if let Some(role) = role {
-            note += &format!(" for {}", role.name());
+            note += &format!(", the {} set", role.name());
         }
         let labels = archive.arrays.iter().position(|entry| entry.is(label_role, Kind::Labels));
         if let Some(index) = labels {
@@ -100,7 +100,7 @@ pub(super) fn read(path: &Path, config: &DataConfig) -> Result<Found, Error> {
     let unused = archive.arrays.iter().enumerate().filter(|(index, _)| !used.contains(index));
     let unused: Vec<String> = unused.map(|(_, entry)| entry.describe()).collect();
     if !unused.is_empty() {
-        found.notes.push(format!("not used: {}", unused.join(", ")));
+        found.notes.push(format!("not used: {}", unused.join("; ")));
     }
     Ok(found)
 }
@@ -132,8 +132,7 @@ impl Archive<'_> {
         names.sort_unstable();
         let mut arrays = Vec::new();
         for name in names {
-            let bytes = unpack(path, &mut zip, &name, MAX_HEADER as u64)?;
-            let header = Header::parse(&path.join(format!("{name}.npy")), &bytes);
+            let header = header(path, &mut zip, &name).ok();
             arrays.push(Entry { meaning: meaning(&name), name, header });
         }
         Ok(Archive { path, zip, arrays })
@@ -141,7 +140,7 @@ impl Archive<'_> {
 
     /// The arrays to read, with what they are for.
     fn choose(&self, key: Option<&str>) -> Result<Vec<(Option<Role>, usize)>, Error> {
-        let all = || self.arrays.iter().map(Entry::describe).collect::<Vec<_>>().join(", ");
+        let all = || self.arrays.iter().map(Entry::describe).collect::<Vec<_>>().join("; ");
         if let Some(key) = key {
             let index = self.arrays.iter().position(|entry| entry.name == key);
             require("--key", index.is_some(), &format!("one of the arrays {}", all()), key)?;
@@ -178,20 +177,23 @@ impl Archive<'_> {
         self.path.join(format!("{}.npy", self.arrays[index].name))
     }
 
-    /// Reads an array: its type, and the array. The archive's checksum is verified.
+    /// Reads an array: its description, and the array. The archive's checksum is verified.
     fn array(&mut self, index: usize) -> Result<(String, Array), Error> {
         let path = self.path_of(index);
         let name = self.arrays[index].name.clone();
-        // A header is no longer valid once its array was read, and no array is read twice.
-        let used = Err(unlike(&path, "an array that is read once", "a second time"));
-        let header = std::mem::replace(&mut self.arrays[index].header, used)?;
+        let header = header(self.path, &mut self.zip, &name)?;
         npy::check_size(&path, &header)?;
         // One byte more shows a longer file, and reaching the end verifies the checksum.
         let length = header.file_bytes().unwrap_or(u64::MAX).saturating_add(1);
         let bytes = unpack(self.path, &mut self.zip, &name, length)?;
-        let dtype = header.dtype.clone();
-        Ok((dtype, header.array(&path, bytes)?))
+        let described = header.describe();
+        Ok((described, header.array(&path, bytes)?))
     }
+}
+
+/// Reads the header of an array alone.
+fn header(path: &Path, zip: &mut ZipArchive<File>, name: &str) -> Result<Header, Error> {
+    Header::parse(&path.join(format!("{name}.npy")), &unpack(path, zip, name, MAX_HEADER as u64)?)
 }
 
 /// Unpacks an array's file up to `length` bytes. The archive states the size, but memory grows with the bytes that are read.
@@ -203,4 +205,153 @@ fn unpack(path: &Path, zip: &mut ZipArchive<File>, name: &str, length: u64) -> R
     let read = entry.take(length).read_to_end(&mut bytes);
     read.map_err(|error| unlike(path, format!("`{name}` whole and with the archive's checksum"), error.to_string()))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{load, load_file, npy, npz};
+    use super::super::{Dataset, ImageShape, Images};
+    use super::*;
+
+    fn bytes(count: usize, value: u8) -> Vec<u8> {
+        npy("|u1", &format!("({count}, 4)"), &vec![value; 4 * count])
+    }
+
+    #[test]
+    fn bytes_of_0_and_1_are_binary() {
+        let data = npz(&[("train", bytes(3, 1)), ("valid", bytes(2, 0)), ("test", bytes(1, 1))]);
+        let data = load("data.npz", &data).unwrap();
+        assert_eq!(data.train.images.shape(), ImageShape::grey(2, 2));
+        let validation = data.validation.unwrap().images;
+        assert_eq!((data.train.images.count(), validation.count(), data.test.images.count()), (3, 2, 1));
+        let pixels = |images: &Images| images.pixels().collect::<Vec<_>>();
+        assert_eq!((pixels(&data.train.images), pixels(&validation)), (vec![1.0; 12], vec![0.0; 8]));
+
+        let grey = load("data.npz", &npz(&[("train", bytes(3, 1)), ("test", bytes(1, 51))])).unwrap();
+        let first = |images: &Images| images.pixels().next();
+        assert_eq!([&grey.train, &grey.test].map(|split| first(&split.images)), [Some(1.0 / 255.0), Some(0.2)]);
+        assert_eq!(grey.validation, None);
+    }
+
+    #[test]
+    fn parts_and_labels_are_found_by_their_names() {
+        let labels = |values: &[u8]| npy("|u1", &format!("({}, 1)", values.len()), values);
+        for [train, train_labels, test, test_labels] in [
+            ["train", "train_labels", "test", "test_labels"],
+            ["x_train", "y_train", "x_test", "y_test"],
+            ["train_images", "train_labels", "test_images", "test_labels"],
+        ] {
+            let arrays = [
+                (train, bytes(2, 9)),
+                (train_labels, labels(&[1, 0])),
+                (test, bytes(1, 9)),
+                (test_labels, labels(&[1])),
+                ("classes", npy("<U2", "(2,)", b"a\0\0\0\0\0\0\0b\0\0\0c\0\0\0")),
+                ("extra", bytes(7, 9)),
+            ];
+            let loaded = load_file("data.npz", &npz(&arrays), DataConfig::default()).unwrap();
+            assert_eq!(loaded.dataset.train.labels, Some(vec![1, 0]));
+            assert_eq!(loaded.dataset.test.labels, Some(vec![1]));
+            assert_eq!(loaded.classes, ["a", "bc"]);
+            let note =
+                format!("`{train}`, uint8 (2, 4): 2 rows of 4 values, the training set, labels `{train_labels}`");
+            assert_eq!(loaded.notes[0], note);
+            assert_eq!(loaded.notes.last().unwrap(), "not used: `extra`, uint8 (7, 4)");
+        }
+    }
+
+    #[test]
+    fn one_array_alone_is_split() {
+        let config = |key: Option<&str>| DataConfig { key: key.map(Into::into), ..DataConfig::default() };
+        for (names, key) in [
+            (&["data", "other"][..], None),
+            (&["arr_0", "arr_1"], None),
+            (&["images"], None),
+            (&["faces"], None),
+            (&["faces", "masks"], Some("faces")),
+            (&["train", "faces"], Some("faces")),
+        ] {
+            let arrays: Vec<_> = names.iter().map(|name| (*name, bytes(20, 9))).chain([("y", bytes(5, 1))]).collect();
+            let loaded = load_file("data.npz", &npz(&arrays), config(key)).unwrap();
+            let counts = |data: &Dataset| (data.train.images.count(), data.test.images.count());
+            assert_eq!(counts(&loaded.dataset), (18, 2), "{names:?}");
+            assert!(loaded.notes.last().unwrap().starts_with("no test set: 2 of the 20 images"), "{:?}", loaded.notes);
+            assert_eq!(loaded.dataset.train.labels, None);
+        }
+        let error = load_file("data.npz", &npz(&[("faces", bytes(2, 9))]), config(Some("face"))).unwrap_err();
+        assert_eq!(error, "--key: expected one of the arrays `faces`, uint8 (2, 4), found face");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let good = || npy("|u1", "(2, 4)", &[1; 8]);
+        let nan = npy("<f4", "(2, 2)", &[0.0, 0.0, f32::NAN, 0.0].map(f32::to_le_bytes).concat());
+        let mut cut = npz(&[("train", good()), ("test", good())]);
+        cut.truncate(cut.len() - 30);
+        for (bytes, found) in [
+            (b"no archive".to_vec(), "data.npz: expected a NumPy archive (.npz) with an array"),
+            (Vec::new(), "data.npz: expected a NumPy archive"),
+            (npz(&[]), "found no arrays"),
+            (cut, "data.npz: expected a NumPy archive"),
+            (npz(&[("a", good()), ("b", good())]), "found the arrays `a`, uint8 (2, 4); `b`, uint8 (2, 4)"),
+            (npz(&[("x_train", good()), ("train", good())]), "expected one array of images for each part (--key"),
+            (npz(&[("test", good())]), "found the arrays `test`"),
+            (npz(&[("train", good()), ("test", npy("|u1", "(2, 9)", &[1; 18]))]), "expected test images of 2 x 2 like"),
+            (npz(&[("train", good()), ("valid", npy("|u1", "(1, 1)", &[1])), ("test", good())]), "found 1 x 1"),
+            (npz(&[("train", npy("|u1", "(2,)", &[1; 2])), ("test", good())]), "found [2]"),
+            (npz(&[("train", npy("|u1", "(0, 4)", &[])), ("test", good())]), "found 0 of 4 values"),
+            (npz(&[("train", npy("|O", "(1, 1)", &[0; 8])), ("test", good())]), "train.npy: expected"),
+            (npz(&[("train", npy("|u1", "(2, 4)", &[1; 7])), ("test", good())]), "found 7 bytes"),
+            (npz(&[("train", npy("|u1", "(2, 4)", &[1; 9])), ("test", good())]), "found 9 bytes"),
+            (npz(&[("train", nan), ("test", good())]), "found NaN in row 1, column 0, counted from 0"),
+        ] {
+            let error = load("data.npz", &bytes).unwrap_err();
+            assert!(error.contains(found), "{error}: not {found}");
+        }
+    }
+
+    #[test]
+    fn every_damage_is_an_error() {
+        let whole = npz(&[("train", npy("|u1", "(2, 4)", &[77; 8])), ("test", npy("|u1", "(1, 4)", &[66; 4]))]);
+        for end in 0..whole.len() {
+            load("data.npz", &whole[..end]).unwrap_err();
+        }
+        let mut refused = 0;
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 4;
+            // Dates and names may change, and a part may then be missing; values may not.
+            match load("data.npz", &damaged) {
+                Ok(data) => assert!(data.train.images.bytes().unwrap().iter().all(|byte| *byte == 77), "byte {at}"),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > whole.len() / 3, "{refused} of {}", whole.len());
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_named() {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        writer.start_file("train.npy", options).unwrap();
+        std::io::Write::write_all(&mut writer, &npy("|u1", "(2, 4)", &[77; 8])).unwrap();
+        let mut bytes = writer.finish().unwrap().into_inner();
+        let at = bytes.windows(8).position(|bytes| bytes == [77; 8]).unwrap();
+        bytes[at] = 78;
+        let error = load("data.npz", &bytes).unwrap_err();
+        assert!(
+            error.contains("`train` whole and with the archive's checksum") && error.contains("hecksum"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_is_unpacked() {
+        // A thousand times its size in zeros, under a header that announces more than can be, or less than comes.
+        let zeros = vec![0; 1 << 20];
+        for shape in ["(1048576, 1048576)", "(1, 4)"] {
+            let error = load("data.npz", &npz(&[("train", npy("|u1", shape, &zeros))])).unwrap_err();
+            assert!(error.contains("at most 4294967296 values") || error.contains("found 5 bytes"), "{error}");
+        }
+    }
 }

@@ -163,3 +163,109 @@ fn jpeg_fault(bytes: &[u8]) -> Option<&'static str> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use image::ExtendedColorType::{self, L8, L16, La8, Rgb8, Rgb16, Rgba8};
+
+    use super::super::fixtures::picture;
+    use super::*;
+
+    fn read(name: &str, size: [u32; 2], colour: ExtendedColorType, bytes: &[u8], channels: usize) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        picture(&path, size, colour, bytes);
+        let found = header(&path).unwrap();
+        let (pixels, shape) = pixels(&path, channels, Colour([255, 0, 0])).unwrap();
+        assert_eq!([found.width, found.height].map(|side| side as u32), size);
+        assert_eq!([shape.width, shape.height, shape.channels], [found.width, found.height, channels]);
+        pixels
+    }
+
+    /// The error for a file.
+    fn refusal(bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, bytes).unwrap();
+        let error = header(&path).and_then(|_| pixels(&path, 3, Colour::default())).unwrap_err().to_string();
+        assert!(error.contains("/a: expected ") && !error.contains('\n'), "{error}");
+        error
+    }
+
+    fn saved(format: image::ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        let pixels = (0..48 * 3).map(|i| (i * 31 % 256) as u8).collect();
+        image::RgbImage::from_raw(8, 6, pixels).unwrap().write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn every_format_and_kind_of_colour() {
+        for name in ["a.png", "a.bmp", "a.tiff", "a.webp"] {
+            assert_eq!(read(name, [2, 1], Rgb8, &[1, 2, 3, 4, 5, 6], 3), [1, 2, 3, 4, 5, 6], "{name}");
+        }
+        assert_eq!(read("a.jpg", [8, 8], Rgb8, &[100; 192], 1), [100; 64]);
+        assert_eq!(read("a.gif", [1, 1], Rgba8, &[9, 9, 9, 255], 3), [9, 9, 9]);
+        assert_eq!(read("a.png", [1, 1], L8, &[7], 3), [7; 3]);
+        // 16 bits are rounded, not cut off.
+        let sixteen: Vec<u8> = [0x0101u16, 0x00ff, 0xffff].into_iter().flat_map(u16::to_ne_bytes).collect();
+        assert_eq!(read("a.png", [3, 1], L16, &sixteen, 1), [1, 1, 255]);
+        assert_eq!(read("a.png", [1, 1], Rgb16, &sixteen, 3), [1, 1, 255]);
+        // Over red.
+        assert_eq!(read("a.png", [2, 1], Rgba8, &[0, 0, 255, 255, 0, 0, 255, 51], 3), [0, 0, 255, 204, 0, 51]);
+        assert_eq!(read("a.png", [1, 1], La8, &[200, 0], 3), [255, 0, 0]);
+        assert_eq!(read("a.png", [1, 1], La8, &[200, 0], 1), [76]);
+    }
+
+    #[test]
+    fn pictures_are_turned_as_their_exif_data_say() {
+        let mut encoded = Vec::new();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut encoded, 100);
+        // An EXIF block with orientation 6: to be turned by 90 degrees clockwise.
+        let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        image::ImageEncoder::set_exif_metadata(&mut encoder, exif.to_vec()).unwrap();
+        let left_black: Vec<u8> = (0..16 * 8).map(|i| if i % 16 < 8 { 0 } else { 255 }).collect();
+        image::ImageEncoder::write_image(encoder, &left_black, 16, 8, L8).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        fs::write(&path, encoded).unwrap();
+        let (pixels, shape) = pixels(&path, 1, Colour::default()).unwrap();
+        assert_eq!((shape, header(&path).unwrap().height), (ImageShape::grey(16, 8), 16));
+        assert!(pixels[0] < 20 && pixels[127] > 235, "{pixels:?}");
+    }
+
+    #[test]
+    fn a_huge_picture_is_refused_by_its_header() {
+        let mut png = saved(image::ImageFormat::Png);
+        png[16..24].copy_from_slice(&[20_000u32.to_be_bytes(); 2].concat());
+        let sum = crc(&png[12..29]);
+        png[29..33].copy_from_slice(&sum.to_be_bytes());
+        assert!(refusal(&png).ends_with("expected a picture of 1 to 134217728 pixels, found 20000 x 20000"));
+    }
+
+    /// The checksum of a PNG's chunk.
+    fn crc(bytes: &[u8]) -> u32 {
+        let mut sum = flate2::Crc::new();
+        sum.update(bytes);
+        sum.sum()
+    }
+
+    #[test]
+    fn truncations_are_refused() {
+        use image::ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+        for format in [Png, Jpeg, WebP, Bmp, Gif, Tiff] {
+            let whole = saved(format);
+            for end in (0..whole.len() - 12).step_by(5) {
+                refusal(&whole[..end]);
+            }
+        }
+    }
+
+    #[test]
+    fn four_inks_are_refused() {
+        let mut jpeg = saved(image::ImageFormat::Jpeg);
+        let frame = jpeg.windows(2).position(|bytes| bytes == [0xff, 0xc0]).unwrap();
+        jpeg[frame + 9] = 4;
+        assert_eq!(jpeg_fault(&jpeg), Some("CMYK: convert the picture to RGB"));
+    }
+}

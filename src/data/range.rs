@@ -128,3 +128,80 @@ fn divide(values: &mut PixelValues, scale: f32) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{load_file, npy, npz};
+    use super::super::{Dataset, Images};
+    use super::*;
+
+    fn floats(values: &[f32]) -> Vec<u8> {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        npy("<f4", &format!("({}, 1, 1)", values.len()), &bytes)
+    }
+
+    fn load(train: Vec<u8>, test: Vec<u8>, config: DataConfig) -> Result<Dataset, String> {
+        load_file("a.npz", &npz(&[("train", train), ("test", test)]), config).map(|loaded| loaded.dataset)
+    }
+
+    fn train_pixels(train: Vec<u8>, test: Vec<u8>, config: DataConfig) -> Vec<f32> {
+        load(train, test, config).unwrap().train.images.pixels().collect()
+    }
+
+    #[test]
+    fn values_come_to_0_to_1() {
+        let default = DataConfig::default;
+        let scale = |scale| DataConfig { scale: Some(scale), ..default() };
+        let standardise = || DataConfig { standardise: true, ..default() };
+        assert_eq!(train_pixels(floats(&[0.25, 1.0]), floats(&[0.0]), default()), [0.25, 1.0]);
+        assert_eq!(train_pixels(floats(&[2.0, 6.0]), floats(&[4.0]), scale(8.0)), [0.25, 0.75]);
+        assert_eq!(train_pixels(floats(&[-2.0, 300.0]), floats(&[4.0]), standardise()), [-2.0, 300.0]);
+        // Other types than bytes, of the same values, give the same bytes.
+        let small = npy("<i4", "(2, 1, 1)", &[51, 0, 0, 0, 255, 0, 0, 0]);
+        let images =
+            |train: Vec<u8>, config| -> Images { load(train, floats(&[0.0, 1.0]), config).unwrap().train.images };
+        let bytes = load(small.clone(), npy("|u1", "(1, 1, 1)", &[102]), default()).unwrap().train.images;
+        assert_eq!(bytes.bytes(), Some(&[51, 255][..]));
+        assert_eq!(load(floats(&[51.0, 255.0]), floats(&[102.0]), scale(255.0)).unwrap().train.images, bytes);
+        assert_eq!(load(small.clone(), floats(&[102.0]), scale(255.0)).unwrap().train.images, bytes);
+        // Bytes beside other numbers are numbers.
+        let mixed = load(small, floats(&[-3.0]), standardise()).unwrap().train.images;
+        assert_eq!(mixed.pixels().collect::<Vec<_>>(), [51.0, 255.0]);
+        let bits = images(npy("|b1", "(2, 1, 1)", &[0, 1]), default());
+        assert_eq!(bits.bytes(), Some(&[0, 255][..]));
+    }
+
+    #[test]
+    fn other_ranges_are_refused_with_a_way_out() {
+        let default = DataConfig::default;
+        let scale = |scale| DataConfig { scale: Some(scale), ..default() };
+        let standardise = DataConfig { standardise: true, ..default() };
+        let help = "expected bytes, or values from 0 to 1 (or";
+        for (train, test, config, words) in [
+            (
+                &[0.0, 255.0][..],
+                &[1.5][..],
+                default(),
+                &[help, "--scale 255 to divide", "from 0 to 255 in a.npz/train.npy"][..],
+            ),
+            (&[0.0, 1000.0], &[1.5], default(), &[help, "--scale 65535", "--standardise"]),
+            (&[-1.0, 1.0], &[0.5], default(), &["(or --standardise for the gaussian", "from -1 to 1"]),
+            (&[0.0, 300.0], &[9.5], scale(255.0), &["--scale: expected values from 0 to 255", "from 0 to 300"]),
+            (
+                &[0.0, 1.0],
+                &[0.0, 254.5],
+                default(),
+                &["one range in all parts", "0 to 1 in the training", "0 to 254.5 in the test"],
+            ),
+            (&[0.0, 1.0], &[0.0, 254.5], scale(255.0), &["one range in all parts"]),
+            (&[0.0, 254.5], &[0.5], standardise, &["one range in all parts"]),
+            (&[0.0, f32::INFINITY], &[0.5], scale(255.0), &["found inf in row 1, column 0"]),
+        ] {
+            let error = load(floats(train), floats(test), config).unwrap_err();
+            assert!(words.iter().all(|word| error.contains(word)), "{error}: not {words:?}");
+        }
+        let bits = npy("|u1", "(2, 1, 1)", &[0, 1]);
+        let error = load(bits, npy("|u1", "(1, 1, 1)", &[200]), default()).unwrap_err();
+        assert!(error.contains("0 to 1 in the training images and 200 to 200 in the test images"), "{error}");
+    }
+}

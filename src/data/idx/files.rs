@@ -98,3 +98,105 @@ fn labels_beside(path: &Path) -> Option<PathBuf> {
         ["", ".gz"].iter().flat_map(|suffix| LABELS.iter().map(move |ending| format!("{stem}{ending}{suffix}")));
     names.map(|name| path.with_file_name(name)).find(|path| path.is_file())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::fixtures::{idx, load_with};
+    use crate::data::{DataConfig, Dataset};
+
+    /// A folder with two training images of 2 x 2 and one test image, under the names of the four files.
+    fn folder(names: [&str; 4]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let files: [(&[u32], &[u8]); 4] =
+            [(&[2, 2, 2], &[1, 2, 3, 4, 5, 6, 7, 8]), (&[2], &[0, 1]), (&[1, 2, 2], &[9; 4]), (&[1], &[1])];
+        for (name, (sizes, bytes)) in names.iter().zip(files) {
+            fs::write(folder.path().join(name), idx(sizes, bytes)).unwrap();
+        }
+        folder
+    }
+
+    const MNIST: [&str; 4] =
+        ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+
+    fn load(folder: &Path) -> Result<Dataset, String> {
+        load_with(folder, DataConfig::default()).map(|loaded| loaded.dataset)
+    }
+
+    #[test]
+    fn folders_are_read_under_several_names() {
+        for names in [
+            MNIST,
+            MNIST.map(|name| if name.contains("images") { name } else { "labels-elsewhere" }),
+            ["train-images.idx3-ubyte", "train-labels.idx1-ubyte", "test-images-idx3-ubyte", "test-labels.idx1-ubyte"],
+            [
+                "emnist-letters-train-images-idx3-ubyte",
+                "emnist-letters-train-labels-idx1-ubyte.gz",
+                "emnist-letters-test-images-idx3-ubyte.gz",
+                "emnist-letters-test-labels-idx1-ubyte",
+            ],
+        ] {
+            let folder = folder(names);
+            let data = load(folder.path()).unwrap();
+            assert_eq!((data.train.images.count(), data.test.images.bytes()), (2, Some(&[9; 4][..])), "{names:?}");
+            let labelled = names[1] != "labels-elsewhere";
+            assert_eq!((data.train.labels.is_some(), data.test.labels.is_some()), (labelled, labelled));
+            assert_eq!(Path::new(&data.name), folder.path());
+        }
+    }
+
+    #[test]
+    fn a_plain_file_comes_first_and_folders_are_no_files() {
+        let folder = folder(MNIST);
+        fs::write(folder.path().join("train-images-idx3-ubyte.gz"), b"not read").unwrap();
+        fs::create_dir(folder.path().join("train-images.idx3-ubyte")).unwrap();
+        load(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn without_test_images_some_are_split_off() {
+        let folder = folder(MNIST);
+        fs::remove_file(folder.path().join(MNIST[2])).unwrap();
+        let data = load(folder.path()).unwrap();
+        assert_eq!((data.train.images.count(), data.test.images.count()), (1, 1));
+        let single = load(&folder.path().join(MNIST[0])).unwrap();
+        assert_eq!(single.train.images, data.train.images);
+        fs::remove_file(folder.path().join(MNIST[0])).unwrap();
+        fs::write(folder.path().join(MNIST[2]), idx(&[1, 2, 2], &[9; 4])).unwrap();
+        assert!(load(folder.path()).unwrap_err().contains("expected data to train on, found no training part"));
+    }
+
+    #[test]
+    fn images_are_transposed_on_demand() {
+        let folder = folder(MNIST);
+        let config = DataConfig { transpose: true, ..DataConfig::default() };
+        let data = load_with(folder.path(), config).unwrap().dataset;
+        assert_eq!(data.train.images.bytes(), Some(&[1, 3, 2, 4, 5, 7, 6, 8][..]));
+    }
+
+    #[test]
+    fn of_several_sets_one_is_named() {
+        let folder = folder(MNIST.map(|name| &*format!("emnist-letters-{name}").leak()));
+        let images = idx(&[3, 1, 1], &[7; 3]);
+        fs::write(folder.path().join("emnist-digits-train-images-idx3-ubyte"), images).unwrap();
+        let message = "--key: expected one of the data sets `emnist-digits`, `emnist-letters` in this folder, found ";
+        assert_eq!(load(folder.path()).unwrap_err(), format!("{message}2 sets"));
+        let named = |key: &str| load_with(folder.path(), DataConfig { key: Some(key.into()), ..DataConfig::default() });
+        assert_eq!(named("letters").unwrap().dataset.train.images.count(), 2);
+        assert_eq!(named("balanced").unwrap_err(), format!("{message}balanced"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        for (name, file, found) in [
+            (MNIST[3], idx(&[3], &[0; 3]), "t10k-labels-idx1-ubyte: expected as many labels as images (1), found 3"),
+            (MNIST[2], idx(&[1, 1, 4], &[0; 4]), "expected test images of 2 x 2 like those of "),
+            (MNIST[0], vec![], "train-images-idx3-ubyte: expected IDX images (3 dimensions), found an empty file"),
+        ] {
+            let folder = folder(MNIST);
+            fs::write(folder.path().join(name), file).unwrap();
+            let error = load(folder.path()).unwrap_err();
+            assert!(error.contains(found), "{error}: not {found}");
+        }
+    }
+}
