@@ -60,7 +60,7 @@ Examples:
 #[derive(Subcommand)]
 enum Command {
     Data(data::Data),
-    Train(train::Train),
+    Train(Box<train::Train>),
     Resume(train::Resume),
     Eval(eval::Eval),
     Sample(sample::Sample),

@@ -134,8 +134,8 @@ impl Model {
         }
     }
 
-    /// Images, `(N, D)`, as pictures show them: from 0, which is black, to 1. Those of standardised data are black and white at
-    /// the smallest and the largest value of the training set, others are unchanged.
+    /// Images, `(N, D)`, as pictures show them, from 0 to 1. If the model was trained on standardised data, the smallest and the
+    /// largest value of the training set become 0 and 1; other images are unchanged.
     pub fn shown(&self, mut images: Vec<f32>) -> Vec<f32> {
         if let Some(standardisation) = &self.config.standardisation {
             images.iter_mut().for_each(|x| *x = standardisation.brightness(*x));

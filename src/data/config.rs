@@ -76,7 +76,7 @@ pub struct DataConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// Divide the values by X, as 255 for pixels from 0 to 255 that are no bytes
-    #[arg(long, value_name = "X", conflicts_with = "standardise")]
+    #[arg(long, value_name = "X", conflicts_with = "standardise", allow_negative_numbers = true)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<f32>,
     /// Let the model see values of mean 0 and variance 1, for each channel, or for each column if the data are vectors. The

@@ -36,8 +36,8 @@ pub(super) fn read(path: &Path, config: &DataConfig) -> Result<Found, Error> {
     while table.next(&mut record)? {
         for (column, field) in record.iter().enumerate() {
             if Some(column) == table.label {
-                labels.push(String::from_utf8_lossy(field).trim().to_owned());
-            } else {
+                labels.push(String::from_utf8_lossy(field).into_owned());
+            } else if Some(column) != table.index {
                 values.push(table.number(&record, column, field)?);
             }
         }
@@ -48,7 +48,7 @@ pub(super) fn read(path: &Path, config: &DataConfig) -> Result<Found, Error> {
     if count == 0 {
         return Err(unlike(path, "at least one row of numbers", "none"));
     }
-    let width = table.columns - usize::from(table.label.is_some());
+    let width = table.columns - usize::from(table.label.is_some()) - usize::from(table.index.is_some());
     let layout = if table.pixels { Layout::Square(width) } else { Layout::Vector(width) };
     let mut found = Found::default();
     let mut note = format!("{}: {count} rows of {width} values", path.display());
@@ -58,6 +58,9 @@ pub(super) fn read(path: &Path, config: &DataConfig) -> Result<Found, Error> {
         let fit = if numbers.is_some() { "labels" } else { "no labels, since there are more than 256 classes," };
         note += &format!(", {fit} from column {}{}", column + 1, table.named(column));
         (labels_found, found.classes) = (numbers, classes);
+    }
+    if table.index.is_some() {
+        note += ", column 1 not used: it has no name, as where pandas counts rows";
     }
     found.notes.push(note);
     let (path, values) = (path.into(), values.into_pixels());
@@ -110,6 +113,8 @@ struct Table<'a> {
     names: Option<Vec<String>>,
     columns: usize,
     label: Option<usize>,
+    /// The column that counts the rows.
+    index: Option<usize>,
     /// Whether the names say that the rows are images.
     pixels: bool,
 }
@@ -135,27 +140,25 @@ impl<'a> Table<'a> {
         let text: Vec<String> = first.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
         let columns = text.len();
         let asked = config.label.as_deref();
-        let by_name = asked.and_then(|label| text.iter().position(|name| name == label));
-        let by_number = asked.and_then(|label| label.parse().ok()).filter(|number| (1..=columns).contains(number));
-        let asked_column = by_name.or_else(|| by_number.map(|number: usize| number - 1));
-        let list =
-            if columns > 12 { format!("1 to {columns}") } else { format!("1 to {columns} or {}", text.join(", ")) };
-        require(
-            "--label",
-            asked.is_none() || asked_column.is_some(),
-            &format!("a column: {list}"),
-            asked.unwrap_or(""),
-        )?;
-        let is_text =
-            |(column, field): (usize, &String)| Some(column) != asked_column && number(field.as_bytes()).is_none();
-        let is_header = text.iter().enumerate().any(is_text) && !text.iter().all(String::is_empty);
+        let label = asked.and_then(|label| match label.parse() {
+            Ok(number) => (1..=columns).contains(&number).then(|| number - 1),
+            Err(_) => text.iter().position(|name| name == label),
+        });
+        let names = if columns > 12 { String::new() } else { format!(" or {}", text.join(", ")) };
+        let expected = format!("a column: 1 to {columns}{names}");
+        require("--label", asked.is_none() || label.is_some(), &expected, asked.unwrap_or(""))?;
+        let index = is_index(&text).then_some(0);
+        let others = |label| {
+            let others = text.iter().enumerate().filter(move |(at, _)| Some(*at) != label && Some(*at) != index);
+            others.map(|(_, name)| name.as_str())
+        };
+        let is_header = others(label).any(|name| number(name.as_bytes()).is_none()) || are_counted(others(label));
         let column_label = || text.iter().position(|name| name.eq_ignore_ascii_case("label"));
-        let label = asked_column.or_else(|| is_header.then(column_label).flatten());
-        let others = || text.iter().enumerate().filter(|(column, _)| Some(*column) != label).map(|(_, name)| name);
-        let pixels = is_header && others().all(|name| is_pixel(name));
-        require("--label", columns > usize::from(label.is_some()), "a file with other columns too", columns)?;
+        let label = label.or_else(|| is_header.then(column_label).flatten());
+        let pixels = is_header && others(label).all(is_pixel);
+        require("--label", others(label).next().is_some(), "a file with other columns too", columns)?;
         let (first, names) = if is_header { (None, Some(text)) } else { (Some(first), None) };
-        Ok(Table { path, reader, first, names, columns, label, pixels })
+        Ok(Table { path, reader, first, names, columns, label, index, pixels })
     }
 
     /// Reads the next row, if there is one, and checks its length.
@@ -211,6 +214,19 @@ fn number(field: &[u8]) -> Option<f32> {
     std::str::from_utf8(field).ok()?.parse().ok()
 }
 
+/// Whether the first column alone has no name: pandas counts rows there.
+fn is_index(names: &[String]) -> bool {
+    names.len() > 1 && names[0].is_empty() && !names[1..].iter().any(String::is_empty)
+}
+
+/// Whether the names count the columns, from 0 or 1, as pandas names them. A few such numbers may be values.
+fn are_counted<'a>(mut names: impl Iterator<Item = &'a str> + Clone) -> bool {
+    const SEVERAL: usize = 8;
+    let count = names.clone().count();
+    let start = names.clone().next().and_then(|name| name.parse::<usize>().ok()).filter(|start| *start <= 1);
+    start.is_some_and(|start| count >= SEVERAL && (start..start + count).all(|n| names.next() == Some(&*n.to_string())))
+}
+
 /// Whether it is the name of a pixel: `pixel0`, or `1x1`.
 fn is_pixel(name: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -258,6 +274,19 @@ mod tests {
         let size = Some("2x1".parse().unwrap());
         let images = with("a.csv", "1,2\n1,2\n", DataConfig { size, ..DataConfig::default() }).unwrap();
         assert_eq!(images.dataset.train.images.shape(), ImageShape::grey(2, 1));
+    }
+
+    #[test]
+    fn tables_of_pandas_are_read() {
+        let loaded = with("a.csv", ",a,b\n0,7,8\n1,7,8\n", DataConfig::default()).unwrap();
+        assert_eq!(loaded.dataset.train.images.bytes(), Some(&[7, 8][..]));
+        assert!(loaded.notes[0].contains("column 1 not used"), "{:?}", loaded.notes);
+        let counted =
+            with("a.csv", "0,1,2,3,4,5,6,7\n9,9,9,9,9,9,9,9\n9,9,9,9,9,9,9,9\n", DataConfig::default()).unwrap();
+        assert_eq!(counted.dataset.train.images.bytes(), Some(&[9; 8][..]));
+        // A number is that of a column, whatever the first row has.
+        let labels = with("a.csv", "2,7,1\n2,7,1\n", label("1")).unwrap().dataset.train;
+        assert_eq!((labels.labels, labels.images.bytes()), (Some(vec![2]), Some(&[7, 1][..])));
     }
 
     #[test]

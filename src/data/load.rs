@@ -102,7 +102,7 @@ fn read(option: &'static str, source: &str, config: &DataConfig, progress: Progr
         Format::Npy => npy::read(path),
         Format::Csv => csv::read(path, config),
         Format::Idx => Ok(Found { parts: vec![idx::files::part(path)?], ..Found::default() }),
-        Format::IdxFolder(sets) => idx::files::read(&sets, key),
+        Format::IdxFolder(sets) => idx::files::read(&sets, config),
         Format::Pictures => folder::read(path, config, progress),
     }
 }

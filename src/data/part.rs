@@ -1,6 +1,6 @@
 //! What the readers of all formats return, and how it becomes a data set: the only place that decides ranges, shapes and parts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::images::PixelValues;
 use super::resize::{self, Resize};
@@ -132,10 +132,10 @@ pub(super) fn dataset(config: &DataConfig, found: Found, notes: &mut Vec<String>
         splits[role as usize] = Some(split);
     }
     let [train, validation, test] = splits;
-    let Some(train) = train else {
-        let found = "no training part".to_owned();
-        return Err(Error::Config { option: "--data", expected: "data to train on".into(), found });
-    };
+    let train = train.ok_or_else(|| {
+        let expected = "a training set, such as train-images-idx3-ubyte, `x_train` or train/";
+        unlike(Path::new(&config.source), expected, "other parts alone")
+    })?;
     let (train, test) = match test {
         Some(test) => {
             let found = config.test.map(|share| share.to_string()).unwrap_or_default();
@@ -190,12 +190,7 @@ fn images(config: &DataConfig, part: Part, notes: &mut Vec<String>) -> Result<Sp
 }
 
 /// The shape of the images that rows are.
-fn shape(
-    config: &DataConfig,
-    path: &std::path::Path,
-    layout: Layout,
-    notes: &mut Vec<String>,
-) -> Result<ImageShape, Error> {
+fn shape(config: &DataConfig, path: &Path, layout: Layout, notes: &mut Vec<String>) -> Result<ImageShape, Error> {
     let (values, square) = match layout {
         Layout::Image(shape) => return Ok(shape),
         Layout::Square(values) => (values, true),

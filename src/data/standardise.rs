@@ -15,7 +15,7 @@ pub struct Standardisation {
     mean: Vec<f32>,
     /// Of each channel or column; 1 where all values are equal.
     std: Vec<f32>,
-    /// The smallest and the largest value of all: black and white in pictures.
+    /// The smallest and the largest value of all, which pictures show as 0 and 1.
     range: [f32; 2],
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::data::part::{Found, Layout, Part, Role};
-use crate::data::{Images, idx, unlike};
+use crate::data::{DataConfig, Images, idx, unlike};
 use crate::error::require;
 
 const IMAGES: [&str; 2] = ["images-idx3-ubyte", "images.idx3-ubyte"];
@@ -47,22 +47,28 @@ pub(in crate::data) fn find(folder: &Path) -> Result<Sets, Error> {
     Ok(sets)
 }
 
-/// Reads the files of a folder. `key` names the prefix of a set, or a part of it, if there are several.
+/// Reads the files of a folder. `config.key` names the prefix of a set, or a part of it, if there are several.
 ///
 /// # Errors
 ///
 /// [`Error::Format`] if a file is malformed, or does not fit the others; [`Error::Io`] if one cannot be read;
 /// [`Error::Config`] if it is open which set is meant.
-pub(in crate::data) fn read(sets: &Sets, key: Option<&str>) -> Result<Found, Error> {
+pub(in crate::data) fn read(sets: &Sets, config: &DataConfig) -> Result<Found, Error> {
+    let key = config.key.as_deref();
     let named: Vec<_> = sets.iter().filter(|(prefix, _)| key.is_none_or(|key| prefix.contains(key))).collect();
     let prefixes = || sets.keys().map(|prefix| format!("`{prefix}`")).collect::<Vec<_>>().join(", ");
     let found = key.map_or_else(|| format!("{} sets", sets.len()), str::to_owned);
     require("--key", named.len() == 1, &format!("one of the data sets {} in this folder", prefixes()), found)?;
-    let mut parts = Vec::new();
-    for (role, path) in named.into_iter().flat_map(|(_, files)| files) {
-        parts.push(Part { role: Some(*role), ..part(path)? });
+    let mut found = Found::default();
+    for (prefix, files) in named {
+        for (role, path) in files {
+            found.parts.push(Part { role: Some(*role), ..part(path)? });
+        }
+        if prefix.contains("emnist") && !config.transpose {
+            found.notes.push("EMNIST's files have rows and columns exchanged: --transpose puts them right".to_owned());
+        }
     }
-    Ok(Found { parts, ..Found::default() })
+    Ok(found)
 }
 
 /// Reads a file of images, with the labels beside it if there are any.
@@ -102,8 +108,8 @@ fn labels_beside(path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Dataset;
     use crate::data::fixtures::{idx, load_with};
-    use crate::data::{DataConfig, Dataset};
 
     /// A folder with two training images of 2 x 2 and one test image, under the names of the four files.
     fn folder(names: [&str; 4]) -> tempfile::TempDir {
@@ -163,7 +169,7 @@ mod tests {
         assert_eq!(single.train.images, data.train.images);
         fs::remove_file(folder.path().join(MNIST[0])).unwrap();
         fs::write(folder.path().join(MNIST[2]), idx(&[1, 2, 2], &[9; 4])).unwrap();
-        assert!(load(folder.path()).unwrap_err().contains("expected data to train on, found no training part"));
+        assert!(load(folder.path()).unwrap_err().contains("expected a training set, such as train-images-idx3-ubyte"));
     }
 
     #[test]
