@@ -82,7 +82,7 @@ fn a_folder_of_several_sizes_asks_for_a_size_which_the_run_keeps() {
     let run = home.join("run").display().to_string();
     succeeds(elsewhere.path(), &["eval", &run]);
     // Other data come to the size of the run.
-    succeeds(home, &["eval", "run", "--data", "a.npy", "--split", "train"]);
+    succeeds(home, &["eval", "run", "--data", "a.npy"]);
     succeeds(home, &["resume", "run", "--epochs", "2"]);
 }
 

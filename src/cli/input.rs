@@ -4,14 +4,19 @@ use std::io::IsTerminal;
 
 use clap::{Args, ValueEnum};
 use elbo::Error;
-use elbo::data::{DataConfig, Dataset, Loaded, Split};
+use elbo::data::{DataConfig, Dataset, Loaded, Progress, Split};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::{ModelArgs, notify};
 
-/// Loads data, with a progress bar over the pictures of a folder if standard error is a terminal.
+/// Loads data to train on, with a progress bar.
 pub fn load(config: &DataConfig) -> Result<Loaded, Error> {
+    with_progress(|progress| Loaded::new(config, progress))
+}
+
+/// Shows a progress bar over the pictures of a folder, if standard error is a terminal.
+fn with_progress(load: impl FnOnce(Progress<'_>) -> Result<Loaded, Error>) -> Result<Loaded, Error> {
     let bar = if std::io::stderr().is_terminal() {
         ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
     } else {
@@ -19,7 +24,7 @@ pub fn load(config: &DataConfig) -> Result<Loaded, Error> {
     };
     let style = ProgressStyle::with_template("reading pictures [{bar:24}] {pos}/{len}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let loaded = Loaded::new(config, &|done, of| {
+    let loaded = load(&|done, of| {
         bar.set_length(of as u64);
         bar.set_position(done as u64);
     });
@@ -30,7 +35,8 @@ pub fn load(config: &DataConfig) -> Result<Loaded, Error> {
 /// The data that a model is applied to.
 #[derive(Args)]
 pub struct DataArgs {
-    /// Other data, which are read with the run's options, such as --size [default: what the run was trained on]
+    /// Other data, which are read with the run's options, such as --size; data without a test set are used whole [default: what
+    /// the run was trained on]
     #[arg(long, value_name = "MNIST|PATH")]
     data: Option<String>,
 }
@@ -41,7 +47,7 @@ impl DataArgs {
         let Some(source) = &self.data else {
             return Ok(load(&config)?.dataset);
         };
-        let loaded = load(&config.of(source))?;
+        let loaded = with_progress(|progress| Loaded::other(source, &config, progress))?;
         loaded.notes.iter().for_each(|note| notify(note));
         Ok(loaded.dataset)
     }

@@ -43,7 +43,7 @@ pub struct DataConfig {
     #[arg(long, value_name = "SEED")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_seed: Option<u64>,
-    /// Resize the images to N x N, or to height x width; rows of numbers of that size are taken as images
+    /// Resize the images to N x N, or to height x width; rows of numbers of that size are taken as images, channels last
     #[arg(long, value_name = "N|HxW")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
@@ -110,21 +110,6 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// The configuration of other data, read in the same way: images of the same size and range. What belongs to one file
-    /// alone, such as the name of an array, is left out.
-    pub fn of(&self, source: &str) -> DataConfig {
-        DataConfig {
-            source: source.to_owned(),
-            test_data: None,
-            test: None,
-            validation: 0,
-            validation_seed: None,
-            key: None,
-            label: None,
-            ..self.clone()
-        }
-    }
-
     /// Checks the values that need no data.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ enum Format {
 }
 
 impl Loaded {
-    /// Reads data.
+    /// Reads data to train on: a test set is split off if they have none.
     ///
     /// # Errors
     ///
@@ -49,15 +49,39 @@ impl Loaded {
             let has_none = found.parts.iter().all(|part| part.role != Some(Role::Test));
             require("--test-data", has_none, "no such option if --data has a test set", source)?;
             let other = read("--test-data", source, config, progress)?;
-            require(
-                "--test-data",
-                other.classes.is_empty() || other.classes == found.classes,
-                "the classes of --data",
-                source,
-            )?;
+            let same_classes = other.classes.is_empty() || other.classes == found.classes;
+            require("--test-data", same_classes, "the classes of --data", source)?;
             found.notes.extend(other.notes.iter().cloned());
             found.parts.push(other.into_test_part()?);
         }
+        Loaded::of(config, found)
+    }
+
+    /// Reads other data to apply a model to, in the same way as those of `config`: images of the same size and range. Without a
+    /// test set, all images are in both sets.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::load`].
+    pub fn other(source: &str, config: &DataConfig, progress: Progress<'_>) -> Result<Loaded, Error> {
+        let config = DataConfig {
+            source: source.to_owned(),
+            test_data: None,
+            test: None,
+            validation: 0,
+            key: None,
+            label: None,
+            ..config.clone()
+        };
+        let mut found = read("--data", source, &config, progress)?;
+        if let [part] = &found.parts[..] {
+            let [train, test] = [Role::Train, Role::Test].map(|role| Part { role: Some(role), ..part.clone() });
+            found.parts = vec![train, test];
+        }
+        Loaded::of(&config, found)
+    }
+
+    fn of(config: &DataConfig, mut found: Found) -> Result<Loaded, Error> {
         let classes = std::mem::take(&mut found.classes);
         let mut notes = std::mem::take(&mut found.notes);
         let dataset = part::dataset(config, found, &mut notes)?;
@@ -253,6 +277,22 @@ mod tests {
         };
         assert_eq!(chosen(1), chosen(1));
         assert_ne!(chosen(1), chosen(2));
+    }
+
+    #[test]
+    fn other_data_are_read_whole_unless_they_have_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        fs::write(path("one.npy"), npy("|u1", "(20, 4, 4)", &[7; 320])).unwrap();
+        let parts = [("train", npy("|u1", "(2, 4, 4)", &[7; 32])), ("test", npy("|u1", "(1, 4, 4)", &[8; 16]))];
+        fs::write(path("parts.npz"), npz(&parts)).unwrap();
+        let size = Some("2".parse().unwrap());
+        let config = DataConfig { size, key: Some("x".into()), test: Some(Share::Count(3)), ..DataConfig::default() };
+        for (name, counts) in [("one.npy", (20, 20)), ("parts.npz", (2, 1))] {
+            let data = Loaded::other(&path(name), &config, &|_, _| ()).unwrap().dataset;
+            assert_eq!((data.train.images.count(), data.test.images.count()), counts);
+            assert_eq!(data.test.images.shape(), ImageShape::grey(2, 2));
+        }
     }
 
     #[test]
