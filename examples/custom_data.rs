@@ -37,7 +37,7 @@ fn shapes(numbers: Range<u32>) -> Result<Split, Error> {
 
 /// Trains, and writes the picture to `path`.
 pub fn run(path: &Path) -> Result<(), Error> {
-    // Images of floats come from `Images::from_floats`; a .npz file or a directory of IDX files from `Dataset::load`.
+    // Images of floats come from `Images::from_floats`; a folder of pictures or another file from `Dataset::load`.
     let data = Dataset { name: "shapes".into(), train: shapes(0..4096)?, validation: None, test: shapes(4096..4128)? };
     let mut config = Config::default();
     config.model.hidden = Some(Layers::dense(&[128]));

@@ -2,10 +2,12 @@
 
 mod adapters;
 mod bench;
+mod data;
 mod decode;
 mod encode;
 mod eval;
 mod images;
+mod input;
 mod interpolate;
 mod manifold;
 mod reconstruct;
@@ -26,14 +28,15 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use elbo::Error;
 use elbo::config::Config;
-use elbo::data::{Dataset, Images, Split};
+use elbo::data::Images;
 use elbo::error::require;
 use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelRequest};
 use elbo::likelihood::Pixels;
 use elbo::nn::Variant;
 use elbo::run::RunDirectory;
 use elbo::vae::Vae;
-use serde::Serialize;
+
+use self::input::{DataArgs, SplitName};
 
 /// Variational autoencoders, trained on any GPU, without CUDA and without Python.
 #[derive(Parser)]
@@ -48,6 +51,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   elbo train                                    train on the built-in MNIST, into runs/1
+  elbo data pictures --size 64                  what would be read from a folder of pictures
   elbo train --latents 2 --out runs/plane       a model with two latents
   elbo manifold runs/plane                      the picture of its latent plane
   elbo eval runs/1 --json                       evaluate it, with JSON for a program
@@ -55,7 +59,8 @@ Examples:
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::Train),
+    Data(data::Data),
+    Train(Box<train::Train>),
     Resume(train::Resume),
     Eval(eval::Eval),
     Sample(sample::Sample),
@@ -75,6 +80,7 @@ impl Cli {
     pub fn run(self) -> Result<ExitCode, Error> {
         let gpu = &self.gpu;
         match self.command {
+            Command::Data(command) => command.run(),
             Command::Train(command) => command.run(gpu),
             Command::Resume(command) => command.run(gpu),
             Command::Eval(command) => command.run(gpu),
@@ -205,50 +211,6 @@ impl ShowArgs {
         match self.show {
             Show::Mean => Pixels::Mean,
             Show::Draw => Pixels::Draw { seed },
-        }
-    }
-}
-
-/// The data that a model is applied to.
-#[derive(Args)]
-struct DataArgs {
-    /// The data: `mnist`, a directory of IDX files or a .npz file [default: what the run was trained on]
-    #[arg(long, value_name = "MNIST|PATH")]
-    data: Option<String>,
-}
-
-impl DataArgs {
-    fn load(&self, model: &ModelArgs) -> Result<Dataset, Error> {
-        match &self.data {
-            Some(data) => Dataset::load(data),
-            None => model.config()?.load_data(),
-        }
-    }
-}
-
-/// A part of the data.
-#[derive(Clone, Copy, Debug, Default, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum SplitName {
-    /// The training set
-    Train,
-    /// The validation set
-    Validation,
-    /// The test set
-    #[default]
-    Test,
-}
-
-impl SplitName {
-    fn of(self, data: &Dataset) -> Result<&Split, Error> {
-        match self {
-            SplitName::Train => Ok(&data.train),
-            SplitName::Test => Ok(&data.test),
-            SplitName::Validation => data.validation.as_ref().ok_or_else(|| Error::Config {
-                option: "--split",
-                expected: "data with a validation set, or a run with --validation".to_owned(),
-                found: data.name.clone(),
-            }),
         }
     }
 }

@@ -11,27 +11,19 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::data::Dataset;
+use crate::data::DataConfig;
 use crate::error::require;
 use crate::objective::ObjectiveConfig;
 use crate::optim::OptimiserConfig;
 use crate::optim::schedule::LearningRate;
 
 /// Everything that determines the result of a run, except the adapter.
-#[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct Config {
-    /// The data: `mnist`, which is built in; a directory with four IDX files under MNIST's names, plain or .gz; or a .npz file
-    /// with the arrays `train`, `test` and perhaps `valid`
-    #[arg(long, value_name = "MNIST|PATH", default_value = "mnist", help_heading = "Data and model")]
-    pub data: String,
-    /// Size of the validation set, taken from the end of the training set; the best model on it is kept as best.safetensors
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Data and model")]
-    #[serde(default)]
-    pub validation: usize,
-    /// With --validation: choose the images at random with this seed, instead of taking the last ones
-    #[arg(long, value_name = "SEED", help_heading = "Data and model")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validation_seed: Option<u64>,
+    /// The data.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub data: DataConfig,
     /// The model.
     #[command(flatten)]
     pub model: ModelConfig,
@@ -40,6 +32,11 @@ pub struct Config {
     pub training: TrainingConfig,
 }
 
+/// The default size of a batch, and the steps that an epoch should have, so that a small data set has smaller batches.
+const BATCH_SIZE: usize = 128;
+const STEPS: usize = 10;
+const SMALLEST_BATCH: usize = 8;
+
 /// How a model is trained.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct TrainingConfig {
@@ -47,7 +44,7 @@ pub struct TrainingConfig {
     #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Training")]
     pub epochs: u32,
     /// Examples per step; the last batch of an epoch may be smaller
-    #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Training")]
+    #[arg(long, value_name = "N", default_value_t = BATCH_SIZE, help_heading = "Training")]
     pub batch_size: usize,
     /// Process each batch in parts of N examples, to save memory. The gradient is the same up to rounding, except that free bits,
     /// capacity and batch normalisation see one part at a time [default: as many examples as the adapter's limits allow]
@@ -76,23 +73,11 @@ pub struct TrainingConfig {
     pub seed: u64,
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            data: "mnist".to_owned(),
-            validation: 0,
-            validation_seed: None,
-            model: ModelConfig::default(),
-            training: TrainingConfig::default(),
-        }
-    }
-}
-
 impl Default for TrainingConfig {
     fn default() -> TrainingConfig {
         TrainingConfig {
             epochs: 10,
-            batch_size: 128,
+            batch_size: BATCH_SIZE,
             micro_batch_size: None,
             learning_rate: LearningRate::default(),
             optimiser: OptimiserConfig::default(),
@@ -110,20 +95,12 @@ impl Config {
     ///
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
+        self.data.validate()?;
         self.model.validate()?;
         self.training.validate()?;
         let batch_size = self.training.batch_size;
         self.model.validate_batch(self.training.micro_batch_size.unwrap_or(batch_size).min(batch_size))?;
         self.model.validate_objective(&self.training.objective)
-    }
-
-    /// Loads the data, with the validation set.
-    ///
-    /// # Errors
-    ///
-    /// As [`Dataset::load`] and [`Dataset::with_validation`].
-    pub fn load_data(&self) -> Result<Dataset, Error> {
-        Dataset::load(&self.data)?.with_validation(self.validation, self.validation_seed)
     }
 }
 
@@ -141,6 +118,18 @@ impl TrainingConfig {
         self.learning_rate.validate()?;
         self.optimiser.validate()?;
         self.objective.validate()
+    }
+
+    /// Makes batches of the default size smaller if there are few training examples, so that an epoch has at least ten steps: the
+    /// size is then a power of two, and at least 8 if there are as many examples. Returns whether it did.
+    pub fn shrink_batch(&mut self, examples: usize) -> bool {
+        let steps = examples / STEPS;
+        if self.batch_size != BATCH_SIZE || steps >= BATCH_SIZE {
+            return false;
+        }
+        let power = steps.checked_ilog2().map_or(1, |power| 1 << power);
+        self.batch_size = power.max(SMALLEST_BATCH).min(examples);
+        true
     }
 
     /// Checks what depends on the number of training examples: the batch is not larger, and the number of steps fits 32
@@ -205,6 +194,17 @@ mod tests {
     }
 
     #[test]
+    fn the_default_batch_shrinks_for_few_examples() {
+        let shrunk = |examples| {
+            let mut config = TrainingConfig::default();
+            (config.shrink_batch(examples), config.batch_size)
+        };
+        assert_eq!([1280, 1279, 640, 100, 9, 3].map(shrunk).map(|(_, size)| size), [128, 64, 64, 8, 8, 3]);
+        assert_eq!([1280, 1279].map(shrunk).map(|(did, _)| did), [false, true]);
+        assert!(!TrainingConfig { batch_size: 64, ..TrainingConfig::default() }.shrink_batch(100));
+    }
+
+    #[test]
     fn values_that_cannot_work_are_named() {
         let cases = [
             ("--latents", "0"),
@@ -220,6 +220,7 @@ mod tests {
             ("--categories", "257"),
             ("--components", "0"),
             ("--components", "65537"),
+            ("--scale", "0"),
         ];
         for (flag, value) in cases {
             let error = parse(&[flag, value]).validate().expect_err(flag);

@@ -4,7 +4,6 @@
 //! and test images have the same size. Invalid data are refused before anything else is opened or made. The error is
 //! one line that names the file, what was expected and what was found.
 
-use std::fs::{self, File};
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -16,16 +15,32 @@ use crate::error::require;
 
 pub mod batch;
 mod binarize;
-pub mod idx;
+mod config;
+mod csv;
+#[cfg(test)]
+mod fixtures;
+mod folder;
+mod idx;
 mod images;
-pub mod npz;
+mod load;
+mod npy;
+mod npz;
 pub mod order;
+pub mod parallel;
+mod part;
+mod picture;
+mod range;
+mod resize;
 mod shape;
+mod standardise;
 
 pub use binarize::Binarize;
+pub use config::{Colour, DataConfig, Fit, Share, Size};
 pub use images::Images;
 use images::PixelValues;
+pub use load::{Loaded, Progress};
 pub use shape::ImageShape;
+pub use standardise::Standardisation;
 
 /// Images and their labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,35 +106,22 @@ impl Dataset {
     /// The name of the data set that is compiled into the binary.
     pub const BUILT_IN: &str = "mnist";
 
-    /// Loads the data set that `--data` names: `mnist`, which is built in, or else a directory of IDX files or
-    /// a .npz file.
+    /// Loads the data that a configuration names: `mnist`, which is built in, or else a path.
     ///
-    /// A directory that happens to be called `mnist` is `./mnist`.
+    /// - A folder of pictures, or of IDX files under MNIST's or EMNIST's names.
+    /// - A `.npz` or `.npy` file, arrays of `(N, D)`, `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`.
+    /// - A CSV or TSV file of numbers, a row for each example.
+    /// - An IDX file.
+    ///
+    /// A directory that happens to be called `mnist` is `./mnist`. Without a test set, a part of the training set becomes one.
+    /// [`Loaded`] tells what was taken for what.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if there is no such file or directory; the errors of [`Dataset::from_directory`].
-    pub fn load(source: &str) -> Result<Dataset, Error> {
-        let path = Path::new(source);
-        if source == Self::BUILT_IN {
-            Dataset::mnist()
-        } else if matches!(path.try_exists(), Ok(false)) {
-            Err(Error::Config {
-                option: "--data",
-                expected: format!(
-                    "`{}` (the only built-in name), a directory that holds four IDX files, or a .npz file",
-                    Self::BUILT_IN
-                ),
-                found: format!("`{source}`, which does not exist"),
-            })
-        } else {
-            Dataset::from_path(path)
-        }
-    }
-
-    fn from_path(path: &Path) -> Result<Dataset, Error> {
-        let is_npz = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"));
-        if is_npz && path.is_file() { npz::dataset(path) } else { Dataset::from_directory(path) }
+    /// [`Error::Config`] if there is no such path, or an option does not fit the data; [`Error::Format`] if a file is not as
+    /// expected; [`Error::Io`] if it cannot be read.
+    pub fn load(config: &DataConfig) -> Result<Dataset, Error> {
+        Ok(Loaded::new(config, &|_, _| ())?.dataset)
     }
 
     /// Moves `count` of the training images to a validation set: the last ones, or a random choice if a seed is given.
@@ -136,16 +138,8 @@ impl Dataset {
         let found = || format!("{count}, and a validation set of {} images in the data", own.unwrap_or(0));
         require("--validation", own.is_none(), "no such option if the data have a validation set", found())?;
         require("--validation", count < total, &format!("fewer than the {total} training images"), count)?;
-        let mut order = match seed {
-            None => order::sequential(total),
-            Some(seed) => order::shuffled(total, seed, 0),
-        };
-        let mut validation = order.split_off(total - count);
-        // Each part keeps the order of the files.
-        order.sort_unstable();
-        validation.sort_unstable();
-        self.validation = Some(self.train.take(&validation)?);
-        self.train = self.train.take(&order)?;
+        let [train, validation] = self.train.split_off(count, seed)?;
+        (self.train, self.validation) = (train, Some(validation));
         Ok(self)
     }
 
@@ -166,30 +160,6 @@ impl Dataset {
         )?;
         Ok(Dataset { name: Self::BUILT_IN.into(), train, validation: None, test })
     }
-
-    /// Reads the four IDX files of a directory, under MNIST's names, such as MNIST itself or Fashion-MNIST.
-    ///
-    /// The names are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-    /// `t10k-labels-idx1-ubyte`; `train-images.idx3-ubyte` and its like are accepted too, and each may end in `.gz`. If
-    /// a file exists both plain and compressed, the plain one is read.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Format`] if a file is missing, is malformed, or does not fit the others; [`Error::Io`] if the directory
-    /// or a file cannot be read.
-    pub fn from_directory(path: &Path) -> Result<Dataset, Error> {
-        if !fs::metadata(path).map_err(Error::io("read", path))?.is_dir() {
-            return Err(unlike(path, "a directory that holds four IDX files, or a .npz file", "another file"));
-        }
-        let train = split(open(path, "train-images", "idx3-ubyte")?, open(path, "train-labels", "idx1-ubyte")?)?;
-        let test = split(open(path, "t10k-images", "idx3-ubyte")?, open(path, "t10k-labels", "idx1-ubyte")?)?;
-        let shapes = [train.images.shape(), test.images.shape()];
-        if shapes[0] != shapes[1] {
-            let expected = format!("test images of {} like the training images", shapes[0]);
-            return Err(unlike(path, expected, shapes[1].to_string()));
-        }
-        Ok(Dataset { name: path.display().to_string(), train, validation: None, test })
-    }
 }
 
 /// A file of the built-in data, which is unpacked as it is read.
@@ -198,20 +168,6 @@ impl Dataset {
 fn built_in(file: &str, packed: &[u8]) -> (PathBuf, impl Read) {
     const BUFFER: usize = 1 << 16;
     (Path::new("(built in)").join(file), Decompressor::new(packed, BUFFER))
-}
-
-/// Opens a file under the first of its possible names that exists.
-fn open(directory: &Path, stem: &str, kind: &str) -> Result<(PathBuf, File), Error> {
-    let spellings = [format!("{stem}-{kind}"), format!("{stem}.{kind}")];
-    let names = ["", ".gz"].iter().flat_map(|suffix| spellings.iter().map(move |name| format!("{name}{suffix}")));
-    // Some archives unpack to a directory of the file's own name, beside the file.
-    match names.map(|name| directory.join(name)).find(|path| path.is_file()) {
-        Some(path) => File::open(&path).map_err(Error::io("open", &path)).map(|file| (path, file)),
-        None => {
-            let expected = format!("`{}` or `{}`, plain or .gz", spellings[0], spellings[1]);
-            Err(unlike(directory, expected, "no such file in this directory"))
-        }
-    }
 }
 
 /// Reads images and the labels that belong to them.
@@ -234,33 +190,9 @@ mod tests {
 
     use super::*;
 
-    const FILES: [&str; 4] =
-        ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
-
-    /// An IDX file of zeros.
-    fn zeros(sizes: &[u32]) -> Vec<u8> {
-        let mut bytes = vec![0, 0, 8, sizes.len() as u8];
-        bytes.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
-        bytes.resize(bytes.len() + sizes.iter().product::<u32>() as usize, 0);
-        bytes
-    }
-
-    /// A directory with two training images of 2 x 2 and one test image.
-    fn directory() -> tempfile::TempDir {
-        let directory = tempfile::tempdir().unwrap();
-        for (file, sizes) in FILES.iter().zip([&[2, 2, 2][..], &[2], &[1, 2, 2], &[1]]) {
-            fs::write(directory.path().join(file), zeros(sizes)).unwrap();
-        }
-        directory
-    }
-
-    fn refusal(path: &Path) -> String {
-        Dataset::load(path.to_str().unwrap()).expect_err("the directory must be refused").to_string()
-    }
-
     #[test]
     fn built_in_mnist_is_the_official_one() {
-        let mnist = Dataset::load("mnist").unwrap();
+        let mnist = Dataset::load(&DataConfig::default()).unwrap();
         assert_eq!((mnist.train.images.count(), mnist.test.images.count()), (60_000, 10_000));
         assert_eq!(mnist.train.images.shape(), ImageShape::grey(28, 28));
         // With the header in front again, the checksums are those of the unpacked files.
@@ -296,79 +228,5 @@ mod tests {
             let error = unpack(damaged).unwrap_err();
             assert!(error.contains("labels.br") && !error.contains('\n'), "{error}");
         }
-    }
-
-    #[test]
-    fn a_directory_is_read() {
-        let directory = directory();
-        let data = Dataset::load(directory.path().to_str().unwrap()).unwrap();
-        assert_eq!((data.train.images.count(), data.test.labels.unwrap().len()), (2, 1));
-        assert_eq!(Path::new(&data.name), directory.path());
-    }
-
-    #[test]
-    fn other_spellings_are_read_and_plain_comes_first() {
-        let directory = directory();
-        let path = |file: &str| directory.path().join(file);
-        fs::write(path("train-images-idx3-ubyte.gz"), b"not read").unwrap();
-        assert!(Dataset::from_directory(directory.path()).is_ok());
-        for file in FILES {
-            let (stem, kind) = file.split_at(file.len() - "-idx3-ubyte".len());
-            fs::rename(path(file), path(&format!("{stem}.{}", &kind[1..]))).unwrap();
-            fs::create_dir(path(file)).unwrap();
-        }
-        assert!(Dataset::from_directory(directory.path()).is_ok());
-        fs::rename(path("t10k-labels.idx1-ubyte"), path("t10k-labels-idx1-ubyte.gz")).unwrap();
-        assert!(Dataset::from_directory(directory.path()).is_ok());
-    }
-
-    #[test]
-    fn a_name_that_is_nothing() {
-        let message = "--data: expected `mnist` (the only built-in name), a directory that holds four IDX files, or a \
-                       .npz file, found `cifar10`, which does not exist";
-        assert_eq!(refusal(Path::new("cifar10")), message);
-        let error = Dataset::from_directory(Path::new("cifar10")).unwrap_err();
-        assert!(error.to_string().starts_with("cannot read cifar10: "), "{error}");
-    }
-
-    #[test]
-    fn a_file_instead_of_a_directory() {
-        let file = directory().path().join(FILES[0]);
-        assert!(refusal(&file).ends_with("which does not exist"));
-        let directory = directory();
-        let message = refusal(&directory.path().join(FILES[0]));
-        assert!(
-            message.ends_with(": expected a directory that holds four IDX files, or a .npz file, found another file"),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn a_missing_file() {
-        for file in FILES {
-            let directory = directory();
-            fs::remove_file(directory.path().join(file)).unwrap();
-            let names = format!("`{file}` or `{}`, plain or .gz", file.replace("-idx", ".idx"));
-            let message =
-                format!("{}: expected {names}, found no such file in this directory", directory.path().display());
-            assert_eq!(refusal(directory.path()), message);
-        }
-    }
-
-    #[test]
-    fn labels_that_do_not_match_the_images() {
-        let directory = directory();
-        let labels = directory.path().join("t10k-labels-idx1-ubyte");
-        fs::write(&labels, zeros(&[3])).unwrap();
-        let message = format!("{}: expected as many labels as images (1), found 3", labels.display());
-        assert_eq!(refusal(directory.path()), message);
-    }
-
-    #[test]
-    fn test_images_of_another_size() {
-        let directory = directory();
-        fs::write(directory.path().join("t10k-images-idx3-ubyte"), zeros(&[1, 1, 4])).unwrap();
-        let message = refusal(directory.path());
-        assert!(message.ends_with("expected test images of 2 x 2 like the training images, found 1 x 4"), "{message}");
     }
 }

@@ -8,6 +8,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     silence_device_select();
+    silence_decoders();
     match cli::Cli::parse().run() {
         Ok(code) => code,
         // The reader of the output has closed it.
@@ -29,4 +30,14 @@ fn silence_device_select() {
             std::env::set_var("NODEVICE_SELECT", "1");
         }
     }
+}
+
+/// Keeps a panic on a thread that decodes pictures from printing: it becomes an error, which names the picture.
+fn silence_decoders() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() != Some(elbo::data::parallel::THREAD) {
+            hook(panic);
+        }
+    }));
 }

@@ -10,6 +10,8 @@ pub use inference::PosteriorParameters;
 pub use network::Network;
 pub use recipe::Recipe;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -47,6 +49,8 @@ impl Model {
         self.image.validate()?;
         self.config.validate()?;
         self.config.validate_layers(self.extent(1))?;
+        let fits = self.config.standardisation.as_ref().is_none_or(|standardisation| standardisation.fits(self.image));
+        require("--standardise", fits, "finite means and deviations for each channel or column", "others")?;
         let outputs = self.outputs();
         require("--categories", outputs <= WIDEST, "at most 1048576 categories of all pixels together", outputs)
     }
@@ -120,8 +124,36 @@ impl Model {
         part: &str,
     ) -> Result<Described<'a>, Error> {
         self.check_size(operation, images)?;
-        self.config.likelihood.check(images, self.config.binarize, part)?;
+        self.config.likelihood.check(&*self.seen(images)?, self.config.binarize, part)?;
         Ok(Described(images))
+    }
+
+    /// Images as the model sees them, but for binarisation: standardised, if it was trained so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] if a value becomes too large.
+    fn seen<'a>(&self, images: &'a Images) -> Result<Cow<'a, Images>, Error> {
+        match &self.config.standardisation {
+            Some(standardisation) => standardisation.apply(images).map(Cow::Owned),
+            None => Ok(Cow::Borrowed(images)),
+        }
+    }
+
+    /// Brings images that the model outputs, `(N, D)`, to the scale of the data.
+    pub(crate) fn unstandardise(&self, images: &mut [f32]) {
+        if let Some(standardisation) = &self.config.standardisation {
+            standardisation.undo(images);
+        }
+    }
+
+    /// Images, `(N, D)`, as pictures show them, from 0 to 1. If the model was trained on standardised data, the smallest and the
+    /// largest value of the training set become 0 and 1; other images are unchanged.
+    pub fn shown(&self, mut images: Vec<f32>) -> Vec<f32> {
+        if let Some(standardisation) = &self.config.standardisation {
+            images.iter_mut().for_each(|x| *x = standardisation.brightness(*x));
+        }
+        images
     }
 
     /// Checks that images are of the size that the model describes.
@@ -236,7 +268,7 @@ impl Vae {
     ///
     /// As [`DeviceImages::upload`].
     pub(crate) fn upload(&self, images: &Images, stream: Stream) -> Result<DeviceImages, Error> {
-        DeviceImages::upload(&self.gpu, images, self.model.config.binarize, stream)
+        DeviceImages::upload(&self.gpu, &*self.model.seen(images)?, self.model.config.binarize, stream)
     }
 
     /// The layers' descriptions of the parameters, in the order of the arena.

@@ -63,6 +63,9 @@ mod documents;
 /// The program from outside: its commands, files and error messages.
 mod cli;
 
+/// Data from folders, arrays and tables, and what is said about them.
+mod data;
+
 /// Runs that stop, continue, overwrite others or meet a full disk.
 mod runs;
 

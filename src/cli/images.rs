@@ -55,7 +55,7 @@ impl ImagesFile {
         if *is_array {
             npy::write(path, pixels, &[vec![pixels.len() / image.dimensions()], image.sizes()].concat())?;
         } else {
-            Grid { pixels, image, columns }.write(path)?;
+            Grid { pixels: &vae.model().shown(pixels.to_vec()), image, columns }.write(path)?;
         }
         say(format_args!("{what}: {}", path.display()))?;
         Ok(ExitCode::SUCCESS)

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use elbo::Error;
 use elbo::config::Config;
-use elbo::data::{Dataset, Images};
+use elbo::data::{DataConfig, Dataset, Images};
 use elbo::gpu::{Gpu, KernelRequest};
 use elbo::image::Grid;
 use elbo::nn::Variant;
@@ -23,6 +23,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use self::pictures::{Pictures, RECONSTRUCTIONS};
 use self::writer::Writer;
+use super::input::load;
 use super::{GpuArgs, INTERRUPTED, first, say, stop_on_interrupt};
 
 /// Train a model
@@ -36,6 +37,7 @@ Examples:
   elbo train
   elbo train --hidden 512,256 --latents 32 --activation gelu --epochs 50 --out runs/wide
   elbo train --data /usr/share/datasets/fashion-mnist --likelihood discretised-logistic --out runs/fashion
+  elbo train --data pictures --size 64 --likelihood discretised-logistic --out runs/pictures
   elbo train --binarize dynamic --objective iwae --samples 5 --validation 10000 --patience 10 --epochs 100
   elbo train --latents 10 --kl-weight 4 --kl-warmup 5 --out runs/beta")]
 pub struct Train {
@@ -84,12 +86,21 @@ impl Train {
         self.config.validate()?;
         let out = self.out.unwrap_or_else(RunDirectory::next_free);
         RunDirectory::check(&out, self.overwrite)?;
-        let data = self.config.load_data()?;
-        // The full path is kept, so that the run can be evaluated and resumed from anywhere.
-        if let Ok(path) = std::fs::canonicalize(&self.config.data)
-            && data.name != Dataset::BUILT_IN
-        {
-            self.config.data = path.to_string_lossy().into_owned();
+        let loaded = load(&self.config.data)?;
+        let mut notes = loaded.notes;
+        let data = loaded.dataset;
+        // The full paths are kept, so that the run can be evaluated and resumed from anywhere.
+        let DataConfig { source, test_data, .. } = &mut self.config.data;
+        for source in std::iter::once(source).chain(test_data) {
+            if let Ok(path) = std::fs::canonicalize(&*source)
+                && source != Dataset::BUILT_IN
+            {
+                *source = path.to_string_lossy().into_owned();
+            }
+        }
+        if self.config.training.shrink_batch(data.train.images.count()) {
+            let size = self.config.training.batch_size;
+            notes.push(format!("batches of {size}, as there are few training images (--batch-size)"));
         }
         let plan = Plan::new(&self.config, &data)?;
         if self.config.model.hidden.is_none() && !self.quiet {
@@ -107,6 +118,9 @@ impl Train {
             kernels: trainer.kernels(),
         };
         let run = RunDirectory::create(&out, self.overwrite, &config)?;
+        if !self.quiet {
+            notes.iter().try_for_each(say)?;
+        }
         let (output, quiet) = (self.output, self.quiet);
         Training { run, trainer, output, history: Vec::new(), writer: Writer::default(), quiet }.run(&gpu, &data)
     }
@@ -122,7 +136,7 @@ impl Resume {
         config.output.pictures_every = self.pictures_every.unwrap_or(config.output.pictures_every);
         config.config.validate()?;
         let mut history = run.read_metrics()?;
-        let data = config.config.load_data()?;
+        let data = load(&config.config.data)?.dataset;
         let mut request = gpu.request();
         if matches!(request.kernels, KernelRequest::Measured) {
             request.kernels = KernelRequest::As(config.kernels.clone());

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::data::Binarize;
+use crate::data::{Binarize, Standardisation};
 use crate::error::require;
 use crate::likelihood::LikelihoodConfig;
 use crate::nn::{Activation, Extent, Layers, NormKind, Upsample, WIDEST};
@@ -55,6 +55,10 @@ pub struct ModelConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub posterior: PosteriorConfig,
+    /// How values become those that the model sees, measured in the training set with `--standardise`.
+    #[arg(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standardisation: Option<Standardisation>,
 }
 
 impl Default for ModelConfig {
@@ -70,6 +74,7 @@ impl Default for ModelConfig {
             likelihood: LikelihoodConfig::default(),
             prior: PriorConfig::default(),
             posterior: PosteriorConfig::default(),
+            standardisation: None,
         }
     }
 }

@@ -10,6 +10,8 @@
 //! The first bytes of a stream decide whether it is compressed, not its name: browsers unpack some downloads and keep
 //! the `.gz`, or the reverse.
 
+pub(super) mod files;
+
 use std::io::{Cursor, ErrorKind, Read, copy, sink};
 use std::path::Path;
 

@@ -1,211 +1,357 @@
-//! Reads data sets from NumPy's `.npz` files: the arrays `train`, `test` and, if there is one, `valid`.
-//!
-//! An array is `(N, D)`, `(N, H, W)`, or that with one channel, `(N, 1, H, W)` or `(N, H, W, 1)`. `D` pixels are a
-//! square image if `D` is a square, else a single row. Bytes are grey levels, 0 to 255; if no array contains a byte
-//! above 1, they are binary and are kept as 0 and 255. Floats are used as they are. There are no labels.
+//! NumPy archives, `.npz`: which arrays are images, and which are labels, by their names.
+
+mod names;
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::{Dataset, ImageShape, Images, Split, unlike};
+use self::names::{Kind, Meaning, meaning};
+use super::part::{Found, Part, Role};
+use super::{DataConfig, npy, unlike};
 use crate::Error;
-use crate::files::npy::{self, Values};
+use crate::error::require;
+use crate::files::npy::{Array, Header, MAX_HEADER, Values};
 
 /// The expected content of a file.
-const EXPECTED: &str = "a NumPy archive (.npz) with the arrays `train`, `test` and perhaps `valid`";
+const EXPECTED: &str = "a NumPy archive (.npz) with an array `train`, `x_train`, `train_images`, `data`, `images`, `x` or `arr_0`, or the \
+                        only one of at least two dimensions (--key names another)";
 
-/// The reach of a `u32` index, such as a shader's.
-const MAX_BYTES: u64 = 1 << 32;
+/// An archive, and the arrays in it.
+struct Archive<'a> {
+    path: &'a Path,
+    zip: ZipArchive<File>,
+    arrays: Vec<Entry>,
+}
 
-/// Reads a data set.
+/// An array in the archive, of which only the header was read.
+struct Entry {
+    name: String,
+    meaning: Option<Meaning>,
+    /// The header, unless it cannot be used.
+    header: Option<Header>,
+}
+
+impl Entry {
+    /// Whether it can be a stack of images, by its shape.
+    fn is_stack(&self) -> bool {
+        self.header.as_ref().is_some_and(|header| header.shape.len() >= 2 && !header.is_text())
+    }
+
+    fn is(&self, role: Option<Role>, kind: Kind) -> bool {
+        self.meaning == Some(Meaning { role, kind })
+    }
+
+    fn describe(&self) -> String {
+        match &self.header {
+            Some(header) => format!("`{}`, {}", self.name, header.describe()),
+            None => format!("`{}`", self.name),
+        }
+    }
+}
+
+/// Reads the images and labels of an archive.
 ///
 /// # Errors
 ///
-/// [`Error::Format`] if the file is not such an archive, an array is missing, or they do not fit each other;
-/// [`Error::Io`] if it cannot be read.
-pub fn dataset(path: &Path) -> Result<Dataset, Error> {
-    let file = File::open(path).map_err(Error::io("read", path))?;
-    let mut archive = ZipArchive::new(file).map_err(|error| match error {
-        ZipError::Io(error) => Error::io("read", path)(error),
-        _ => unlike(path, EXPECTED, "no zip archive, or one that is cut short"),
-    })?;
-    let mut arrays = Vec::new();
-    for (name, needed) in [("train", true), ("valid", false), ("test", true)] {
-        match array(path, &mut archive, name)? {
-            Some(array) => arrays.push((name, array)),
-            None if needed => return Err(unlike(path, EXPECTED, format!("no array `{name}`"))),
-            None => {}
+/// [`Error::Format`] if the file is not such an archive, is damaged, or its names leave open what to read; [`Error::Io`] if it
+/// cannot be read; [`Error::Config`] if it has no array `--key`.
+pub(super) fn read(path: &Path, config: &DataConfig) -> Result<Found, Error> {
+    let mut archive = Archive::open(path)?;
+    let chosen = archive.choose(config.key.as_deref())?;
+    let mut found = Found::default();
+    let mut used = Vec::new();
+    for (role, index) in chosen {
+        used.push(index);
+        let file = archive.path_of(index);
+        let entry = &archive.arrays[index];
+        let (name, label_role) = (entry.name.clone(), entry.meaning.and_then(|meaning| meaning.role));
+        let array = archive.array(index)?;
+        let (described, shape) = (array.0, array.1.shape.clone());
+        let mut part = Part { role, ..npy::part(&file, array.1)? };
+        let mut note = format!("`{name}`, {}", npy::taken_for(&described, &shape, &part));
+        if let Some(role) = role {
+            note += &format!(", the {} set", role.name());
         }
-    }
-    let is_binary = |(_, (values, _)): &(_, (Values, _))| match values {
-        Values::Bytes(bytes) => bytes.iter().all(|byte| *byte <= 1),
-        Values::Floats(_) => true,
-    };
-    let scale = if arrays.iter().all(is_binary) { 255 } else { 1 };
-    let mut sets = Vec::new();
-    for (name, (values, shape)) in arrays {
-        let images = images(path, name, values, &shape, scale)?;
-        sets.push((name, Split { images, labels: None }));
-    }
-    let (_, test) = sets.pop().ok_or_else(|| unlike(path, EXPECTED, "no arrays"))?;
-    let mut sets = sets.into_iter();
-    let (_, train) = sets.next().ok_or_else(|| unlike(path, EXPECTED, "one array"))?;
-    let validation = sets.next().map(|(_, split)| split);
-    for (name, split) in [("test", Some(&test)), ("valid", validation.as_ref())] {
-        if let Some(split) = split
-            && split.images.shape() != train.images.shape()
-        {
-            let expected = format!("`{name}` of {} pixels like `train`", train.images.shape());
-            return Err(unlike(path, expected, split.images.shape().to_string()));
+        let labels = archive.arrays.iter().position(|entry| entry.is(label_role, Kind::Labels));
+        if let Some(index) = labels {
+            used.push(index);
+            let name = archive.arrays[index].name.clone();
+            part.labels = labels_of(archive.array(index)?.1, part.count);
+            let fit = if part.labels.is_some() {
+                "labels"
+            } else {
+                "no labels: they are not a number from 0 to 255 for each image,"
+            };
+            note += &format!(", {fit} `{name}`");
         }
+        found.notes.push(note);
+        found.parts.push(part);
     }
-    Ok(Dataset { name: path.display().to_string(), train, validation, test })
+    if let Some(index) = archive.arrays.iter().position(|entry| entry.is(None, Kind::Classes))
+        && let Array { values: Values::Text(classes), .. } = archive.array(index)?.1
+    {
+        used.push(index);
+        found.classes = classes;
+    }
+    let unused = archive.arrays.iter().enumerate().filter(|(index, _)| !used.contains(index));
+    let unused: Vec<String> = unused.map(|(_, entry)| entry.describe()).collect();
+    if !unused.is_empty() {
+        found.notes.push(format!("not used: {}", unused.join("; ")));
+    }
+    Ok(found)
 }
 
-/// Reads one array of the archive, if it exists.
-fn array(path: &Path, archive: &mut ZipArchive<File>, name: &str) -> Result<Option<(Values, Vec<usize>)>, Error> {
-    let mut entry = match archive.by_name(&format!("{name}.npy")) {
-        Err(ZipError::FileNotFound) => return Ok(None),
-        entry => {
-            entry.map_err(|error| unlike(path, format!("the array `{name}`, plain or deflated"), error.to_string()))?
-        }
-    };
-    let size = entry.size();
-    if size > MAX_BYTES {
-        return Err(unlike(path, format!("`{name}` of at most {MAX_BYTES} bytes"), size.to_string()));
+/// Labels, if they are one number from 0 to 255 for each example.
+fn labels_of(array: Array, count: usize) -> Option<Vec<u8>> {
+    let one_each = matches!(array.shape[..], [n] | [n, 1] if n == count);
+    let whole = |value: &f32| (value.fract() == 0.0 && (0.0..=255.0).contains(value)).then_some(*value as u8);
+    match array.values {
+        _ if !one_each => None,
+        Values::Bytes(labels) => Some(labels),
+        Values::Floats(labels) => labels.iter().map(whole).collect(),
+        Values::Text(_) => None,
     }
-    // The archive states the size. Memory grows with the bytes that are actually read, up to that size.
+}
+
+impl Archive<'_> {
+    fn open(path: &Path) -> Result<Archive<'_>, Error> {
+        let file = File::open(path).map_err(Error::io("read", path))?;
+        let mut zip = ZipArchive::new(file).map_err(|error| match error {
+            ZipError::Io(error) => Error::io("read", path)(error),
+            _ => unlike(path, EXPECTED, "no zip archive, or one that is cut short"),
+        })?;
+        let mut names = Vec::new();
+        for name in zip.file_names() {
+            let name = name.map_err(|error| unlike(path, "an archive whose names can be read", error.to_string()))?;
+            names.extend(name.strip_suffix(".npy").map(str::to_owned));
+        }
+        names.sort_unstable();
+        let mut arrays = Vec::new();
+        for name in names {
+            let header = header(path, &mut zip, &name).ok();
+            arrays.push(Entry { meaning: meaning(&name), name, header });
+        }
+        Ok(Archive { path, zip, arrays })
+    }
+
+    /// The arrays to read, with what they are for.
+    fn choose(&self, key: Option<&str>) -> Result<Vec<(Option<Role>, usize)>, Error> {
+        let all = || self.arrays.iter().map(Entry::describe).collect::<Vec<_>>().join("; ");
+        if let Some(key) = key {
+            let index = self.arrays.iter().position(|entry| entry.name == key);
+            require("--key", index.is_some(), &format!("one of the arrays {}", all()), key)?;
+            return Ok(index.map(|index| (None, index)).into_iter().collect());
+        }
+        let mut chosen = Vec::new();
+        for role in [Some(Role::Train), Some(Role::Validation), Some(Role::Test), None] {
+            let train_is_known = chosen.first().is_some_and(|(role, _)| *role == Some(Role::Train));
+            let of_role = |entry: &Entry| entry.is(role, Kind::Images) && (role.is_some() || entry.is_stack());
+            let indices = self.arrays.iter().enumerate().filter(|(_, entry)| of_role(entry)).map(|(index, _)| index);
+            match indices.collect::<Vec<_>>()[..] {
+                [] => {}
+                // Beside a training part, an array that names no part is something else.
+                _ if role.is_none() && train_is_known => {}
+                [index] if role.is_none() && !chosen.is_empty() => chosen.push((Some(Role::Train), index)),
+                [index] => chosen.push((role, index)),
+                [..] => return Err(unlike(self.path, "one array of images for each part (--key names one)", all())),
+            }
+        }
+        if chosen.iter().any(|(role, _)| matches!(role, Some(Role::Train) | None)) {
+            return Ok(chosen);
+        }
+        let mut stacks =
+            self.arrays.iter().enumerate().filter(|(_, entry)| entry.meaning.is_none() && entry.is_stack());
+        match (stacks.next(), stacks.next()) {
+            (Some((index, _)), None) if chosen.is_empty() => Ok(vec![(None, index)]),
+            _ if self.arrays.is_empty() => Err(unlike(self.path, EXPECTED, "no arrays")),
+            _ => Err(unlike(self.path, EXPECTED, format!("the arrays {}", all()))),
+        }
+    }
+
+    /// The name that an array has in messages.
+    fn path_of(&self, index: usize) -> PathBuf {
+        self.path.join(format!("{}.npy", self.arrays[index].name))
+    }
+
+    /// Reads an array: its description, and the array. The archive's checksum is verified.
+    fn array(&mut self, index: usize) -> Result<(String, Array), Error> {
+        let path = self.path_of(index);
+        let name = self.arrays[index].name.clone();
+        let header = header(self.path, &mut self.zip, &name)?;
+        npy::check_size(&path, &header)?;
+        // One byte more shows a longer file, and reaching the end verifies the checksum.
+        let length = header.file_bytes().unwrap_or(u64::MAX).saturating_add(1);
+        let bytes = unpack(self.path, &mut self.zip, &name, length)?;
+        let described = header.describe();
+        Ok((described, header.array(&path, bytes)?))
+    }
+}
+
+/// Reads the header of an array alone.
+fn header(path: &Path, zip: &mut ZipArchive<File>, name: &str) -> Result<Header, Error> {
+    Header::parse(&path.join(format!("{name}.npy")), &unpack(path, zip, name, MAX_HEADER as u64)?)
+}
+
+/// Unpacks an array's file up to `length` bytes. The archive states the size, but memory grows with the bytes that are read.
+fn unpack(path: &Path, zip: &mut ZipArchive<File>, name: &str, length: u64) -> Result<Vec<u8>, Error> {
+    let entry = zip.by_name(&format!("{name}.npy"));
+    let entry =
+        entry.map_err(|error| unlike(path, format!("the array `{name}`, plain or deflated"), error.to_string()))?;
     let mut bytes = Vec::new();
-    entry
-        .by_ref()
-        .take(size)
-        .read_to_end(&mut bytes)
-        .map_err(|error| unlike(path, format!("`{name}` whole"), error.to_string()))?;
-    let found = npy::parse(&path.join(format!("{name}.npy")), &bytes, true)?;
-    Ok(Some(found))
-}
-
-fn images(path: &Path, name: &str, values: Values, shape: &[usize], scale: u8) -> Result<Images, Error> {
-    let square = |pixels: usize| {
-        let side = pixels.isqrt();
-        if side * side == pixels { ImageShape::grey(side, side) } else { ImageShape::grey(1, pixels) }
-    };
-    let (count, image) = match *shape {
-        [count, pixels] => (count, square(pixels)),
-        [count, height, width] | [count, 1, height, width] | [count, height, width, 1] => {
-            (count, ImageShape::grey(height, width))
-        }
-        _ => {
-            let expected = format!("`{name}` of shape (N, D), (N, H, W) or (N, 1, H, W)");
-            return Err(unlike(path, expected, format!("{shape:?}")));
-        }
-    };
-    if count == 0 || image.dimensions() == 0 {
-        return Err(unlike(path, format!("at least one pixel in `{name}`"), format!("the shape {shape:?}")));
-    }
-    match values {
-        Values::Bytes(mut bytes) => {
-            bytes.iter_mut().for_each(|byte| *byte *= scale);
-            Images::new(bytes, count, image)
-        }
-        Values::Floats(floats) => Images::from_floats(floats, count, image),
-    }
+    let read = entry.take(length).read_to_end(&mut bytes);
+    read.map_err(|error| unlike(path, format!("`{name}` whole and with the archive's checksum"), error.to_string()))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use zip::write::{SimpleFileOptions, ZipWriter};
-
+    use super::super::fixtures::{load, load_file, npy, npz};
+    use super::super::{Dataset, ImageShape, Images};
     use super::*;
 
-    /// The bytes of a `.npy` file.
-    fn npy(kind: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-        let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}\n");
-        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), data].concat()
-    }
-
-    fn archive(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
-        let mut writer = ZipWriter::new(std::io::Cursor::new(Vec::new()));
-        for (name, bytes) in arrays {
-            writer.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
-            writer.write_all(bytes).unwrap();
-        }
-        writer.finish().unwrap().into_inner()
-    }
-
-    fn load(bytes: &[u8]) -> Result<Dataset, String> {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("data.npz");
-        std::fs::write(&path, bytes).unwrap();
-        Dataset::load(path.to_str().unwrap())
-            .map_err(|error| error.to_string().replace(&path.display().to_string(), "data.npz"))
+    fn bytes(count: usize, value: u8) -> Vec<u8> {
+        npy("|u1", &format!("({count}, 4)"), &vec![value; 4 * count])
     }
 
     #[test]
     fn bytes_of_0_and_1_are_binary() {
-        let part = |count: usize, value: u8| npy("|u1", &format!("({count}, 4)"), &vec![value; 4 * count]);
-        let data = load(&archive(&[("train", part(3, 1)), ("valid", part(2, 0)), ("test", part(1, 1))])).unwrap();
+        let data = npz(&[("train", bytes(3, 1)), ("valid", bytes(2, 0)), ("test", bytes(1, 1))]);
+        let data = load("data.npz", &data).unwrap();
         assert_eq!(data.train.images.shape(), ImageShape::grey(2, 2));
         let validation = data.validation.unwrap().images;
         assert_eq!((data.train.images.count(), validation.count(), data.test.images.count()), (3, 2, 1));
         let pixels = |images: &Images| images.pixels().collect::<Vec<_>>();
         assert_eq!((pixels(&data.train.images), pixels(&validation)), (vec![1.0; 12], vec![0.0; 8]));
 
-        let grey = load(&archive(&[("train", part(3, 1)), ("test", part(1, 51))])).unwrap();
-        assert_eq!(
-            (grey.train.images.pixels().next(), grey.test.images.pixels().next()),
-            (Some(1.0 / 255.0), Some(0.2))
-        );
+        let grey = load("data.npz", &npz(&[("train", bytes(3, 1)), ("test", bytes(1, 51))])).unwrap();
+        let first = |images: &Images| images.pixels().next();
+        assert_eq!([&grey.train, &grey.test].map(|split| first(&split.images)), [Some(1.0 / 255.0), Some(0.2)]);
         assert_eq!(grey.validation, None);
     }
 
     #[test]
-    fn shapes_and_floats() {
-        let floats: Vec<u8> = [0.5f32, -1.5, 3.0, 0.0, 7.0, 8.0].into_iter().flat_map(f32::to_le_bytes).collect();
-        for (shape, [height, width]) in
-            [("(1, 6)", [1, 6]), ("(1, 2, 3)", [2, 3]), ("(1, 1, 3, 2)", [3, 2]), ("(1, 3, 2, 1)", [3, 2])]
-        {
-            let array = npy("<f4", shape, &floats);
-            let images = load(&archive(&[("train", array.clone()), ("test", array)])).unwrap().train.images;
-            assert_eq!(images.shape(), ImageShape::grey(height, width), "{shape}");
-            assert_eq!(images.pixels().collect::<Vec<_>>(), [0.5, -1.5, 3.0, 0.0, 7.0, 8.0]);
+    fn parts_and_labels_are_found_by_their_names() {
+        let labels = |values: &[u8]| npy("|u1", &format!("({}, 1)", values.len()), values);
+        for [train, train_labels, test, test_labels] in [
+            ["train", "train_labels", "test", "test_labels"],
+            ["x_train", "y_train", "x_test", "y_test"],
+            ["train_images", "train_labels", "test_images", "test_labels"],
+        ] {
+            let arrays = [
+                (train, bytes(2, 9)),
+                (train_labels, labels(&[1, 0])),
+                (test, bytes(1, 9)),
+                (test_labels, labels(&[1])),
+                ("classes", npy("<U2", "(2,)", b"a\0\0\0\0\0\0\0b\0\0\0c\0\0\0")),
+                ("extra", bytes(7, 9)),
+            ];
+            let loaded = load_file("data.npz", &npz(&arrays), DataConfig::default()).unwrap();
+            assert_eq!(loaded.dataset.train.labels, Some(vec![1, 0]));
+            assert_eq!(loaded.dataset.test.labels, Some(vec![1]));
+            assert_eq!(loaded.classes, ["a", "bc"]);
+            let note =
+                format!("`{train}`, uint8 (2, 4): 2 rows of 4 values, the training set, labels `{train_labels}`");
+            assert_eq!(loaded.notes[0], note);
+            assert_eq!(loaded.notes.last().unwrap(), "not used: `extra`, uint8 (7, 4)");
         }
+    }
+
+    #[test]
+    fn one_array_alone_is_split() {
+        let config = |key: Option<&str>| DataConfig { key: key.map(Into::into), ..DataConfig::default() };
+        for (names, key) in [
+            (&["data", "other"][..], None),
+            (&["arr_0", "arr_1"], None),
+            (&["images"], None),
+            (&["faces"], None),
+            (&["faces", "masks"], Some("faces")),
+            (&["train", "faces"], Some("faces")),
+        ] {
+            let arrays: Vec<_> = names.iter().map(|name| (*name, bytes(20, 9))).chain([("y", bytes(5, 1))]).collect();
+            let loaded = load_file("data.npz", &npz(&arrays), config(key)).unwrap();
+            let counts = |data: &Dataset| (data.train.images.count(), data.test.images.count());
+            assert_eq!(counts(&loaded.dataset), (18, 2), "{names:?}");
+            assert!(loaded.notes.last().unwrap().starts_with("no test set: 2 of the 20 images"), "{:?}", loaded.notes);
+            assert_eq!(loaded.dataset.train.labels, None);
+        }
+        let error = load_file("data.npz", &npz(&[("faces", bytes(2, 9))]), config(Some("face"))).unwrap_err();
+        assert_eq!(error, "--key: expected one of the arrays `faces`, uint8 (2, 4), found face");
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
         let good = || npy("|u1", "(2, 4)", &[1; 8]);
-        let nan = npy("<f4", "(1, 1)", &f32::NAN.to_le_bytes());
-        let mut cut = archive(&[("train", good()), ("test", good())]);
+        let nan = npy("<f4", "(2, 2)", &[0.0, 0.0, f32::NAN, 0.0].map(f32::to_le_bytes).concat());
+        let mut cut = npz(&[("train", good()), ("test", good())]);
         cut.truncate(cut.len() - 30);
         for (bytes, found) in [
-            (b"no archive".to_vec(), "data.npz: expected a NumPy archive (.npz) with the arrays"),
+            (b"no archive".to_vec(), "data.npz: expected a NumPy archive (.npz) with an array"),
             (Vec::new(), "data.npz: expected a NumPy archive"),
+            (npz(&[]), "found no arrays"),
             (cut, "data.npz: expected a NumPy archive"),
-            (archive(&[("train", good())]), "found no array `test`"),
-            (archive(&[("x_train", good()), ("test", good())]), "found no array `train`"),
-            (
-                archive(&[("train", good()), ("test", npy("|u1", "(2, 9)", &[1; 18]))]),
-                "expected `test` of 2 x 2 pixels",
-            ),
-            (
-                archive(&[("train", good()), ("valid", npy("|u1", "(1, 1)", &[1])), ("test", good())]),
-                "expected `valid` of",
-            ),
-            (archive(&[("train", npy("|u1", "(2,)", &[1; 2])), ("test", good())]), "found [2]"),
-            (archive(&[("train", npy("|u1", "(0, 4)", &[])), ("test", good())]), "found the shape [0, 4]"),
-            (archive(&[("train", npy("<i8", "(1, 1)", &[0; 8])), ("test", good())]), "train.npy: expected"),
-            (archive(&[("train", npy("|u1", "(2, 4)", &[1; 7])), ("test", good())]), "found 7 bytes"),
-            (archive(&[("train", nan), ("test", good())]), "found NaN as value 0"),
+            (npz(&[("a", good()), ("b", good())]), "found the arrays `a`, uint8 (2, 4); `b`, uint8 (2, 4)"),
+            (npz(&[("x_train", good()), ("train", good())]), "expected one array of images for each part (--key"),
+            (npz(&[("test", good())]), "found the arrays `test`"),
+            (npz(&[("train", good()), ("test", npy("|u1", "(2, 9)", &[1; 18]))]), "expected test images of 2 x 2 like"),
+            (npz(&[("train", good()), ("valid", npy("|u1", "(1, 1)", &[1])), ("test", good())]), "found 1 x 1"),
+            (npz(&[("train", npy("|u1", "(2,)", &[1; 2])), ("test", good())]), "found [2]"),
+            (npz(&[("train", npy("|u1", "(0, 4)", &[])), ("test", good())]), "found 0 of 4 values"),
+            (npz(&[("train", npy("|O", "(1, 1)", &[0; 8])), ("test", good())]), "train.npy: expected"),
+            (npz(&[("train", npy("|u1", "(2, 4)", &[1; 7])), ("test", good())]), "found 7 bytes"),
+            (npz(&[("train", npy("|u1", "(2, 4)", &[1; 9])), ("test", good())]), "found 9 bytes"),
+            (npz(&[("train", nan), ("test", good())]), "found NaN in row 1, column 0, counted from 0"),
         ] {
-            let error = load(&bytes).unwrap_err();
-            assert!(error.contains(found) && !error.contains('\n'), "{error}: not {found}");
+            let error = load("data.npz", &bytes).unwrap_err();
+            assert!(error.contains(found), "{error}: not {found}");
+        }
+    }
+
+    #[test]
+    fn every_damage_is_an_error() {
+        let whole = npz(&[("train", npy("|u1", "(2, 4)", &[77; 8])), ("test", npy("|u1", "(1, 4)", &[66; 4]))]);
+        for end in 0..whole.len() {
+            load("data.npz", &whole[..end]).unwrap_err();
+        }
+        let mut refused = 0;
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 4;
+            // Dates and names may change, and a part may then be missing; values may not.
+            match load("data.npz", &damaged) {
+                Ok(data) => assert!(data.train.images.bytes().unwrap().iter().all(|byte| *byte == 77), "byte {at}"),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused > whole.len() / 3, "{refused} of {}", whole.len());
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_named() {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        writer.start_file("train.npy", options).unwrap();
+        std::io::Write::write_all(&mut writer, &npy("|u1", "(2, 4)", &[77; 8])).unwrap();
+        let mut bytes = writer.finish().unwrap().into_inner();
+        let at = bytes.windows(8).position(|bytes| bytes == [77; 8]).unwrap();
+        bytes[at] = 78;
+        let error = load("data.npz", &bytes).unwrap_err();
+        assert!(
+            error.contains("`train` whole and with the archive's checksum") && error.contains("hecksum"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_is_unpacked() {
+        // A thousand times its size in zeros, under a header that announces more than can be, or less than comes.
+        let zeros = vec![0; 1 << 20];
+        for shape in ["(1048576, 1048576)", "(1, 4)"] {
+            let error = load("data.npz", &npz(&[("train", npy("|u1", shape, &zeros))])).unwrap_err();
+            assert!(error.contains("at most 4294967296 values") || error.contains("found 5 bytes"), "{error}");
         }
     }
 }

@@ -25,7 +25,8 @@ impl Density for Bernoulli {
     }
 
     fn expected(&self) -> String {
-        "pixels from 0 to 1 for bernoulli (or --binarize threshold, or one of the gaussian likelihoods)".to_owned()
+        "pixels from 0 to 1 for bernoulli (or --scale, --binarize threshold, or one of the gaussian likelihoods)"
+            .to_owned()
     }
 
     /// False for grey pixels.

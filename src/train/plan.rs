@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::config::{Config, TrainingConfig};
-use crate::data::Dataset;
+use crate::data::{Dataset, Standardisation};
 use crate::error::require;
 use crate::vae::{Described, Model};
 
@@ -51,6 +51,9 @@ impl<'a> Plan<'a> {
         let mut model = Model { image: data.train.images.shape(), config: config.model.clone() };
         // A model's file says what it has, not that it was chosen.
         model.config.hidden = Some(model.hidden());
+        if config.data.standardise {
+            model.config.standardisation = Some(Standardisation::of(&data.train.images));
+        }
         model.validate()?;
         Plan::of_model(model, &config.training, data)
     }

@@ -84,6 +84,7 @@ impl Vae {
             let batches = Batches { rows, key: [0; 4], step: &step, recipe: &recipe };
             self.run(batches, &pixels, |rows| images.extend_from_slice(rows))?;
         }
+        self.model.unstandardise(&mut images);
         check_finite("decoding latents", "images", &images, self.model.dimensions())?;
         Ok(images)
     }
@@ -105,6 +106,7 @@ impl Vae {
         let key = noise::key(seed, Stream::Prior);
         let batches = Batches { rows: 0..count, key, step: &step, recipe: &recipe };
         self.run(batches, &pixels, |rows| images.extend_from_slice(rows))?;
+        self.model.unstandardise(&mut images);
         check_finite("drawing samples", "images", &images, self.model.dimensions())?;
         Ok(images)
     }

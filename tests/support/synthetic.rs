@@ -4,7 +4,7 @@
 //! half a second.
 
 use elbo::config::{Config, ModelConfig, TrainingConfig};
-use elbo::data::{Dataset, ImageShape, Images, Split};
+use elbo::data::{DataConfig, Dataset, ImageShape, Images, Split};
 use elbo::gpu::Gpu;
 use elbo::likelihood::{Likelihood, LikelihoodConfig};
 use elbo::nn::Activation;
@@ -65,9 +65,7 @@ pub fn dataset(train: usize, test: usize) -> Dataset {
 /// A model of `layers` hidden layers, trained in batches of 64, fast.
 pub fn config(layers: usize, activation: Activation, likelihood: Likelihood) -> Config {
     Config {
-        data: "synthetic".to_owned(),
-        validation: 0,
-        validation_seed: None,
+        data: DataConfig { source: "synthetic".to_owned(), ..DataConfig::default() },
         model: ModelConfig {
             hidden: Some(Layers::dense(&vec![HIDDEN; layers])),
             latents: LATENTS,

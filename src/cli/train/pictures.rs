@@ -32,6 +32,7 @@ impl Pictures {
         let samples = vae.sample(SAMPLES, 0, Pixels::Mean)?;
         let reconstructions = vae.reconstruct(test_images, Pixels::Mean)?;
         let reconstructions = paired_rows(&pixels(test_images), &reconstructions, image.dimensions(), COLUMNS)?;
+        let [samples, reconstructions] = [samples, reconstructions].map(|pixels| vae.model().shown(pixels));
         Ok(Pictures { image, samples, reconstructions })
     }
 
