@@ -16,6 +16,7 @@ use crate::gpu::{Dispatch, Gpu, Part, Source, TEXTURE_WIDTH, Tensor, source};
 use crate::step::{At, Step};
 use variant::Family;
 
+const ROWS: Source = source!("nn/dense/rows.wgsl");
 const OPERANDS: Source = source!("nn/dense/operands.wgsl");
 const TEXTURES: Source = source!("nn/dense/lanes/textures.wgsl");
 const BUFFERS: Source = source!("nn/dense/lanes/buffers.wgsl");

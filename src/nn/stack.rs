@@ -1,15 +1,15 @@
 //! Stacks of blocks: products with a normalisation and an activation between them, the last one linear.
 
 mod build;
+mod values;
 
 pub use build::{StackConfig, Upsample};
+use values::BlockValues;
+pub use values::{StackGradients, StackValues};
 
 use std::ops::Range;
 
-use super::{
-    Activation, Dense, Epilogue, Extent, Layer, Norm, NormValues, ParameterSpec, Product, Recording, WeightGradient,
-    sum,
-};
+use super::{Activation, Dense, Epilogue, Extent, Layer, Norm, ParameterSpec, Product, Recording, WeightGradient, sum};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
 
@@ -36,38 +36,6 @@ struct Shortcut {
     blocks: Range<usize>,
     /// A product on the way, if the sizes differ.
     projection: Option<Product>,
-}
-
-/// The values inside a [`Stack`] for one batch.
-#[derive(Debug)]
-pub struct StackValues {
-    /// The input of each layer, as the layer sees it; the last one is the output layer's.
-    inputs: Vec<Tensor>,
-    blocks: Vec<BlockValues>,
-    /// The results of the shortcuts' projections.
-    projected: Vec<Option<Tensor>>,
-}
-
-#[derive(Debug)]
-struct BlockValues {
-    output: Tensor,
-    norm: Option<NormValues>,
-}
-
-/// The tensors of a backward pass through a [`Stack`], apart from the values: for each block the derivative of the
-/// activation, which the forward pass stores, and the gradient with respect to the activation's input.
-#[derive(Debug)]
-pub struct StackGradients {
-    blocks: Vec<[Tensor; 2]>,
-    /// The gradients with respect to the inputs of the shortcuts' projections.
-    projected: Vec<Option<Tensor>>,
-}
-
-impl StackValues {
-    /// The input of a layer, by its number; the last one is the output layer's.
-    pub fn input_of(&self, layer: usize) -> &Tensor {
-        &self.inputs[layer]
-    }
 }
 
 impl Block {
@@ -167,58 +135,6 @@ impl Stack {
     /// The most values that a tensor has for each sample of an example.
     pub fn widest(&self) -> usize {
         self.layers().flat_map(|layer| [layer.input(), layer.output()]).map(Extent::len).max().unwrap_or(0)
-    }
-
-    /// Makes the tensors for batches as large as `input`, `(B * samples * positions, channels)`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Tensor::zeros`].
-    pub fn values(&self, gpu: &Gpu, input: &Tensor) -> Result<StackValues, Error> {
-        let examples = input.rows() / self.product(0).input().rows();
-        let zeros = |extent: Extent| {
-            let [rows, columns] = extent.matrix(examples);
-            Tensor::zeros(gpu, rows, columns)
-        };
-        let (mut inputs, mut blocks) = (Vec::new(), Vec::new());
-        let mut last = input.clone();
-        for block in &self.blocks {
-            let layer = block.product.layer();
-            inputs.push(last.reshaped(layer.input().matrix(examples))?);
-            let rows = layer.output().matrix(examples)[0];
-            let norm = block.norm.as_ref().map(|norm| norm.values(gpu, rows)).transpose()?;
-            last = zeros(block.output())?;
-            blocks.push(BlockValues { output: last.clone(), norm });
-        }
-        inputs.push(last.reshaped(self.output.layer().input().matrix(examples))?);
-        let projected = self.projections().map(|layer| layer.map(|layer| zeros(layer.output())).transpose());
-        Ok(StackValues { inputs, blocks, projected: projected.collect::<Result<_, _>>()? })
-    }
-
-    fn projections(&self) -> impl Iterator<Item = Option<&dyn Layer>> {
-        self.shortcuts.iter().map(|shortcut| shortcut.projection.as_ref().map(Product::layer))
-    }
-
-    /// Makes the tensors for a backward pass through the values.
-    ///
-    /// # Errors
-    ///
-    /// As [`Tensor::zeros`].
-    pub fn gradients(&self, gpu: &Gpu, values: &StackValues) -> Result<StackGradients, Error> {
-        let examples = values.inputs[0].rows() / self.product(0).input().rows();
-        let zeros = |extent: Extent| {
-            let [rows, columns] = extent.matrix(examples);
-            Tensor::zeros(gpu, rows, columns)
-        };
-        let mut blocks = Vec::new();
-        for Block { product, activation, .. } in &self.blocks {
-            let gradient = zeros(product.layer().output())?;
-            // The slope of what is linear is not stored.
-            let slope = if activation.is_some() { zeros(product.layer().output())? } else { gradient.clone() };
-            blocks.push([slope, gradient]);
-        }
-        let projected = self.projections().map(|layer| layer.map(|layer| zeros(layer.input())).transpose());
-        Ok(StackGradients { blocks, projected: projected.collect::<Result<_, _>>()? })
     }
 
     /// The last layer, if it is a dense one.

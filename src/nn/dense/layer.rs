@@ -1,12 +1,10 @@
 //! Dense layers: `output = input * weight^T + bias` and its gradients.
 
-use super::{Product, ProductSize};
+use super::{Product, ProductSize, ROWS};
 use crate::Error;
 use crate::error::require_shapes;
-use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
+use crate::gpu::{Arena, Dispatch, Part, Tensor};
 use crate::nn::{Epilogue, Extent, Init, Layer, ParameterSpec, Recording, Role};
-
-const ROWS: Source = source!("nn/dense/rows.wgsl");
 
 /// A dense layer's name and sizes; its parameters are in an arena under `name.weight` and `name.bias`.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@
 
 @group(0) @binding(2) var<storage, read> norm: array<vec4f>;    // (4, WIDTH): scale, shift, running mean, running variance
 
-@compute @workgroup_size(8, 8)
+@compute @workgroup_size(8, 32)
 fn evaluate(@builtin(global_invocation_id) id: vec3u) {
     let quad = id.x;
     let row = id.y;
