@@ -66,7 +66,7 @@
 //! |---|---|
 //! | [`gpu`] | the only code that names `wgpu`: tensors, kernels, dispatches, programs |
 //! | [`step`] | the table of steps that the GPU runs by itself, and the loop that submits them |
-//! | [`nn`] | [`nn::Stack`]: blocks of a product, a normalisation and an activation |
+//! | [`nn`] | [`nn::Stack`]: blocks of a product, a normalisation and an activation, and shortcuts round them |
 //! | [`likelihood`], [`prior`], [`posterior`], [`objective`], [`optim`] | parts: one trait each, one implementation a file |
 //! | [`config`] | the settings of all parts together, and the rules between them |
 //! | [`vae`] | the model, its passes, and the recipes of evaluation and inference |
@@ -116,6 +116,17 @@
 //! slots `prior` and `objective`. So a new activation, likelihood, prior or objective is fused without a new kernel. A
 //! part that needs more than a quad of a row at a time, such as the categorical likelihood or a mixture prior, has
 //! kernels of its own. The gradients of a layer, with respect to its weight and to its input, are one dispatch.
+//!
+//! # Convolutions
+//!
+//! An image is one row, `(height, width, channels)`, so likelihoods see `D` columns whatever the decoder is made of. Inside a network,
+//! the channels of a grid are whole quads, and each position is a row ([`nn::Extent`]); both are the same memory, so a dense layer
+//! after a convolution needs no copy. A convolution is a product whose operand is gathered ([`nn::Convolution`]): the kernels of dense
+//! layers find their operands through the slot `rows`, which computes where a window's values are. So all families, epilogues and
+//! measurements serve convolutions. A transposed convolution is the adjoint: it uses the kernel of the input's gradient, whose rows are in
+//! phases, so that no zeros are multiplied. The layer that ends in an image has a narrow kernel of its own, and one that packs its
+//! positions into rows and gives them to the likelihood. A description of layers ([`nn::Layers`]) becomes an encoder and the
+//! decoder that mirrors it in [`nn::Stack`].
 //!
 //! # Variants of kernels
 //!
