@@ -1,8 +1,9 @@
 #!/bin/sh
 # Trains and evaluates one row of benches/reproduce.md: `benches/reproduce.sh ROW`.
 #
-# Rows: static, flax, iwae (with K=1, 5 or 50), gated, vamp. From the environment: STATIC_MNIST, the .npz file of statically
-# binarised MNIST (rows static and flax); DATA, another data set, without a validation set, for gated and vamp; SEED; OUT, the run directory;
+# Rows: static, flax, iwae (with K=1, 5 or 50), gated, vamp; convolutional: burgess, keras, cvae. From the environment: STATIC_MNIST, the .npz file of statically
+# binarised MNIST (rows static and flax); DATA, another data set, without a validation set, for gated and vamp; MNIST32 and MNIST70, .npz files
+# of MNIST resized to 32 x 32 (row burgess) and of all 70,000 images as the training set (row keras); SEED; OUT, the run directory;
 # ELBO, a built `elbo`, where there is no Cargo to build one.
 # EPOCHS, BATCH (iwae), WARMUP (gated, vamp) and IMPORTANCE_SAMPLES (all three) make a run shorter than the published one.
 set -eu
@@ -22,9 +23,11 @@ train() {
     elbo train --seed "$seed" --out "$out" --epochs "${EPOCHS:-$epochs}" "$@"
 }
 
-static_mnist() {
-    if [ ! -r "${STATIC_MNIST:-}" ]; then
-        echo "reproduce: set STATIC_MNIST to the .npz file of statically binarised MNIST (arrays train, valid, test)" >&2
+# Checks that a variable names a file.
+needs() {
+    eval "file=\${$1:-}"
+    if [ ! -r "$file" ]; then
+        echo "reproduce: set $1 to the .npz file that benches/reproduce.md describes" >&2
         exit 2
     fi
 }
@@ -32,14 +35,14 @@ static_mnist() {
 case $row in
 static)
     # Rezende & Mohamed 2015, as pythae reproduces it; 0.631 is 10^(-1/5).
-    static_mnist
+    needs STATIC_MNIST
     train 500 --data "$STATIC_MNIST" --hidden 400 --latents 40 --batch-size 100 --lr 1e-4 \
         --lr-schedule steps --lr-factor 0.6309573444801932 --lr-milestones 200,350,500
     elbo eval "$out" --importance-samples 200
     ;;
 flax)
     # flax's VAE example.
-    static_mnist
+    needs STATIC_MNIST
     train 10 --data "$STATIC_MNIST" --hidden 500 --latents 20 --batch-size 128 --lr 1e-3
     elbo eval "$out/model.safetensors"
     ;;
@@ -48,6 +51,23 @@ iwae)
     train 3280 --binarize dynamic --hidden 200,200 --latents 50 --activation tanh --batch-size "${BATCH:-20}" \
         --epsilon 1e-4 --lr 1e-3 --lr-schedule staircase --objective iwae --samples "${K:-1}"
     elbo eval "$out" --importance-samples "${IMPORTANCE_SAMPLES:-5000}"
+    ;;
+burgess)
+    # disentangling-vae's network of Burgess et al. 2018, plain VAE on MNIST at 32 x 32.
+    needs MNIST32
+    train 10 --data "$MNIST32" --hidden conv32k4s2,conv32k4s2,conv32k4s2,256,256 --latents 10 --batch-size 64 \
+        --lr 5e-4 --kl-warmup-steps 10000
+    ;;
+keras)
+    # keras.io's "Variational AutoEncoder", whose losses are averages over an epoch of training.
+    needs MNIST70
+    train 30 --data "$MNIST70" --hidden conv32k3s2,conv64k3s2,16 --decoder-hidden conv32k3s1,conv64k3s2,conv64k3s2 \
+        --latents 2 --batch-size 128 --lr 1e-3 --epsilon 1e-7
+    ;;
+cvae)
+    # TensorFlow's tutorial "Convolutional Variational Autoencoder" of April 2019.
+    train 100 --binarize threshold --hidden conv32k3s2p0,conv64k3s2p0 --decoder-hidden conv32k3s1,conv64k3s2,conv32k3s2 \
+        --latents 50 --batch-size 100 --lr 1e-4 --epsilon 1e-7 --kl sampled
     ;;
 gated | vamp)
     # Norouzi et al. 2020.
