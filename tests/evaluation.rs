@@ -105,8 +105,8 @@ fn what_eval_cannot_do_is_refused() {
     write_npz(&home().join("pair.npz"), &[("train", 40), ("test", 30)]);
     let part = ["eval", "run", "--data", "pair.npz", "--split", "validation"];
     refuses(home(), &part, &["--split", "--validation", "pair.npz"]);
-    write_npz(&home().join("broken.npz"), &[("train", 40)]);
-    refuses(home(), &["eval", "run", "--data", "broken.npz"], &["broken.npz", "no array `test`"]);
+    write_npz(&home().join("broken.npz"), &[("valid", 40)]);
+    refuses(home(), &["eval", "run", "--data", "broken.npz"], &["broken.npz", "expected ", "found the arrays `valid`"]);
 }
 
 #[test]

@@ -33,13 +33,13 @@ pub struct Data {
     #[command(flatten)]
     config: DataConfig,
     /// Write a grid of the first training images
-    #[arg(long, value_name = "PNG")]
+    #[arg(long, value_name = "PNG", help_heading = "Output")]
     out: Option<PathBuf>,
     /// Images in the grid
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = super::count())]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = super::count(), help_heading = "Output")]
     count: usize,
     /// Print JSON, for programs
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
 }
 

@@ -35,7 +35,7 @@ fn with_progress(load: impl FnOnce(Progress<'_>) -> Result<Loaded, Error>) -> Re
 /// The data that a model is applied to.
 #[derive(Args)]
 pub struct DataArgs {
-    /// Other data, which are read with the run's options, such as --size; data without a test set are used whole [default: what
+    /// Other data, which are read with the run's options, such as --size; data without parts are used whole [default: what
     /// the run was trained on]
     #[arg(long, value_name = "MNIST|PATH")]
     data: Option<String>,

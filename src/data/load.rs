@@ -57,8 +57,8 @@ impl Loaded {
         Loaded::of(config, found)
     }
 
-    /// Reads other data to apply a model to, in the same way as those of `config`: images of the same size and range. Without a
-    /// test set, all images are in both sets.
+    /// Reads other data to apply a model to, in the same way as those of `config`: images of the same size and range. If they have
+    /// no parts, all images are in both sets.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl Loaded {
             ..config.clone()
         };
         let mut found = read("--data", source, &config, progress)?;
-        if let [part] = &found.parts[..] {
+        if let [part @ Part { role: None, .. }] = &found.parts[..] {
             let [train, test] = [Role::Train, Role::Test].map(|role| Part { role: Some(role), ..part.clone() });
             found.parts = vec![train, test];
         }

@@ -41,8 +41,14 @@ impl Entry {
         self.header.as_ref().is_some_and(|header| header.shape.len() >= 2 && !header.is_text())
     }
 
+    /// Whether it is of the kind and for the part, by its name.
     fn is(&self, role: Option<Role>, kind: Kind) -> bool {
         self.meaning == Some(Meaning { role, kind })
+    }
+
+    /// The same for what stands beside images, which may be left out.
+    fn is_beside(&self, role: Option<Role>, kind: Kind) -> bool {
+        self.is(role, kind) && self.header.is_some()
     }
 
     fn describe(&self) -> String {
@@ -76,7 +82,7 @@ pub(super) fn read(path: &Path, config: &DataConfig) -> Result<Found, Error> {
         if let Some(role) = role {
             note += &format!(", the {} set", role.name());
         }
-        let labels = archive.arrays.iter().position(|entry| entry.is(label_role, Kind::Labels));
+        let labels = archive.arrays.iter().position(|entry| entry.is_beside(label_role, Kind::Labels));
         if let Some(index) = labels {
             used.push(index);
             let name = archive.arrays[index].name.clone();
@@ -91,7 +97,7 @@ pub(super) fn read(path: &Path, config: &DataConfig) -> Result<Found, Error> {
         found.notes.push(note);
         found.parts.push(part);
     }
-    if let Some(index) = archive.arrays.iter().position(|entry| entry.is(None, Kind::Classes))
+    if let Some(index) = archive.arrays.iter().position(|entry| entry.is_beside(None, Kind::Classes))
         && let Array { values: Values::Text(classes), .. } = archive.array(index)?.1
     {
         used.push(index);
@@ -280,6 +286,16 @@ mod tests {
         }
         let error = load_file("data.npz", &npz(&[("faces", bytes(2, 9))]), config(Some("face"))).unwrap_err();
         assert_eq!(error, "--key: expected one of the arrays `faces`, uint8 (2, 4), found face");
+    }
+
+    #[test]
+    fn labels_that_cannot_be_read_are_left_out() {
+        for labels in [npy("|O", "(20,)", &[]), npy("<i2", "(20,)", &[1; 40]), npy("|u1", "(3,)", &[1; 3])] {
+            let loaded =
+                load_file("a.npz", &npz(&[("x", bytes(20, 9)), ("y", labels)]), DataConfig::default()).unwrap();
+            assert_eq!(loaded.dataset.train.labels, None);
+            assert!(loaded.notes.iter().any(|note| note.contains("`y`")), "{:?}", loaded.notes);
+        }
     }
 
     #[test]

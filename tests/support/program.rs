@@ -35,7 +35,7 @@ pub fn errors_of(output: &Output) -> String {
     errors.split_inclusive('\n').filter(|line| !line.starts_with("note: measuring the kernels")).collect()
 }
 
-/// Exit code 2 and one line on standard error, which names all of `needles`.
+/// Exit code 2 and one line on standard error but for notes, which names all of `needles`.
 #[track_caller]
 pub fn refuses(directory: &Path, arguments: &[&str], needles: &[&str]) {
     assert_refused(&elbo(directory, arguments), needles);
@@ -44,6 +44,7 @@ pub fn refuses(directory: &Path, arguments: &[&str], needles: &[&str]) {
 #[track_caller]
 pub fn assert_refused(output: &Output, needles: &[&str]) {
     let errors = errors_of(output);
+    let errors: String = errors.split_inclusive('\n').filter(|line| !line.starts_with("note: ")).collect();
     assert_eq!(output.status.code(), Some(2), "{errors}");
     assert!(errors.starts_with("error: ") && errors.trim_end().lines().count() == 1, "not one line: {errors}");
     for needle in needles {
