@@ -56,18 +56,18 @@ burgess)
     # disentangling-vae's network of Burgess et al. 2018, plain VAE on MNIST at 32 x 32.
     needs MNIST32
     train 10 --data "$MNIST32" --hidden conv32k4s2,conv32k4s2,conv32k4s2,256,256 --latents 10 --batch-size 64 \
-        --lr 5e-4 --kl-warmup-steps 10000
+        --lr 5e-4 --kl-warmup-steps 10000 --init kaiming
     ;;
 keras)
     # keras.io's "Variational AutoEncoder", whose losses are averages over an epoch of training.
     needs MNIST70
     train 30 --data "$MNIST70" --hidden conv32k3s2,conv64k3s2,16 --decoder-hidden conv32k3s1,conv64k3s2,conv64k3s2 \
-        --latents 2 --batch-size 128 --lr 1e-3 --epsilon 1e-7
+        --latents 2 --batch-size 128 --lr 1e-3 --epsilon 1e-7 --init glorot
     ;;
 cvae)
     # TensorFlow's tutorial "Convolutional Variational Autoencoder" of April 2019.
     train 100 --binarize threshold --hidden conv32k3s2p0,conv64k3s2p0 --decoder-hidden conv32k3s1,conv64k3s2,conv32k3s2 \
-        --latents 50 --batch-size 100 --lr 1e-4 --epsilon 1e-7 --kl sampled
+        --latents 50 --batch-size 100 --lr 1e-4 --epsilon 1e-7 --kl sampled --init glorot
     ;;
 gated | vamp)
     # Norouzi et al. 2020.

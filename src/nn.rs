@@ -17,7 +17,7 @@ pub use convolution::{Convolution, Direction, Window};
 pub use dense::{Dense, ProductSize, Variant, WeightGradient, cost, weight_gradients};
 pub use epilogue::Epilogue;
 pub use normalise::{Norm, NormKind, NormValues};
-pub use parameter::{Init, ParameterSpec, Role, arena, initialise};
+pub use parameter::{Init, Initialisation, ParameterSpec, Role, arena, initialise};
 pub use product::{Extent, Layer, Product};
 pub use resize::Resize;
 pub use spec::{LayerSpec, Layers, Spatial};

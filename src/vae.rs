@@ -107,7 +107,9 @@ impl Model {
         let ModelConfig { likelihood, prior, latents, .. } = &self.config;
         let likelihood = likelihood.density().parameter(self.dimensions());
         let prior = prior.density().parameter(*latents, self.dimensions());
-        self.encoder().parameters().chain(self.decoder().parameters()).chain(likelihood).chain(prior).collect()
+        let (encoder, decoder) = (self.encoder(), self.decoder());
+        let layers = encoder.parameters().chain(decoder.parameters()).map(|spec| self.config.init.of(spec));
+        layers.chain(likelihood).chain(prior).collect()
     }
 
     /// Checks that the model can describe images: their size, and their values as the model sees them. `part` names the

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::data::{Binarize, Standardisation};
 use crate::error::require;
 use crate::likelihood::LikelihoodConfig;
-use crate::nn::{Activation, Extent, Layers, NormKind, Upsample, WIDEST};
+use crate::nn::{Activation, Extent, Initialisation, Layers, NormKind, Upsample, WIDEST};
 use crate::objective::{Objective, ObjectiveConfig};
 use crate::posterior::PosteriorConfig;
 use crate::prior::{Prior, PriorConfig};
@@ -15,9 +15,10 @@ use crate::prior::{Prior, PriorConfig};
 /// The shape of the model.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// The encoder's hidden layers, first to last, as 400, or conv32k4s2,conv64k4s2,256; `none` for a linear model. N is a dense layer;
-    /// convCkKsSpP a convolution with C channels, kernel K [3], stride S [1] and padding P [(K - 1) / 2]; resC a residual block; pool
-    /// the mean of 2 x 2. The decoder mirrors them [default: 400 for grey images up to 28 x 28, convolutions for others]
+    /// The encoder's hidden layers, first to last, as 400 or conv32k4s2,conv64k4s2,256; `none` for a linear model. A number is a dense
+    /// layer; conv32k4s2p1 a convolution with 32 channels, kernel 4, stride 2 and padding 1 (if they are left out: kernel 3, stride 1,
+    /// half of the kernel as padding); res64 a residual block; pool the mean of 2 x 2. The decoder mirrors them [default: 400 for
+    /// grey images up to 28 x 28, convolutions for others]
     #[arg(long, value_name = "LAYERS", help_heading = "Data and model")]
     #[serde(default)]
     pub hidden: Option<Layers>,
@@ -43,6 +44,10 @@ pub struct ModelConfig {
     #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
     #[serde(default)]
     pub normalise: NormKind,
+    /// How weights and biases start
+    #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
+    #[serde(default)]
+    pub init: Initialisation,
     /// The likelihood.
     #[command(flatten)]
     #[serde(flatten)]
@@ -71,6 +76,7 @@ impl Default for ModelConfig {
             binarize: Binarize::default(),
             activation: Activation::default(),
             normalise: NormKind::default(),
+            init: Initialisation::default(),
             likelihood: LikelihoodConfig::default(),
             prior: PriorConfig::default(),
             posterior: PosteriorConfig::default(),

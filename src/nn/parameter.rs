@@ -1,7 +1,9 @@
 //! The registry of parameters: their descriptions by the layers, and their initial values.
 
+use clap::ValueEnum;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::gpu::{Arena, Gpu, Tensor};
@@ -40,6 +42,35 @@ pub enum Init {
         /// The largest absolute value of a mean.
         bound: f32,
     },
+}
+
+/// How the weights and biases of layers start. Uniform between `-bound` and `bound`, where a weight `(out, in)` has the fans `in` and
+/// `out`, and that of a convolution each of them times its window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Initialisation {
+    /// PyTorch's: within 1 / sqrt(fan in), biases too
+    #[default]
+    Torch,
+    /// For relu and many layers: weights within sqrt(6 / fan in), He et al. 2015
+    Kaiming,
+    /// TensorFlow's: weights within sqrt(6 / (fan in + fan out)), biases zero, Glorot & Bengio 2010
+    Glorot,
+}
+
+impl Initialisation {
+    /// The description of a layer's parameter with these initial values. The layer's own are PyTorch's.
+    pub fn of(self, spec: ParameterSpec) -> ParameterSpec {
+        let fan_in = spec.shape[1..].iter().product::<usize>() as f32;
+        let fan_out = spec.shape[..spec.shape.len() - 1].iter().product::<usize>() as f32;
+        let init = match (self, spec.role) {
+            (Initialisation::Kaiming, Role::Weight) => Init::Uniform { bound: (6.0 / fan_in).sqrt() },
+            (Initialisation::Glorot, Role::Weight) => Init::Uniform { bound: (6.0 / (fan_in + fan_out)).sqrt() },
+            (Initialisation::Glorot, Role::Bias) => Init::Constant(0.0),
+            _ => spec.init,
+        };
+        ParameterSpec { init, ..spec }
+    }
 }
 
 /// A layer's description of one of its parameters.
@@ -140,4 +171,34 @@ pub fn initialise(gpu: &Gpu, specs: &[ParameterSpec], parameters: &Arena, seed: 
         parameters.get(&spec.name).write(gpu, &values)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_those_of_other_libraries() {
+        let spec = |shape: &[usize], role| ParameterSpec {
+            name: "x".into(),
+            shape: shape.to_vec(),
+            role,
+            init: Init::Uniform { bound: 0.125 },
+        };
+        let bound =
+            |initialisation: Initialisation, shape: &[usize]| match initialisation.of(spec(shape, Role::Weight)).init {
+                Init::Uniform { bound } => bound,
+                other => panic!("{other:?}"),
+            };
+        for (shape, kaiming, glorot) in
+            [(&[4, 6][..], 1.0, (6.0f32 / 10.0).sqrt()), (&[8, 2, 2, 6], 0.5, (6.0f32 / 56.0).sqrt())]
+        {
+            let bounds =
+                [Initialisation::Torch, Initialisation::Kaiming, Initialisation::Glorot].map(|i| bound(i, shape));
+            assert_eq!(bounds, [0.125, kaiming, glorot]);
+        }
+        let bias = spec(&[4], Role::Bias);
+        assert_eq!(Initialisation::Glorot.of(bias.clone()).init, Init::Constant(0.0));
+        assert_eq!(Initialisation::Kaiming.of(bias.clone()), bias);
+    }
 }

@@ -16,7 +16,7 @@ pub enum Upsample {
     /// Transposed convolutions, with the kernel and the stride of the encoder's
     #[default]
     Transposed,
-    /// The nearest value is repeated, and a convolution with stride 1 and an odd kernel follows: no checkerboards
+    /// The nearest value is repeated, and a convolution with stride 1 and an odd kernel follows: no chequered patterns
     Nearest,
 }
 
