@@ -42,7 +42,7 @@ pub fn run(path: &Path) -> Result<(), Error> {
     let mut config = Config::default();
     config.model.hidden = Some(Layers::dense(&[128]));
     config.model.latents = 6;
-    config.training.epochs = 8;
+    config.training.epochs = Some(8);
     config.training.batch_size = 64;
     config.training.learning_rate.initial = 3e-3;
 

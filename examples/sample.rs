@@ -45,7 +45,7 @@ fn train(gpu: &Gpu) -> Result<Vae, Error> {
     let mut config = Config::default();
     config.model.hidden = Some(Layers::dense(&[128]));
     config.model.latents = 8;
-    config.training.epochs = 6;
+    config.training.epochs = Some(6);
     config.training.batch_size = 64;
     config.training.learning_rate.initial = 3e-3;
     let mut trainer = Trainer::new(gpu, &Plan::new(&config, &data)?)?;

@@ -33,16 +33,23 @@ pub struct Config {
 }
 
 /// The default size of a batch, and the steps that an epoch should have, so that a small data set has smaller batches.
+/// Epochs of large data sets, the most of small ones, and the examples that all epochs of a small one have together.
+const EPOCHS: usize = 10;
+const MOST_EPOCHS: usize = 100;
+const EXAMPLES: usize = 200_000;
+
 const BATCH_SIZE: usize = 128;
-const STEPS: usize = 10;
+const STEPS: usize = 40;
 const SMALLEST_BATCH: usize = 8;
 
 /// How a model is trained.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
 pub struct TrainingConfig {
-    /// Passes over the training set
-    #[arg(long, value_name = "N", default_value_t = 10, help_heading = "Training")]
-    pub epochs: u32,
+    /// Passes over the training set [default: 10, or more for fewer than 20,000 training examples: 200,000 examples in all, in up to 100
+    /// passes]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u32>,
     /// Examples per step; the last batch of an epoch may be smaller
     #[arg(long, value_name = "N", default_value_t = BATCH_SIZE, help_heading = "Training")]
     pub batch_size: usize,
@@ -76,7 +83,7 @@ pub struct TrainingConfig {
 impl Default for TrainingConfig {
     fn default() -> TrainingConfig {
         TrainingConfig {
-            epochs: 10,
+            epochs: None,
             batch_size: BATCH_SIZE,
             micro_batch_size: None,
             learning_rate: LearningRate::default(),
@@ -111,7 +118,7 @@ impl TrainingConfig {
     ///
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
-        require("--epochs", self.epochs > 0, "at least 1", self.epochs)?;
+        require("--epochs", self.epochs != Some(0), "at least 1", 0)?;
         require("--batch-size", self.batch_size > 0, "at least 1", self.batch_size)?;
         let micro_batch = self.micro_batch_size.unwrap_or(1);
         require("--micro-batch-size", micro_batch > 0, "at least 1", micro_batch)?;
@@ -120,7 +127,12 @@ impl TrainingConfig {
         self.objective.validate()
     }
 
-    /// Makes batches of the default size smaller if there are few training examples, so that an epoch has at least ten steps: the
+    /// The number of epochs for a number of training examples: fewer examples are passed over more often.
+    pub fn epochs_for(&self, examples: usize) -> u32 {
+        self.epochs.unwrap_or_else(|| EXAMPLES.div_ceil(examples.max(1)).clamp(EPOCHS, MOST_EPOCHS) as u32)
+    }
+
+    /// Makes batches of the default size smaller if there are few training examples, so that an epoch has at least 40 steps: the
     /// size is then a power of two, and at least 8 if there are as many examples. Returns whether it did.
     pub fn shrink_batch(&mut self, examples: usize) -> bool {
         let steps = examples / STEPS;
@@ -142,7 +154,8 @@ impl TrainingConfig {
         let expected = format!("at most the {examples} training examples");
         require("--batch-size", self.batch_size <= examples, &expected, self.batch_size)?;
         let most = u32::MAX / examples.div_ceil(self.batch_size) as u32;
-        require("--epochs", self.epochs <= most, &format!("at most {most}, so that steps fit 32 bits"), self.epochs)
+        let epochs = self.epochs_for(examples);
+        require("--epochs", epochs <= most, &format!("at most {most}, so that steps fit 32 bits"), epochs)
     }
 }
 
@@ -199,9 +212,16 @@ mod tests {
             let mut config = TrainingConfig::default();
             (config.shrink_batch(examples), config.batch_size)
         };
-        assert_eq!([1280, 1279, 640, 100, 9, 3].map(shrunk).map(|(_, size)| size), [128, 64, 64, 8, 8, 3]);
-        assert_eq!([1280, 1279].map(shrunk).map(|(did, _)| did), [false, true]);
+        assert_eq!([5120, 5119, 2560, 100, 9, 3].map(shrunk).map(|(_, size)| size), [128, 64, 64, 8, 8, 3]);
+        assert_eq!([5120, 5119].map(shrunk).map(|(did, _)| did), [false, true]);
         assert!(!TrainingConfig { batch_size: 64, ..TrainingConfig::default() }.shrink_batch(100));
+    }
+
+    #[test]
+    fn few_examples_are_passed_over_more_often() {
+        let epochs = |examples| TrainingConfig::default().epochs_for(examples);
+        assert_eq!([60_000, 20_000, 10_000, 3_421, 1_000, 0].map(epochs), [10, 10, 20, 59, 100, 100]);
+        assert_eq!(TrainingConfig { epochs: Some(3), ..TrainingConfig::default() }.epochs_for(1_000), 3);
     }
 
     #[test]

@@ -17,7 +17,7 @@
 //! data.test = data.test.slice(0..100)?;
 //!
 //! let mut config = Config::default();
-//! config.training.epochs = 2;
+//! config.training.epochs = Some(2);
 //! let plan = Plan::new(&config, &data)?; // checks the configuration and the data
 //! let mut trainer = Trainer::new(&gpu, &plan)?;
 //! trainer.run(|metrics, _vae| {

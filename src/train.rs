@@ -93,7 +93,7 @@ pub struct EpochProgress {
 /// # let data = Dataset { name: "halves".into(), train: split.clone(), validation: None, test: split };
 /// let gpu = Gpu::open(&AdapterRequest::default())?;
 /// let mut config = Config::default();
-/// config.training.epochs = 4;
+/// config.training.epochs = Some(4);
 /// let mut trainer = Trainer::new(&gpu, &Plan::new(&config, &data)?)?;
 ///
 /// trainer.run(|metrics, vae| {
@@ -229,7 +229,7 @@ impl Trainer {
 
     /// The total number of epochs.
     pub fn epochs(&self) -> u32 {
-        self.config.epochs
+        self.config.epochs_for(self.examples)
     }
 
     /// Whether the loss on the validation set has had no new minimum for `patience` epochs.
@@ -251,7 +251,7 @@ impl Trainer {
         &mut self,
         mut on_epoch: impl FnMut(&EpochMetrics, &Vae) -> Result<ControlFlow<()>, Error>,
     ) -> Result<(), Error> {
-        while self.progress.epochs < self.config.epochs && !self.stopped_early() {
+        while self.progress.epochs < self.epochs() && !self.stopped_early() {
             if let Some(metrics) = self.epoch(|_| ControlFlow::Continue(()))?
                 && on_epoch(&metrics, &self.vae)?.is_break()
             {

@@ -41,7 +41,7 @@ fn dataset(shape: ImageShape) -> Dataset {
 
 fn settings(likelihood: Likelihood) -> Config {
     let mut config = config(1, Activation::Relu, likelihood);
-    config.training.epochs = 25;
+    config.training.epochs = Some(25);
     config.training.batch_size = 16;
     config
 }

@@ -140,7 +140,7 @@ fn training_lowers_the_loss_and_is_resumed_to_the_same_bits() {
     let directory = tempfile::tempdir().unwrap();
     let checkpoint = directory.path().join("checkpoint");
     for (mut config, samples) in configs().zip([1, 1, 3, 3, 1]) {
-        config.training.epochs = 4;
+        config.training.epochs = Some(4);
         config.training.objective = match samples {
             1 => ObjectiveConfig::default(),
             samples => ObjectiveConfig { kind: Objective::Iwae, samples, ..ObjectiveConfig::default() },
@@ -201,7 +201,7 @@ fn the_running_statistics_follow_the_batches() {
     let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
     config.model.normalise = NormKind::Batch;
     config.training.learning_rate.initial = 1e-30;
-    config.training.epochs = 40;
+    config.training.epochs = Some(40);
     config.training.batch_size = 100;
     let data = dataset(100, 30);
     let mut trainer = trainer(gpu(), &data, &config);

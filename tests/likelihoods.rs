@@ -281,7 +281,7 @@ fn a_learned_variance_is_that_of_the_data_whatever_the_samples_and_the_objective
     for (samples, objective) in [(1, Objective::Elbo), (3, Objective::Elbo), (3, Objective::Iwae)] {
         let mut config = trainable(Likelihood::Gaussian, 2);
         config.training.objective = ObjectiveConfig { samples, kind: objective, ..ObjectiveConfig::default() };
-        config.training.epochs = 1;
+        config.training.epochs = Some(1);
         let dlogvar = |logvar: f32| {
             let mut trainer = trainer(gpu(), &data, &config);
             for (name, tensor) in trainer.vae().parameters().tensors() {

@@ -28,7 +28,7 @@ fn with_objective(objective: ObjectiveConfig) -> Config {
 fn first_gradients(objective: ObjectiveConfig) -> Vec<f32> {
     let mut config = with_objective(objective);
     config.training.batch_size = 60;
-    config.training.epochs = 1;
+    config.training.epochs = Some(1);
     let mut trainer = trainer(gpu(), &dataset(60, 8), &config);
     trainer.epoch(|_| ControlFlow::Continue(())).unwrap();
     trainer.gradients().whole().read(gpu()).unwrap()

@@ -107,7 +107,7 @@ fn the_encoder_learns_from_the_components_with_every_kernel_that_may_be_chosen()
 /// The gradients of all parameters in the first step, and its loss.
 fn first_step(config: &Config, prepare: impl Fn(&Vae)) -> (Vec<Vec<f32>>, f64, f64) {
     let mut config = config.clone();
-    (config.training.batch_size, config.training.epochs) = (60, 1);
+    (config.training.batch_size, config.training.epochs) = (60, Some(1));
     let mut trainer = trainer(gpu(), &dataset(60, 8), &config);
     prepare(trainer.vae());
     let metrics = trainer.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();
@@ -184,7 +184,7 @@ fn training_lowers_the_loss_and_is_resumed_to_the_same_bits_and_files_keep_all()
     let [checkpoint, model] = ["checkpoint", "model"].map(|name| directory.path().join(name));
     for prior in PRIORS {
         let mut config = with_prior(prior);
-        config.training.epochs = 6;
+        config.training.epochs = Some(6);
         let mut trainer = trainer(gpu(), &data, &config);
         let start = trainer.vae().parameters().read(gpu()).unwrap().pop().unwrap();
         let first = trainer.epoch(|_| ControlFlow::Continue(())).unwrap().unwrap();

@@ -130,7 +130,7 @@ fn training_lowers_the_loss_of_every_kind_of_model() {
         configs.extend([0, 2].map(|layers| config(layers, Activation::Relu, likelihood)));
     }
     for mut config in configs {
-        config.training.epochs = 8;
+        config.training.epochs = Some(8);
         let (curve, _) = train(gpu(), &data, &config);
         let [first, last] = [curve[0].train, curve[curve.len() - 1].held_out().1];
         println!("{:6.2} -> {:6.2}: {:?}", first.loss, last.loss, config.model);
@@ -196,7 +196,7 @@ fn warm_up_raises_the_kl_weight_linearly_over_the_steps() {
     let data = dataset(300, 100);
     let mut config = relu();
     config.training.batch_size = 50;
-    config.training.epochs = 4;
+    config.training.epochs = Some(4);
     config.training.learning_rate.initial = 1e-12;
     config.training.objective.kl_weight = 3.0;
     config.training.objective.kl_warmup = 3;
@@ -296,7 +296,7 @@ fn measure_memory() {
     let data = dataset(2000, 100);
     let mut config = relu();
     config.training.batch_size = 8;
-    config.training.epochs = 10;
+    config.training.epochs = Some(10);
     let mut epochs: Vec<Footprint> = Vec::new();
     let mut trainer = trainer(&gpu, &data, &config);
     let created = gpu.allocated_bytes();

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use elbo::Error;
-use elbo::config::Config;
+use elbo::config::{Config, TrainingConfig};
 use elbo::data::{DataConfig, Dataset, Images};
 use elbo::gpu::{Gpu, KernelRequest};
 use elbo::image::Grid;
@@ -107,6 +107,11 @@ impl Train {
             let (layers, image) = (plan.model().hidden(), plan.model().image);
             say(format_args!("layers: {layers}, which suit images of {image} (--hidden for others)"))?;
         }
+        let epochs = plan.training().epochs_for(data.train.images.count());
+        if self.config.training.epochs.is_none() && epochs != TrainingConfig::default().epochs_for(usize::MAX) {
+            notes.push(format!("{epochs} epochs, as there are few training images (--epochs)"));
+        }
+        self.config.training.epochs = Some(epochs);
         self.config.model = plan.model().config.clone();
         let gpu = gpu.open()?;
         let trainer = Trainer::new(&gpu, &plan)?;
@@ -130,8 +135,7 @@ impl Resume {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let run = RunDirectory::open(&self.run);
         let mut config = run.read_config()?;
-        let epochs = self.epochs.unwrap_or(config.config.training.epochs);
-        config.config.training.epochs = epochs;
+        config.config.training.epochs = self.epochs.or(config.config.training.epochs);
         config.config.training.patience = self.patience.unwrap_or(config.config.training.patience);
         config.output.pictures_every = self.pictures_every.unwrap_or(config.output.pictures_every);
         config.config.validate()?;
@@ -154,7 +158,7 @@ impl Resume {
         let done = trainer.progress().epochs;
         // The metrics are written before the checkpoint: a crash between the two leaves one line too many.
         history.retain(|line| line.epoch <= done);
-        if done >= epochs {
+        if done >= trainer.epochs() {
             say(format_args!("{done} epochs are done: give a larger number with --epochs to train for longer"))?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -58,6 +58,11 @@ impl<'a> Plan<'a> {
         Plan::of_model(model, &config.training, data)
     }
 
+    /// The configuration of the training, with the epochs that were chosen for the data.
+    pub fn training(&self) -> &TrainingConfig {
+        &self.config
+    }
+
     /// The model, with the layers that were chosen for the images.
     pub fn model(&self) -> &Model {
         &self.model
@@ -80,11 +85,12 @@ impl<'a> Plan<'a> {
             Some(validation) => ("validation", &validation.images),
             None => ("test", &data.test.images),
         };
+        let config = TrainingConfig { epochs: Some(config.epochs_for(data.train.images.count())), ..config.clone() };
         Ok(Plan {
             train: model.describe("training a model", &data.train.images, "training")?,
             held_out: model.describe("evaluating a model", held_out, part)?,
             model,
-            config: config.clone(),
+            config,
             validates,
         })
     }

@@ -74,7 +74,7 @@ impl Table {
 
     /// The learning rate of an epoch.
     pub fn learning_rate(&self, epoch: u32, cuts: u32) -> f64 {
-        self.config.learning_rate.rate(epoch, cuts, self.config.epochs)
+        self.config.learning_rate.rate(epoch, cuts, self.config.epochs_for(self.examples))
     }
 
     /// The KL weight of the last update of an epoch.

@@ -74,7 +74,7 @@ pub fn config(layers: usize, activation: Activation, likelihood: Likelihood) -> 
             ..ModelConfig::default()
         },
         training: TrainingConfig {
-            epochs: 3,
+            epochs: Some(3),
             batch_size: 64,
             learning_rate: LearningRate { initial: 0.01, ..LearningRate::default() },
             ..TrainingConfig::default()
