@@ -5,7 +5,7 @@
 # binarised MNIST (rows static and flax); DATA, another data set, without a validation set, for gated and vamp; MNIST32 and MNIST70, .npz files
 # of MNIST resized to 32 x 32 (row burgess) and of all 70,000 images as the training set (row keras); SEED; OUT, the run directory;
 # ELBO, a built `elbo`, where there is no Cargo to build one.
-# EPOCHS, BATCH (iwae), WARMUP (gated, vamp) and IMPORTANCE_SAMPLES (all three) make a run shorter than the published one.
+# HIDDEN, the layers of row static; EPOCHS, BATCH (iwae), WARMUP (gated, vamp) and IMPORTANCE_SAMPLES (all three) make a run shorter than the published one.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -36,7 +36,7 @@ case $row in
 static)
     # Rezende & Mohamed 2015, as pythae reproduces it; 0.631 is 10^(-1/5).
     needs STATIC_MNIST
-    train 500 --data "$STATIC_MNIST" --hidden 400 --latents 40 --batch-size 100 --lr 1e-4 \
+    train 500 --data "$STATIC_MNIST" --hidden "${HIDDEN:-400}" --latents 40 --batch-size 100 --lr 1e-4 \
         --lr-schedule steps --lr-factor 0.6309573444801932 --lr-milestones 200,350,500
     elbo eval "$out" --importance-samples 200
     ;;
