@@ -1,11 +1,11 @@
 #!/bin/sh
 # Trains and evaluates one row of benches/reproduce.md: `benches/reproduce.sh ROW`.
 #
-# Rows: static, flax, iwae (with K=1, 5 or 50), gated, vamp; convolutional: burgess, keras, cvae. From the environment: STATIC_MNIST, the .npz file of statically
-# binarised MNIST (rows static and flax); DATA, another data set, without a validation set, for gated and vamp; MNIST32 and MNIST70, .npz files
-# of MNIST resized to 32 x 32 (row burgess) and of all 70,000 images as the training set (row keras); SEED; OUT, the run directory;
-# ELBO, a built `elbo`, where there is no Cargo to build one.
-# HIDDEN, the layers of row static; EPOCHS, BATCH (iwae), WARMUP (gated, vamp) and IMPORTANCE_SAMPLES (all three) make a run shorter than the published one.
+# Rows: static, flax, iwae (with K=1, 5 or 50), gated, vamp; with convolutions burgess, keras, cvae. From the environment: STATIC_MNIST,
+# the .npz file of statically binarised MNIST (rows static and flax); MNIST70, one of all 70,000 images of MNIST as the training set
+# (row keras); DATA, another data set, without a validation set, for gated and vamp; HIDDEN, the layers of row static; SEED; OUT, the
+# run directory; ELBO, a built `elbo`, where there is no Cargo to build one.
+# EPOCHS, BATCH (iwae), WARMUP (gated, vamp) and IMPORTANCE_SAMPLES (all three) make a run shorter than the published one.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -54,8 +54,7 @@ iwae)
     ;;
 burgess)
     # disentangling-vae's network of Burgess et al. 2018, plain VAE on MNIST at 32 x 32.
-    needs MNIST32
-    train 10 --data "$MNIST32" --hidden conv32k4s2,conv32k4s2,conv32k4s2,256,256 --latents 10 --batch-size 64 \
+    train 10 --size 32 --hidden conv32k4s2,conv32k4s2,conv32k4s2,256,256 --latents 10 --batch-size 64 \
         --lr 5e-4 --kl-warmup-steps 10000 --init kaiming
     ;;
 keras)

@@ -18,7 +18,9 @@ use elbo::step::metrics::EpochMetrics;
 use elbo::train::{Progress, Trainer};
 use elbo::vae::{Network, Vae};
 
-use crate::support::synthetic::{ACTIVATIONS, HIDDEN, LATENTS, LIKELIHOODS, config, dataset, described, trainer};
+use crate::support::synthetic::{
+    ACTIVATIONS, HIDDEN, LATENTS, LIKELIHOODS, config, dataset, described, train, trainer,
+};
 use crate::support::{gpu, report_ignored};
 
 fn relu() -> Config {
@@ -27,19 +29,6 @@ fn relu() -> Config {
 
 fn parameter_bits(vae: &Vae) -> Vec<u32> {
     vae.parameters().whole().read(vae.gpu()).unwrap()
-}
-
-/// Trains to the end, without a pause.
-fn train(gpu: &Gpu, data: &Dataset, config: &Config) -> (Vec<EpochMetrics>, Trainer) {
-    let mut trainer = trainer(gpu, data, config);
-    let mut curve = Vec::new();
-    trainer
-        .run(|metrics, _| {
-            curve.push(metrics.clone());
-            Ok(ControlFlow::Continue(()))
-        })
-        .unwrap();
-    (curve, trainer)
 }
 
 /// The values that must be the same when a training is repeated: all but the times.

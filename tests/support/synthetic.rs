@@ -3,6 +3,8 @@
 //! All models have the same widths, so that they share most of their kernels: a software adapter compiles each for up to
 //! half a second.
 
+use std::ops::ControlFlow;
+
 use elbo::config::{Config, ModelConfig, TrainingConfig};
 use elbo::data::{DataConfig, Dataset, ImageShape, Images, Split};
 use elbo::gpu::Gpu;
@@ -10,6 +12,7 @@ use elbo::likelihood::{Likelihood, LikelihoodConfig};
 use elbo::nn::Activation;
 use elbo::nn::Layers;
 use elbo::optim::schedule::LearningRate;
+use elbo::step::metrics::EpochMetrics;
 use elbo::train::{Plan, Trainer};
 use elbo::vae::{Described, Vae};
 
@@ -85,6 +88,19 @@ pub fn config(layers: usize, activation: Activation, likelihood: Likelihood) -> 
 /// A fresh model whose training is recorded and has not begun.
 pub fn trainer(gpu: &Gpu, data: &Dataset, config: &Config) -> Trainer {
     Trainer::new(gpu, &Plan::new(config, data).unwrap()).unwrap()
+}
+
+/// Trains to the end, without a pause.
+pub fn train(gpu: &Gpu, data: &Dataset, config: &Config) -> (Vec<EpochMetrics>, Trainer) {
+    let mut trainer = trainer(gpu, data, config);
+    let mut curve = Vec::new();
+    trainer
+        .run(|metrics, _| {
+            curve.push(metrics.clone());
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    (curve, trainer)
 }
 
 /// Images that a model can describe.
