@@ -191,7 +191,8 @@ mod tests {
     #[test]
     fn the_keys_of_the_json_are_those_of_older_files() {
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-        let json = serde_json::to_value(parse(&["--logvar-range", "-6,2"])).unwrap();
+        let flags = ["--hidden", "400", "--epochs", "10", "--logvar-range", "-6,2"];
+        let json = serde_json::to_value(parse(&flags)).unwrap();
         let model =
             "activation binarize categories components hidden latents likelihood logvar_range normalise prior variance";
         assert_eq!(keys(&json["model"]), model);
@@ -203,7 +204,7 @@ mod tests {
         let old = r#"{"data": "mnist",
             "model": {"hidden": [400], "latents": 20, "activation": "relu", "likelihood": "bernoulli", "variance": 0.1},
             "training": {"epochs": 10, "batch_size": 128, "learning_rate": 0.001, "kl_weight": 1.0, "kl_warmup": 0, "seed": 0}}"#;
-        assert_eq!(serde_json::from_str::<Config>(old).unwrap(), Config::default());
+        assert_eq!(serde_json::from_str::<Config>(old).unwrap(), parse(&flags[..4]));
     }
 
     #[test]

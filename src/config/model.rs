@@ -20,7 +20,7 @@ pub struct ModelConfig {
     /// half of the kernel as padding); res64 a residual block; pool the mean of 2 x 2. The decoder mirrors them [default: 400 for
     /// grey images up to 28 x 28, convolutions for others]
     #[arg(long, value_name = "LAYERS", help_heading = "Data and model")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Layers>,
     /// The layers that the decoder mirrors, if they are not the encoder's: from the image on, as an encoder's
     #[arg(long, value_name = "LAYERS", help_heading = "Data and model")]
@@ -28,7 +28,7 @@ pub struct ModelConfig {
     pub decoder_hidden: Option<Layers>,
     /// How the decoder makes grids larger, if --hidden has convolutions
     #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub upsample: Upsample,
     /// Number of latents
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Data and model")]
@@ -46,7 +46,7 @@ pub struct ModelConfig {
     pub normalise: NormKind,
     /// How weights and biases start
     #[arg(long, value_enum, default_value_t, help_heading = "Data and model")]
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub init: Initialisation,
     /// The likelihood.
     #[command(flatten)]
@@ -64,6 +64,11 @@ pub struct ModelConfig {
     #[arg(skip)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standardisation: Option<Standardisation>,
+}
+
+/// Whether a value goes without saying: files of models that do without it stay as they were.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for ModelConfig {
