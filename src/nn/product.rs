@@ -34,6 +34,11 @@ impl Extent {
         self.positions[0] * self.positions[1] * self.channels
     }
 
+    /// The same with the channels of each position padded to whole quads.
+    pub fn padded_len(self) -> usize {
+        self.positions[0] * self.positions[1] * self.channels.next_multiple_of(4)
+    }
+
     /// Whether there is no value: a window that is larger than its grid has no position.
     pub fn is_empty(self) -> bool {
         self.len() == 0

@@ -134,7 +134,7 @@ impl Stack {
 
     /// The most values that a tensor has for each sample of an example.
     pub fn widest(&self) -> usize {
-        self.layers().flat_map(|layer| [layer.input(), layer.output()]).map(Extent::len).max().unwrap_or(0)
+        self.layers().flat_map(|layer| [layer.input(), layer.output()]).map(Extent::padded_len).max().unwrap_or(0)
     }
 
     /// The last layer, if it is a dense one.
