@@ -69,10 +69,10 @@ impl Parameters {
         match layer.kind {
             Kind::Dense => Self::Dense(LinearConfig::new(layer.inputs(), layer.outputs()).init(device)),
             Kind::Convolution(window) => {
-                let [y, x] = [window.padding; 2];
+                let padding = window.padding;
                 let config = Conv2dConfig::new(channels, [window.kernel; 2])
                     .with_stride([window.stride; 2])
-                    .with_padding(PaddingConfig2d::Explicit(y, x, y, x));
+                    .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding));
                 Self::Convolution(config.init(device))
             }
             Kind::Transposed(window, output_padding) => {
