@@ -1,7 +1,7 @@
 """Runs our program and its peers in turn and prints the median of the ratios.
 
 For each `--peer`: ours, peer, ours, peer, … for `--rounds` rounds. A ratio is made of two neighbours, so that whatever
-else the machine does falls on both. Every program prints a line of JSON (README.md); in our command `{batch}`,
+else the machine does falls on both. Every program prints a line of JSON (README.md); in our command `{batch}`, `{image}`,
 `{hidden}`, `{latents}` and `{seconds}` are filled in, and to a peer's command the flags are added.
 
     python run.py --ours '../../target/release/elbo bench --json --batch {batch} --seconds {seconds}' \
@@ -20,12 +20,13 @@ def arguments():
     parser = argparse.ArgumentParser(
         description="Runs our program and its peers in turn and prints the median of the ratios"
     )
-    parser.add_argument("--ours", required=True, help="our command, with {batch}, {hidden}, {latents}, {seconds}")
+    parser.add_argument("--ours", required=True, help="our command, with {batch}, {image}, {hidden}, {latents}, {seconds}")
     parser.add_argument("--ours-key", default="rows.0.images_per_second", help="where in our JSON the speed is: a.0.b")
     parser.add_argument("--peer", action="append", required=True, help="a peer's command; may be given again")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--hidden", default="400")
+    parser.add_argument("--image", default="28x28x1", help="height, width and channels")
+    parser.add_argument("--hidden", default="400", help="widths and convolutions such as conv32k4s2, with commas")
     parser.add_argument("--latents", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--save", help="a file for every measurement as JSON")
@@ -89,7 +90,7 @@ def compare(ours, key, peer, rounds):
 
 def main():
     flags = arguments()
-    sizes = {name: str(getattr(flags, name)) for name in ("batch", "hidden", "latents", "seconds")}
+    sizes = {name: str(getattr(flags, name)) for name in ("batch", "image", "hidden", "latents", "seconds")}
     ours = flags.ours
     for name, value in sizes.items():
         ours = ours.replace("{" + name + "}", value)
@@ -97,7 +98,7 @@ def main():
 
     compared = [compare(shlex.split(ours), flags.ours_key, shlex.split(peer) + added, flags.rounds) for peer in flags.peer]
     hidden = flags.hidden.replace(",", "-")
-    print(f"784-{hidden}-{flags.latents}, batch {flags.batch}, images/s of training, medians of {flags.rounds} rounds\n")
+    print(f"{flags.image}-{hidden}-{flags.latents}, batch {flags.batch}, images/s of training, medians of {flags.rounds} rounds\n")
     print("| peer | its adapter | ours | peer | ours / peer | min - max |")
     print("|---|---|---:|---:|---:|---:|")
     for row, _ in compared:

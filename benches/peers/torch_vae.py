@@ -16,6 +16,7 @@ import json
 import math
 import os
 import platform
+import re
 import time
 from pathlib import Path
 
@@ -24,7 +25,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-PIXELS = 784
+MNIST_PIXELS = 784
+LAYER = r"\d+|conv(\d+)k(\d+)s(\d+)"
 
 
 def arguments():
@@ -33,7 +35,8 @@ def arguments():
     parser.add_argument("--mode", choices=["eager", "fused", "compiled", "graphs", "sgemm"], default="eager")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--hidden", type=lambda text: [int(width) for width in text.split(",")], default=[400])
+    parser.add_argument("--image", default="28x28x1", help="height, width and channels")
+    parser.add_argument("--hidden", default="400", help="widths and convolutions such as conv32k4s2, with commas")
     parser.add_argument("--latents", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--warmup-steps", type=int, default=20)
@@ -41,6 +44,16 @@ def arguments():
     parser.add_argument("--mnist", type=Path, default=here / "../../assets/mnist")
     parser.add_argument("--threads", type=int, help="of the CPU; PyTorch's choice if absent")
     flags = parser.parse_args()
+    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*(x[1-9]\d*)?", flags.image):
+        parser.error(f"--image: wanted a height, a width and perhaps channels, as 64x64x3, found {flags.image}")
+    height, width, channels = map(int, (flags.image + "x1").split("x")[:3])
+    flags.size = (channels, height, width)
+    flags.hidden = flags.hidden.split(",")
+    if not all(re.fullmatch(LAYER, text) for text in flags.hidden):
+        parser.error(f"--hidden: wanted widths and convolutions, as conv32k4s2, found {','.join(flags.hidden)}")
+    if flags.mode == "sgemm" and any(text.startswith("conv") for text in flags.hidden):
+        parser.error("--mode sgemm: wanted widths alone in --hidden")
+    flags.images = flags.images * MNIST_PIXELS // math.prod(flags.size)
     if flags.mode == "graphs" and flags.device != "cuda":
         parser.error("--mode graphs: CUDA graphs need --device cuda")
     if flags.device == "cuda" and not torch.cuda.is_available():
@@ -60,18 +73,30 @@ def adapter(device):
     return f"{name}, {torch.get_num_threads()} threads"
 
 
-def mlp(widths):
-    layers = []
-    for inputs, outputs in zip(widths, widths[1:]):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+def pair(text, size):
+    """A hidden layer, the one of the decoder that mirrors it, and the size of its output; a `size` is channels first."""
+    if not text.startswith("conv"):
+        inputs, width = math.prod(size), int(text)
+        return [nn.Flatten(), nn.Linear(inputs, width)], [nn.Linear(width, inputs), nn.Unflatten(1, size)], (width,)
+    channels, kernel, stride = map(int, re.fullmatch(LAYER, text).groups())
+    padding = (kernel - 1) // 2
+    rests = [n + 2 * padding - kernel for n in size[1:]]
+    down = nn.Conv2d(size[0], channels, kernel, stride, padding)
+    up = nn.ConvTranspose2d(channels, size[0], kernel, stride, padding, [rest % stride for rest in rests])
+    return [down], [up], (channels, *(rest // stride + 1 for rest in rests))
 
 
 class Vae(nn.Module):
-    def __init__(self, hidden, latents):
+    def __init__(self, size, hidden, latents):
         super().__init__()
-        self.encoder = mlp([PIXELS, *hidden, 2 * latents])
-        self.decoder = mlp([latents, *reversed(hidden), PIXELS])
+        encoder, decoder = [], []
+        for text in hidden:
+            down, up, size = pair(text, size)
+            encoder += [*down, nn.ReLU()]
+            decoder = [nn.ReLU(), *up, *decoder]
+        values = math.prod(size)
+        self.encoder = nn.Sequential(*encoder, nn.Flatten(), nn.Linear(values, 2 * latents))
+        self.decoder = nn.Sequential(nn.Linear(latents, values), nn.Unflatten(1, size), *decoder)
 
     def forward(self, x):
         """The mean over the batch of nll + kl."""
@@ -88,11 +113,13 @@ class Training:
     def __init__(self, flags):
         device = flags.device
         unpacked = brotli.decompress((flags.mnist / "train-images-idx3-ubyte.br").read_bytes())
-        pixels = torch.frombuffer(bytearray(unpacked[16 : 16 + flags.images * PIXELS]), dtype=torch.uint8)
-        self.images = (pixels.reshape(-1, PIXELS).float() / 255).to(device)
+        pixels = torch.frombuffer(bytearray(unpacked[16 : 16 + flags.images * math.prod(flags.size)]), dtype=torch.uint8)
+        channels, height, width = flags.size
+        channels_last = pixels.reshape(-1, height, width, channels).float() / 255
+        self.images = channels_last.permute(0, 3, 1, 2).contiguous().to(device)
         rows = torch.randperm(flags.images)[: flags.images // flags.batch * flags.batch]
         self.batches = rows.reshape(-1, flags.batch).to(device)
-        self.model = Vae(flags.hidden, flags.latents).to(device)
+        self.model = Vae(flags.size, flags.hidden, flags.latents).to(device)
         fused = {} if flags.mode == "eager" else {"fused": True}
         self.adam = torch.optim.Adam(self.model.parameters(), lr=1e-3, **fused)
         forward = lambda rows: self.model(self.images[rows])
@@ -170,6 +197,7 @@ def measure(flags):
     if not math.isfinite(loss):
         raise SystemExit(f"error: the loss after the last step is {loss}: the model did not train")
     return {
+        "parameters": sum(parameter.numel() for parameter in training.model.parameters()),
         "images_per_second": count * flags.batch / seconds,
         "steps": count,
         "first_step_seconds": first,
@@ -179,8 +207,9 @@ def measure(flags):
 
 def products(flags):
     """GFLOP/s of each product of a step, as PyTorch's layers call it; weights are (out, in)."""
-    batch, device = flags.batch, flags.device
-    widths = [(PIXELS, *flags.hidden, 2 * flags.latents), (flags.latents, *reversed(flags.hidden), PIXELS)]
+    batch, device, pixels = flags.batch, flags.device, math.prod(flags.size)
+    hidden = [int(width) for width in flags.hidden]
+    widths = [(pixels, *hidden, 2 * flags.latents), (flags.latents, *reversed(hidden), pixels)]
     rows, total_flops, total_seconds = [], 0, 0.0
 
     def add(name, left, right):
@@ -198,7 +227,7 @@ def products(flags):
             gradient = torch.randn(batch, outputs, device=device)
             name = f"{inputs}-{outputs}"
             calls = [("forward", x, weight.T), ("weight gradient", gradient.T, x)]
-            if inputs != PIXELS:
+            if inputs != pixels:
                 calls.append(("input gradient", gradient, weight))
             for kind, left, right in calls:
                 flops, seconds = add(f"{name} {kind}", left, right)
@@ -244,6 +273,7 @@ def main():
                 "peer": f"PyTorch {version} ({flags.device.upper()}, {flags.mode})",
                 "adapter": adapter(flags.device),
                 "batch": flags.batch,
+                "image": flags.image,
                 "hidden": flags.hidden,
                 "latents": flags.latents,
                 **result,

@@ -1,14 +1,15 @@
 //! The peer built on burn: the same VAE, on a wgpu adapter or on the CPU.
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::{relu, softplus};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use clap::{Parser, ValueEnum};
-use protocol::{Data, Flags, PIXELS, Peer};
+use protocol::{Data, Flags, Kind, Layer, Peer, Size};
 
 #[derive(Parser)]
 #[command(about = "Trains the benchmark's VAE with burn and prints images a second")]
@@ -54,36 +55,83 @@ impl Backend {
     }
 }
 
-/// Dense layers with a ReLU between each two.
+/// A layer with its parameters.
 #[derive(Module, Debug)]
-struct Mlp {
-    layers: Vec<Linear>,
+enum Parameters {
+    Dense(Linear),
+    Convolution(Conv2d),
+    Transposed(ConvTranspose2d),
 }
 
-impl Mlp {
-    fn new(widths: &[usize], device: &Device) -> Self {
-        let layer = |pair: &[usize]| LinearConfig::new(pair[0], pair[1]).init(device);
-        Self { layers: widths.windows(2).map(layer).collect() }
+impl Parameters {
+    fn new(layer: &Layer, device: &Device) -> Self {
+        let channels = [layer.input[0], layer.output[0]];
+        match layer.kind {
+            Kind::Dense => Self::Dense(LinearConfig::new(layer.inputs(), layer.outputs()).init(device)),
+            Kind::Convolution(window) => {
+                let padding = window.padding;
+                let config = Conv2dConfig::new(channels, [window.kernel; 2])
+                    .with_stride([window.stride; 2])
+                    .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding));
+                Self::Convolution(config.init(device))
+            }
+            Kind::Transposed(window, output_padding) => {
+                let config = ConvTranspose2dConfig::new(channels, [window.kernel; 2])
+                    .with_stride([window.stride; 2])
+                    .with_padding([window.padding; 2])
+                    .with_padding_out(output_padding);
+                Self::Transposed(config.init(device))
+            }
+        }
+    }
+}
+
+/// Layers with a ReLU between each two.
+#[derive(Module, Debug)]
+struct Network {
+    layers: Vec<Parameters>,
+    #[module(skip)]
+    outputs: Vec<Size>,
+}
+
+impl Network {
+    fn new(layers: &[Layer], device: &Device) -> Self {
+        Self {
+            layers: layers.iter().map(|layer| Parameters::new(layer, device)).collect(),
+            outputs: layers.iter().map(|layer| layer.output).collect(),
+        }
     }
 
-    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        let mut output = self.layers[0].forward(input);
-        for layer in &self.layers[1..] {
-            output = layer.forward(relu(output));
+    fn forward(&self, input: Tensor<4>) -> Tensor<4> {
+        let batch = input.dims()[0];
+        let mut values = input;
+        for (number, (layer, &[channels, height, width])) in self.layers.iter().zip(&self.outputs).enumerate() {
+            let hidden = number + 1 < self.layers.len();
+            values = match layer {
+                Parameters::Dense(dense) => activated(dense.forward(values.flatten::<2>(1, 3)), hidden)
+                    .reshape([batch, channels, height, width]),
+                Parameters::Convolution(convolution) => activated(convolution.forward(values), hidden),
+                Parameters::Transposed(transposed) => activated(transposed.forward(values), hidden),
+            };
         }
-        output
+        values
     }
+}
+
+/// The values of a layer, after a ReLU if it is hidden.
+fn activated<const D: usize>(values: Tensor<D>, hidden: bool) -> Tensor<D> {
+    if hidden { relu(values) } else { values }
 }
 
 #[derive(Module, Debug)]
 struct Vae {
-    encoder: Mlp,
-    decoder: Mlp,
+    encoder: Network,
+    decoder: Network,
 }
 
 impl Vae {
     /// The mean over the batch of `nll + kl`.
-    fn loss(&self, x: Tensor<2>) -> Tensor<1> {
+    fn loss(&self, x: Tensor<4>) -> Tensor<1> {
         let batch = x.dims()[0];
         let posterior = self.encoder.forward(x.clone()).chunk(2, 1);
         let (mean, logvar) = (posterior[0].clone(), posterior[1].clone());
@@ -101,28 +149,31 @@ struct Training {
     device: Device,
     model: Option<Vae>,
     adam: ModuleOptimizer,
-    images: Tensor<2>,
+    images: Tensor<4>,
     batches: Vec<Tensor<1, Int>>,
     loss: Option<Tensor<1>>,
 }
 
 impl Training {
-    fn new(backend: Backend, flags: &Flags, data: &Data) -> Self {
+    fn new(backend: Backend, flags: &Flags, data: &Data) -> Result<Self, Box<dyn Error>> {
+        let [encoder, decoder] = Layer::networks(flags)?;
         let device = backend.device().autodiff();
-        let model = Vae { encoder: Mlp::new(&flags.encoder(), &device), decoder: Mlp::new(&flags.decoder(), &device) };
+        let model = Vae { encoder: Network::new(&encoder, &device), decoder: Network::new(&decoder, &device) };
         let indices = |rows: &Vec<u32>| {
             let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
             Tensor::from_data(TensorData::from(rows.as_slice()), &device)
         };
-        Self {
+        let [channels, height, width] = flags.image;
+        let shape = [data.images, channels, height, width];
+        Ok(Self {
             backend,
             model: Some(model),
             adam: AdamConfig::new().with_epsilon(1e-8).init(),
-            images: Tensor::from_data(TensorData::new(data.pixels.clone(), [data.images, PIXELS]), &device),
+            images: Tensor::from_data(TensorData::new(data.pixels.clone(), shape), &device),
             batches: data.batches.iter().map(indices).collect(),
             loss: None,
             device,
-        }
+        })
     }
 }
 
@@ -137,6 +188,10 @@ impl Peer for Training {
             return identity.name;
         }
         protocol::processor()
+    }
+
+    fn parameters(&self) -> usize {
+        self.model.as_ref().map_or(0, Vae::num_params)
     }
 
     fn step(&mut self, batch: usize) {
@@ -157,7 +212,7 @@ impl Peer for Training {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match protocol::run(&cli.flags, |data| Ok(Training::new(cli.backend, &cli.flags, data))) {
+    match protocol::run(&cli.flags, |data| Training::new(cli.backend, &cli.flags, data)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

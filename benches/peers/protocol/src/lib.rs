@@ -3,20 +3,24 @@
 //! A peer is a [`Peer`]: it trains one batch when told to, and says what the loss was. [`run`] does the rest, in the
 //! order of `torch_vae.py`:
 //!
-//! 1. `--images` images of MNIST, grey values in 0..=1, and the rows of every batch, shuffled once, go to the device.
+//! 1. The pixels of `--images` images of MNIST, in 0..=1, and the rows of every batch, shuffled once, go to the device.
+//!    With another `--image`, the same pixels are images of that size, as in `elbo bench --image`.
 //! 2. The first step is timed alone: it is where kernels are compiled and tuned.
 //! 3. `--warmup-steps` steps; then blocks of 1, 2, 4, … steps, each ended by reading the loss, until one takes a tenth
 //!    of `--seconds`. Its speed gives the number of steps that fill `--seconds`.
 //! 4. That many steps against the clock. The loss is read once, after the last of them and before the clock is stopped:
 //!    no step waits for the host, and no work is left in a queue.
 
+mod layer;
+
 use std::{error::Error, fs::File, io::Read, path::Path, path::PathBuf, time::Instant};
 
 use clap::Args;
+pub use layer::{Kind, Layer, Size, Window};
 use serde::Serialize;
 
-/// Pixels of an image.
-pub const PIXELS: usize = 784;
+/// Pixels of an image of MNIST.
+const MNIST_PIXELS: usize = 784;
 
 /// The flags that all peers share.
 #[derive(Args, Clone, Debug)]
@@ -24,9 +28,12 @@ pub struct Flags {
     /// Images a step
     #[arg(long, default_value_t = 128)]
     pub batch: usize,
-    /// Widths of the encoder's hidden layers; the decoder has them in reverse
+    /// Height, width and channels of the images
+    #[arg(long, default_value = "28x28x1", value_parser = layer::image)]
+    pub image: Size,
+    /// The encoder's hidden layers, widths and convolutions such as conv32k4s2; the decoder mirrors them
     #[arg(long, value_delimiter = ',', default_value = "400")]
-    pub hidden: Vec<usize>,
+    pub hidden: Vec<String>,
     /// Latents
     #[arg(long, default_value_t = 20)]
     pub latents: usize,
@@ -36,25 +43,12 @@ pub struct Flags {
     /// Steps before the clock is started
     #[arg(long, default_value_t = 20)]
     pub warmup_steps: usize,
-    /// Images to train on; 40,000 of them in f32 fit the 128 MiB that some adapters can bind
+    /// Images of MNIST whose pixels to train on; 40,000 of them in f32 fit the 128 MiB that some adapters can bind
     #[arg(long, default_value_t = 40_000)]
     pub images: usize,
     /// Folder with train-images-idx3-ubyte.br
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../assets/mnist"))]
     pub mnist: PathBuf,
-}
-
-impl Flags {
-    /// The widths of the encoder's layers, from the image to the two halves (mean, logvar) of its output.
-    pub fn encoder(&self) -> Vec<usize> {
-        [&[PIXELS], self.hidden.as_slice(), &[2 * self.latents]].concat()
-    }
-
-    /// The widths of the decoder's layers, from the latents to the logits.
-    pub fn decoder(&self) -> Vec<usize> {
-        let hidden: Vec<usize> = self.hidden.iter().rev().copied().collect();
-        [&[self.latents], hidden.as_slice(), &[PIXELS]].concat()
-    }
 }
 
 /// A framework that can train the model.
@@ -65,6 +59,9 @@ pub trait Peer {
     /// What it computes on.
     fn adapter(&self) -> String;
 
+    /// The number of the model's parameters.
+    fn parameters(&self) -> usize;
+
     /// Trains on one batch: forward, backward, Adam. Need not wait for the device.
     fn step(&mut self, batch: usize);
 
@@ -74,7 +71,7 @@ pub trait Peer {
 
 /// The data of a run, on the host.
 pub struct Data {
-    /// `(images, PIXELS)`, row-major, in 0..=1.
+    /// `(images, channels, height, width)`, row-major, in 0..=1.
     pub pixels: Vec<f32>,
     /// The number of images.
     pub images: usize,
@@ -88,8 +85,10 @@ struct Report<'a> {
     peer: String,
     adapter: String,
     batch: usize,
-    hidden: &'a [usize],
+    image: String,
+    hidden: &'a [String],
     latents: usize,
+    parameters: usize,
     images_per_second: f64,
     steps: usize,
     first_step_seconds: f64,
@@ -134,12 +133,15 @@ pub fn run<P: Peer>(
     if !loss.is_finite() {
         return Err(format!("the loss after the last step is {loss}: the model did not train").into());
     }
+    let [channels, height, width] = flags.image;
     let report = Report {
         peer: peer.name(),
         adapter: peer.adapter(),
         batch: flags.batch,
+        image: format!("{height}x{width}x{channels}"),
         hidden: &flags.hidden,
         latents: flags.latents,
+        parameters: peer.parameters(),
         images_per_second: (count * flags.batch) as f64 / seconds,
         steps: count,
         first_step_seconds,
@@ -163,17 +165,25 @@ fn read(flags: &Flags) -> Result<Data, Box<dyn Error>> {
     const HEADER: usize = 16;
     let path = flags.mnist.join("train-images-idx3-ubyte.br");
     let bytes = unpack(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let there = bytes.len().saturating_sub(HEADER) / PIXELS;
-    if flags.batch == 0 || flags.batch > flags.images || flags.images > there {
-        let (batch, images) = (flags.batch, flags.images);
-        return Err(format!("wanted batches of {batch} out of {images} images; {} has {there}", path.display()).into());
+    let there = bytes.len().saturating_sub(HEADER) / MNIST_PIXELS;
+    let (channels, values) = (flags.image[0], flags.image.iter().product::<usize>());
+    let images = flags.images.min(there) * MNIST_PIXELS / values;
+    if flags.batch == 0 || flags.batch > images || flags.images > there {
+        let Flags { batch, images: digits, .. } = flags;
+        return Err(format!(
+            "wanted batches of {batch} out of {images} images with the pixels of {digits} of {}, which has {there}",
+            path.display()
+        )
+        .into());
     }
-    let pixels = &bytes[HEADER..HEADER + flags.images * PIXELS];
-    let mut rows: Vec<u32> = (0..flags.images as u32).collect();
+    let bytes = bytes[HEADER..].chunks_exact(values).take(images);
+    let channels_first =
+        bytes.flat_map(|image| (0..channels).flat_map(|first| image[first..].iter().step_by(channels)));
+    let mut rows: Vec<u32> = (0..images as u32).collect();
     shuffle(&mut rows);
     Ok(Data {
-        pixels: pixels.iter().map(|&byte| f32::from(byte) / 255.0).collect(),
-        images: flags.images,
+        pixels: channels_first.map(|&byte| f32::from(byte) / 255.0).collect(),
+        images,
         batches: rows.chunks_exact(flags.batch).map(<[u32]>::to_vec).collect(),
     })
 }
