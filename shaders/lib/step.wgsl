@@ -24,14 +24,9 @@ fn live_rows() -> u32 {
     return step.examples * SAMPLES * POSITIONS;
 }
 
-// The example that a row belongs to.
+// The example that a row belongs to: its row of the data, whose positions are all in one row.
 fn example_of(row: u32) -> u32 {
     return row / (SAMPLES * POSITIONS);
-}
-
-// The row of the data for a row of outputs: the data have positions, but no samples.
-fn target_row(row: u32) -> u32 {
-    return example_of(row) * POSITIONS + row % POSITIONS;
 }
 
 // A row's share of a mean over the rows of this step.

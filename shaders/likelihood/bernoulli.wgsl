@@ -17,7 +17,7 @@ override X_QUADS: u32;
 @group(0) @binding(10) var<storage, read> x: array<vec4f>;              // (B, D)
 
 fn finish(row: u32, quad: u32, logits: vec4f) -> f32 {
-    let target_x = x[target_row(row) * X_QUADS + quad];
+    let target_x = x[example_of(row) * X_QUADS + quad];
     keep_gradient(row, quad, keep(sigmoid(logits) - target_x, 4u * quad, D));
     return dot(keep(target_x * logits - softplus(logits), 4u * quad, D), vec4f(1.0));
 }

@@ -81,7 +81,7 @@ fn evaluate(@builtin(global_invocation_id) id: vec3u) {
         let raw = output[at];
         let z = exp(log_count(raw));
         let both = z + z.yxwz;
-        let level = round(LEVELS * x[2u * target_row(row) * X_QUADS + quad]);
+        let level = round(LEVELS * x[2u * example_of(row) * X_QUADS + quad]);
         let k = vec4f(level.x, LEVELS - level.x, level.y, LEVELS - level.y);
         let n = vec4f(LEVELS);
         let own = k * log((z + SHIFT + k) / (both + SHIFT + n)) + rest(z, k);

@@ -34,7 +34,7 @@ fn evaluate(@builtin(global_invocation_id) id: vec3u) {
         for (var c = 0u; c < CATEGORIES; c++) {
             sum += exp_or_nan(output[first + c] - largest);
         }
-        let k = u32(round(f32(CATEGORIES - 1u) * x[target_row(row) * X_STRIDE + d]));
+        let k = u32(round(f32(CATEGORIES - 1u) * x[example_of(row) * X_STRIDE + d]));
         // The sum is at least 1, since the largest term is 1.
         log_prob[row * LOG_PROB_STRIDE + d] = output[first + k] - largest - log(sum);
         for (var c = 0u; c < CATEGORIES; c++) {

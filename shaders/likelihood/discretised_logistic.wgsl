@@ -38,7 +38,7 @@ fn width_slope(delta: vec2f) -> vec2f {
 }
 
 fn finish(row: u32, quad: u32, value: vec4f) -> f32 {
-    let target_x = x[2u * target_row(row) * X_QUADS + quad];
+    let target_x = x[2u * example_of(row) * X_QUADS + quad];
     let log_s = log_scale(value.yw);
     let inverse_s = exp(-log_s);
     let distance = target_x - value.xz;

@@ -25,7 +25,7 @@ fn logvar_of(quad: u32) -> vec4f {
 
 fn finish(row: u32, quad: u32, mean: vec4f) -> f32 {
     let logvars = logvar_of(quad);
-    let error = keep(mean - x[target_row(row) * X_QUADS + quad], 4u * quad, D);
+    let error = keep(mean - x[example_of(row) * X_QUADS + quad], 4u * quad, D);
     let scaled = error * exp(-logvars);
     keep_gradient(row, quad, scaled);
     return -0.5 * dot(keep(LOG_TWO_PI + logvars + error * scaled, 4u * quad, D), vec4f(1.0));

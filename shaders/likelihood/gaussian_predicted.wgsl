@@ -24,7 +24,7 @@ fn finish(row: u32, quad: u32, value: vec4f) -> f32 {
     let shifted = value + SHIFT;
     let logvar = LOGVAR_FLOOR + softplus(shifted).yw;
     let inverse_std = exp(-0.5 * logvar);
-    let e = (value.xz - x[2u * target_row(row) * X_QUADS + quad]) * inverse_std;
+    let e = (value.xz - x[2u * example_of(row) * X_QUADS + quad]) * inverse_std;
     let dmean = e * inverse_std;
     let d_raw = 0.5 * (1.0 - e * e) * sigmoid(shifted).yw;
     keep_gradient(row, quad, keep(vec4f(dmean.x, d_raw.x, dmean.y, d_raw.y), 4u * quad, 2u * D));

@@ -115,11 +115,6 @@ impl Stack {
         self.blocks.get(layer).map_or(&self.output, |block| &block.product).layer()
     }
 
-    /// The size of its output.
-    pub fn output(&self) -> Extent {
-        self.output.layer().output()
-    }
-
     /// The parameters of all layers, first to last; those of shortcuts after the others.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterSpec> {
         let projections = self.shortcuts.iter().filter_map(|shortcut| shortcut.projection.as_ref());

@@ -164,7 +164,7 @@ impl Network {
     /// As [`Stack::forward`] and [`likelihood::show`].
     pub(super) fn decode(&self, step: &Tensor, shown: Pixels, pixels: &Tensor) -> Result<Vec<Dispatch>, Error> {
         let recording = self.recording(step, self.samples, Mode::Evaluation);
-        let (values, of_output) = (&self.decoder_values, recording.of(self.decoder.output()));
+        let values = &self.decoder_values;
         if shown == Pixels::Mean
             && let Some(mean) = self.density.mean(pixels)
         {
@@ -172,7 +172,7 @@ impl Network {
         }
         let outputs = Tensor::zeros(&self.vae.gpu, self.z.rows(), self.output.columns())?;
         let mut dispatches = self.decoder.forward(recording, values, None, &Epilogue::store(&outputs))?;
-        dispatches.push(likelihood::show(&*self.density, of_output, shown, &outputs, pixels)?);
+        dispatches.push(likelihood::show(&*self.density, recording, shown, &outputs, pixels)?);
         Ok(dispatches)
     }
 
@@ -218,7 +218,7 @@ impl Network {
         let terms = self.likelihood_terms();
         terms.check(at, &*self.density)?;
         let recording = self.recording(step, self.samples, mode);
-        let (epilogue, after) = self.density.log_prob(recording.of(self.decoder.output()), terms)?;
+        let (epilogue, after) = self.density.log_prob(recording, terms)?;
         let (values, gradients) = (&self.decoder_values, self.gradients.as_ref().map(|gradients| &gradients.decoder));
         let rest = 1.min(self.decoder.depth())..self.decoder.depth();
         dispatches.extend(self.decoder.forward_hidden(recording, values, gradients, rest)?);
@@ -246,12 +246,7 @@ impl Network {
             self.gradients.as_ref().expect("a backward pass is recorded for a network that trains");
         let (at, draws, objective) = (self.at(step), self.draws(), self.objective.part());
         let of_decoder = self.recording(step, self.samples, Mode::Training);
-        let own = self.density.backward(
-            of_decoder.of(self.decoder.output()),
-            self.likelihood_terms(),
-            objective,
-            parameters,
-        )?;
+        let own = self.density.backward(of_decoder, self.likelihood_terms(), objective, parameters)?;
         let mut dispatches: Vec<_> = own.into_iter().collect();
         dispatches.extend(self.objective.scale(at, &self.output)?);
         let values = (&self.decoder_values, decoder);
