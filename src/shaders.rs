@@ -121,6 +121,7 @@ static HEADERS: &[Source] = &[
     source!("nn/convolution/phases.wgsl"),
     source!("nn/convolution/size.wgsl"),
     source!("nn/dense/bindings.wgsl"),
+    source!("nn/dense/block.wgsl"),
     source!("nn/dense/four.wgsl"),
     source!("nn/dense/lanes/sums.wgsl"),
     source!("nn/dense/layer.wgsl"),

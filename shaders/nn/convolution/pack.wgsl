@@ -1,25 +1,20 @@
 // Puts the positions of images, each of whole quads, next to each other: finish(b, i, bias[c] + positions[b, p, c]), where i is
 // p * CHANNELS + c.
 //
-// One thread makes a quad of an image: x is the quad, y the image. A workgroup is as wide as a block.
+// One thread makes a quad of an image: x is the quad, y the image.
 
-#import lib/matrix.wgsl
 #import lib/step.wgsl
 #import epilogue
+#import nn/dense/block.wgsl
 
 override CHANNELS: u32;
 override POSITION_COUNT: u32;   // of an image
 override CHANNEL_STRIDE: u32 = (CHANNELS + 3u) / 4u * 4u;
 override IMAGE_QUADS: u32 = (POSITION_COUNT * CHANNELS + 3u) / 4u;
 
-const BLOCK_QUADS = BLOCK / 4u;
-const ROWS = 8u;        // of a workgroup
-
 @group(0) @binding(0) var<storage, read> step: Step;
 @group(0) @binding(1) var<storage, read> positions: array<f32>;     // (B * positions, CHANNELS)
 @group(0) @binding(2) var<storage, read> bias: array<f32>;          // (CHANNELS)
-
-var<workgroup> row_sums: array<f32, ROWS * BLOCK_QUADS>;    // [row][quad]
 
 fn value_at(row: u32, i: u32) -> f32 {
     let channel = i % CHANNELS;
@@ -40,14 +35,5 @@ fn pack(
         let value = vec4f(value_at(id.y, i), value_at(id.y, i + 1u), value_at(id.y, i + 2u), value_at(id.y, i + 3u));
         row_sum = finish(id.y, id.x, value);
     }
-    if ROW_SUMS {
-        row_sums[thread.y * BLOCK_QUADS + thread.x] = row_sum;
-        workgroupBarrier();
-        if is_live && thread.x == 0u {
-            for (var t = 1u; t < BLOCK_QUADS; t++) {
-                row_sum += row_sums[thread.y * BLOCK_QUADS + t];
-            }
-            finish_block(id.y, group.x, row_sum);
-        }
-    }
+    finish_row_sums(row_sum, is_live, id.y, group.x, thread);
 }

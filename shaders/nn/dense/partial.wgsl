@@ -4,21 +4,17 @@
 //   backward:         finish(b, i, sum_s partial[s, b, i]), the gradient of the input
 //   backward_weight:  dweight[o, i] = sum_s partial[s, o, i],  dbias[o] = sum_s partial_bias[s, o]
 //
-// One thread adds a quad of a row: x is the quad, y the row. A workgroup is as wide as a block.
+// One thread adds a quad of a row: x is the quad, y the row.
 
 #import rows
 #import epilogue
+#import nn/dense/block.wgsl
 
 override SLICES: u32;
 override BATCH: u32;    // rows of a slice, of forward and backward
 
-const BLOCK_QUADS = BLOCK / 4u;
-const ROWS = 8u;        // of a workgroup
-
 @group(0) @binding(7) var<storage, read> partial_sums: array<vec4f>;    // (SLICES * rows, columns) of the result
 @group(0) @binding(8) var<storage, read> partial_bias: array<vec4f>;    // (SLICES, OUTPUTS)
-
-var<workgroup> row_sums: array<f32, ROWS * BLOCK_QUADS>;    // [row][quad]
 
 // A quad of a row, of slices with the given number of quads.
 fn total(at: u32, slice_quads: u32) -> vec4f {
@@ -40,16 +36,7 @@ fn forward(
     if is_live {
         row_sum = finish(id.y, id.x, bias[id.x] + total(id.y * OUTPUT_QUADS + id.x, BATCH * OUTPUT_QUADS));
     }
-    if ROW_SUMS {
-        row_sums[thread.y * BLOCK_QUADS + thread.x] = row_sum;
-        workgroupBarrier();
-        if is_live && thread.x == 0u {
-            for (var t = 1u; t < BLOCK_QUADS; t++) {
-                row_sum += row_sums[thread.y * BLOCK_QUADS + t];
-            }
-            finish_block(id.y, group.x, row_sum);
-        }
-    }
+    finish_row_sums(row_sum, is_live, id.y, group.x, thread);
 }
 
 @compute @workgroup_size(BLOCK_QUADS, ROWS)
