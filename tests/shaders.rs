@@ -349,7 +349,8 @@ fn headers_can_be_imported_and_have_no_entry_points_and_those_of_the_library_no_
             importing = source(Path::new("importing.wgsl"), &text).with("sizes", variant.sizes());
         }
         if name == "nn/dense/block.wgsl" {
-            importing = source(Path::new("importing.wgsl"), &format!("#import nn/epilogue/no_sums.wgsl\n#import {name}"));
+            importing =
+                source(Path::new("importing.wgsl"), &format!("#import nn/epilogue/no_sums.wgsl\n#import {name}"));
         }
         if ["nn/dense/four.wgsl", "nn/convolution/phases.wgsl"].contains(&name.as_str()) {
             let finish = OF_KERNELS.lines().find(|line| line.contains("fn finish(")).unwrap();
