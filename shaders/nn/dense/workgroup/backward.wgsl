@@ -16,10 +16,8 @@
 override BATCH: u32;    // rows of the input's gradient of a slice
 override WEIGHT_TILES: u32 = (OUTPUTS + TILE_ROWS - 1u) / TILE_ROWS;
 
-var<private> phase: Phase;  // of this workgroup
-
 fn finish_row(row: u32, quad: u32, value: vec4f) -> f32 {
-    finish_dinput(phase, row, quad, value);
+    finish_dinput(phase_of(row), row, quad, value);
     return 0.0;
 }
 
@@ -43,7 +41,7 @@ fn load_dweight_block(block: u32, first: vec2u, b: u32) -> mat4x4f {
     return load_input(input_rows(b), min(first.y + at, INPUT_QUADS - 1u));
 }
 
-fn load_dinput_blocks(first: vec2u, term: u32, lane: u32) -> Blocks {
+fn load_dinput_blocks(phase: Phase, first: vec2u, term: u32, lane: u32) -> Blocks {
     var blocks: Blocks;
     for (var n = 0u; n < BLOCKS; n++) {
         let block = n * THREADS + lane;
@@ -63,10 +61,10 @@ fn load_dinput_blocks(first: vec2u, term: u32, lane: u32) -> Blocks {
 // A tile of the input's gradient, from the sums that it is to be added to; `first` is its first row and first quad.
 fn make_dinput(start: Sums, first: vec2u, slice: u32, lane: u32) {
     let thread = vec2u(lane % THREADS_X, lane / THREADS_X);
-    phase = phase_of(first.x);
+    let phase = phase_of(first.x);
     let terms = terms_of_slice(slice, terms_of(phase));
     var sums = start;
-    var blocks = load_dinput_blocks(first, terms.x, lane);
+    var blocks = load_dinput_blocks(phase, first, terms.x, lane);
     var buffer = 0u;
     for (var term = terms.x; term < terms.y; term += DEPTH_QUADS) {
         for (var n = 0u; n < BLOCKS; n++) {
@@ -74,7 +72,7 @@ fn make_dinput(start: Sums, first: vec2u, slice: u32, lane: u32) {
         }
         workgroupBarrier();
         if term + DEPTH_QUADS < terms.y {
-            blocks = load_dinput_blocks(first, term + DEPTH_QUADS, lane);
+            blocks = load_dinput_blocks(phase, first, term + DEPTH_QUADS, lane);
         }
         add_products(&sums, buffer, thread);
         buffer = 1u - buffer;
