@@ -13,6 +13,7 @@ use brotli_decompressor::Decompressor;
 use crate::Error;
 use crate::error::require;
 
+mod assemble;
 pub mod batch;
 mod binarize;
 mod config;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::part::{Found, Layout, Part, Role};
-use super::{DataConfig, Dataset, Split, csv, folder, idx, npy, npz, part, unlike};
+use super::{DataConfig, Dataset, Split, assemble, csv, folder, idx, npy, npz, unlike};
 use crate::Error;
 use crate::error::require;
 
@@ -84,7 +84,7 @@ impl Loaded {
     fn of(config: &DataConfig, mut found: Found) -> Result<Loaded, Error> {
         let classes = std::mem::take(&mut found.classes);
         let mut notes = std::mem::take(&mut found.notes);
-        let dataset = part::dataset(config, found, &mut notes)?;
+        let dataset = assemble::dataset(config, found, &mut notes)?;
         Ok(Loaded { dataset, classes, notes })
     }
 }
