@@ -18,6 +18,14 @@ fn row_starts(first: u32, rows: u32, quads: u32) -> vec4u {
     return min(vec4u(first, first + 1u, first + 2u, first + 3u), vec4u(rows - 1u)) * quads;
 }
 
+// Four adjacent values of two quads that follow each other, from the given number of values on: only its remainder modulo four
+// counts.
+fn four_from(left: vec4f, right: vec4f, first: u32) -> vec4f {
+    let even = select(left, vec4f(left.zw, right.xy), (first & 2u) != 0u);
+    let odd = select(vec4f(left.yzw, right.x), vec4f(left.w, right.xyz), (first & 2u) != 0u);
+    return select(even, odd, (first & 1u) != 0u);
+}
+
 // The product of a column of four values and a row of four. WGSL's matrices are made of columns: a row of the product is a
 // column of the mat4x4f.
 fn outer_product(column: vec4f, row: vec4f) -> mat4x4f {

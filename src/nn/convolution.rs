@@ -9,10 +9,10 @@ mod window;
 pub use window::Window;
 
 use super::dense::{Product, ProductSize, operands_of_software};
+use super::product::check;
 use super::{Epilogue, Extent, Init, Layer, ParameterSpec, Recording, Role};
 use crate::Error;
-use crate::error::require_shapes;
-use crate::gpu::{Arena, Dispatch, Gpu, Part, Source, Tensor, source};
+use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
 
 const ROWS: Source = source!("nn/convolution/rows.wgsl");
 const PACKED_ROWS: Source = source!("nn/convolution/rows/packed.wgsl");
@@ -244,16 +244,6 @@ impl Convolution {
         let groups = [channels.div_ceil(channels.min(64)), slices, 1];
         Ok(vec![first.over_groups(groups)?, second.over([channels.next_multiple_of(4), 1, 1])?])
     }
-
-    fn check(&self, operation: &'static str, input: [usize; 2], output: [usize; 2]) -> Result<(), Error> {
-        let examples = input[0] / self.input().rows();
-        let expected = [self.input(), self.output()].map(|extent| extent.matrix(examples));
-        require_shapes(operation, expected, [input, output])
-    }
-
-    fn zero_bias(&self, gpu: &Gpu, extent: Extent) -> Result<Tensor, Error> {
-        Tensor::zeros(gpu, 1, extent.channels)
-    }
 }
 
 impl Layer for Convolution {
@@ -283,7 +273,7 @@ impl Layer for Convolution {
     }
 
     fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {
-        self.check("convolution forward", input.shape(), [output.rows, output.columns])?;
+        check(self, "convolution forward", input.shape(), [output.rows, output.columns])?;
         let bias = recording.parameters.get(&self.bias());
         match self.direction {
             Direction::Down => self.down(recording, input, &bias, output),
@@ -299,22 +289,22 @@ impl Layer for Convolution {
         doutput: &Tensor,
         dinput: Option<&Epilogue>,
     ) -> Result<Vec<Dispatch>, Error> {
-        self.check("convolution backward", input.shape(), doutput.shape())?;
+        check(self, "convolution backward", input.shape(), doutput.shape())?;
         let gpu = recording.at.gpu;
         let (dweight, dbias) = (gradients.get(&self.weight()), gradients.get(&self.bias()));
         let mut dispatches = match self.direction {
             Direction::Down => self.weight_gradient(recording, [input, doutput], &dweight, &dbias)?,
             Direction::Up => {
                 // The kernel sums the rows of the small grid, which is not this bias's gradient.
-                let unused = self.zero_bias(gpu, self.small)?;
+                let unused = Tensor::zeros(gpu, 1, self.small.channels)?;
                 let mut dispatches = self.weight_gradient(recording, [doutput, input], &dweight, &unused)?;
                 dispatches.extend(self.bias_gradient(recording, doutput, &dbias)?);
                 dispatches
             }
         };
         if let Some(dinput) = dinput {
-            self.check("convolution backward", [dinput.rows, dinput.columns], doutput.shape())?;
-            let none = self.zero_bias(gpu, self.input())?;
+            check(self, "convolution backward", [dinput.rows, dinput.columns], doutput.shape())?;
+            let none = Tensor::zeros(gpu, 1, self.input().channels)?;
             dispatches.extend(match self.direction {
                 Direction::Down => self.up(recording, doutput, &none, dinput)?,
                 Direction::Up => self.down(recording, doutput, &none, dinput)?,

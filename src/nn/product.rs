@@ -2,7 +2,8 @@
 
 use super::{Convolution, Dense, Epilogue, Identity, ParameterSpec, Recording, Resize};
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, Tensor};
+use crate::error::require_shapes;
+use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
 
 /// The size of one side of a layer: the values of each example.
 ///
@@ -37,6 +38,16 @@ impl Extent {
     /// The same with the channels of each position padded to whole quads.
     pub fn padded_len(self) -> usize {
         self.positions[0] * self.positions[1] * self.channels.next_multiple_of(4)
+    }
+
+    /// A tensor of zeros for the given number of examples, their samples included.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn zeros(self, gpu: &Gpu, examples: usize) -> Result<Tensor, Error> {
+        let [rows, columns] = self.matrix(examples);
+        Tensor::zeros(gpu, rows, columns)
     }
 
     /// Whether there is no value: a window that is larger than its grid has no position.
@@ -108,6 +119,18 @@ pub trait Layer {
         doutput: &Tensor,
         dinput: Option<&Epilogue>,
     ) -> Result<Vec<Dispatch>, Error>;
+}
+
+/// Checks that tensors have the sizes of a layer's input and output, for the same number of examples.
+pub(super) fn check(
+    layer: &dyn Layer,
+    operation: &'static str,
+    input: [usize; 2],
+    output: [usize; 2],
+) -> Result<(), Error> {
+    let examples = input[0] / layer.input().rows().max(1);
+    let expected = [layer.input(), layer.output()].map(|extent| extent.matrix(examples));
+    require_shapes(operation, expected, [input, output])
 }
 
 impl Product {

@@ -1,8 +1,8 @@
 //! Pooling and enlargement: grids of positions of other sizes, without weights. The twin of `shaders/nn/resize.wgsl`.
 
+use super::product::check;
 use super::{Epilogue, Extent, Layer, ParameterSpec, Recording};
 use crate::Error;
-use crate::error::require_shapes;
 use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
 
 const SOURCE: Source = source!("nn/resize.wgsl");
@@ -65,11 +65,6 @@ impl Resize {
         let launch = recording.of(self.large).launch(self.part(small, result), "spread")?;
         launch.over([small.stride() / 4, result.rows, 1])
     }
-
-    fn check(&self, input: [usize; 2], output: [usize; 2]) -> Result<(), Error> {
-        let examples = input[0] / self.input().rows().max(1);
-        require_shapes("resizing", [self.input(), self.output()].map(|extent| extent.matrix(examples)), [input, output])
-    }
 }
 
 impl Layer for Resize {
@@ -90,7 +85,7 @@ impl Layer for Resize {
     }
 
     fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {
-        self.check(input.shape(), [output.rows, output.columns])?;
+        check(self, "resizing", input.shape(), [output.rows, output.columns])?;
         Ok(vec![match self.kind {
             Kind::Pool => self.gather(recording, input, output)?,
             Kind::Enlarge => self.spread(recording, input, output)?,
@@ -105,9 +100,9 @@ impl Layer for Resize {
         doutput: &Tensor,
         dinput: Option<&Epilogue>,
     ) -> Result<Vec<Dispatch>, Error> {
-        self.check(input.shape(), doutput.shape())?;
+        check(self, "resizing", input.shape(), doutput.shape())?;
         let Some(dinput) = dinput else { return Ok(Vec::new()) };
-        self.check([dinput.rows, dinput.columns], doutput.shape())?;
+        check(self, "resizing", [dinput.rows, dinput.columns], doutput.shape())?;
         Ok(vec![match self.kind {
             Kind::Pool => self.spread(recording, doutput, dinput)?,
             Kind::Enlarge => self.gather(recording, doutput, dinput)?,

@@ -104,10 +104,15 @@ impl Block {
 }
 
 impl Stack {
+    /// The projections of the shortcuts, each if it has one.
+    fn projections(&self) -> impl Iterator<Item = Option<&dyn Layer>> {
+        self.shortcuts.iter().map(|shortcut| shortcut.projection.as_ref().map(Product::layer))
+    }
+
     /// The products, first to last, with the projections of shortcuts.
     fn layers(&self) -> impl Iterator<Item = &dyn Layer> {
-        let projections = self.shortcuts.iter().filter_map(|shortcut| shortcut.projection.as_ref());
-        self.blocks.iter().map(|block| &block.product).chain([&self.output]).chain(projections).map(Product::layer)
+        let products = self.blocks.iter().map(|block| &block.product).chain([&self.output]);
+        products.map(Product::layer).chain(self.projections().flatten())
     }
 
     /// The product of a layer, by its number; the last one is the output layer's.
@@ -117,8 +122,7 @@ impl Stack {
 
     /// The parameters of all layers, first to last; those of shortcuts after the others.
     pub fn parameters(&self) -> impl Iterator<Item = ParameterSpec> {
-        let projections = self.shortcuts.iter().filter_map(|shortcut| shortcut.projection.as_ref());
-        let of_projections = projections.flat_map(|projection| projection.layer().parameters());
+        let of_projections = self.projections().flatten().flat_map(Layer::parameters);
         self.blocks.iter().flat_map(Block::parameters).chain(self.output.layer().parameters()).chain(of_projections)
     }
 

@@ -16,9 +16,7 @@ const ROWS = 8u;
 fn weight_values(first: u32) -> vec4f {
     let left = weights[first / 4u];
     let right = weights[min(first / 4u + 1u, arrayLength(&weights) - 1u)];
-    let even = select(left, vec4f(left.zw, right.xy), first % 4u == 2u);
-    let odd = select(vec4f(left.yzw, right.x), vec4f(left.w, right.xyz), first % 4u == 3u);
-    return select(even, odd, first % 2u == 1u);
+    return four_from(left, right, first);
 }
 
 @compute @workgroup_size(THREADS)

@@ -2,8 +2,8 @@
 
 use super::{Product, ProductSize, ROWS};
 use crate::Error;
-use crate::error::require_shapes;
 use crate::gpu::{Arena, Dispatch, Part, Tensor};
+use crate::nn::product::check;
 use crate::nn::{Epilogue, Extent, Init, Layer, ParameterSpec, Recording, Role};
 
 /// A dense layer's name and sizes; its parameters are in an arena under `name.weight` and `name.bias`.
@@ -36,11 +36,6 @@ impl Dense {
 
     fn rows(&self) -> Part {
         Part::new(ROWS).size("INPUTS", self.inputs).size("OUTPUTS", self.outputs)
-    }
-
-    fn check(&self, operation: &'static str, input: [usize; 2], output: [usize; 2]) -> Result<(), Error> {
-        let rows = input[0];
-        require_shapes(operation, [[rows, self.inputs], [rows, self.outputs]], [input, output])
     }
 }
 
@@ -81,7 +76,7 @@ impl Layer for Dense {
     /// [`Error::Argument`] if the tensors have other shapes.
     fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {
         let parameters = recording.parameters;
-        self.check("dense forward", input.shape(), [output.rows, output.columns])?;
+        check(self, "dense forward", input.shape(), [output.rows, output.columns])?;
         let (weight, bias) = (parameters.get(&self.weight()), parameters.get(&self.bias()));
         let product = Product {
             size: self.size("forward", output.rows),
@@ -119,13 +114,13 @@ impl Layer for Dense {
         dinput: Option<&Epilogue>,
     ) -> Result<Vec<Dispatch>, Error> {
         let doutput_shape = doutput.shape();
-        self.check("dense backward", input.shape(), doutput_shape)?;
+        check(self, "dense backward", input.shape(), doutput_shape)?;
         let weight = recording.parameters.get(&self.weight());
         let (dweight, dbias) = (gradients.get(&self.weight()), gradients.get(&self.bias()));
         let mut tensors = vec![("input", input), ("doutput", doutput), ("dweight", &dweight), ("dbias", &dbias)];
         let mut entry = "backward_weight";
         if let Some(dinput) = dinput {
-            self.check("dense backward", [dinput.rows, dinput.columns], doutput_shape)?;
+            check(self, "dense backward", [dinput.rows, dinput.columns], doutput_shape)?;
             tensors.push(("weight", &weight));
             entry = "backward";
         }

@@ -3,7 +3,7 @@
 use super::{Block, Stack};
 use crate::Error;
 use crate::gpu::{Gpu, Tensor};
-use crate::nn::{Extent, Layer, NormValues, Product};
+use crate::nn::{Extent, NormValues};
 
 /// The values inside a [`Stack`] for one batch.
 #[derive(Debug)]
@@ -45,10 +45,7 @@ impl Stack {
     /// As [`Tensor::zeros`].
     pub fn values(&self, gpu: &Gpu, input: &Tensor) -> Result<StackValues, Error> {
         let examples = input.rows() / self.product(0).input().rows();
-        let zeros = |extent: Extent| {
-            let [rows, columns] = extent.matrix(examples);
-            Tensor::zeros(gpu, rows, columns)
-        };
+        let zeros = |extent: Extent| extent.zeros(gpu, examples);
         let (mut inputs, mut blocks) = (Vec::new(), Vec::new());
         let mut last = input.clone();
         for block in &self.blocks {
@@ -64,10 +61,6 @@ impl Stack {
         Ok(StackValues { inputs, blocks, projected: projected.collect::<Result<_, _>>()? })
     }
 
-    fn projections(&self) -> impl Iterator<Item = Option<&dyn Layer>> {
-        self.shortcuts.iter().map(|shortcut| shortcut.projection.as_ref().map(Product::layer))
-    }
-
     /// Makes the tensors for a backward pass through the values.
     ///
     /// # Errors
@@ -75,10 +68,7 @@ impl Stack {
     /// As [`Tensor::zeros`].
     pub fn gradients(&self, gpu: &Gpu, values: &StackValues) -> Result<StackGradients, Error> {
         let examples = values.inputs[0].rows() / self.product(0).input().rows();
-        let zeros = |extent: Extent| {
-            let [rows, columns] = extent.matrix(examples);
-            Tensor::zeros(gpu, rows, columns)
-        };
+        let zeros = |extent: Extent| extent.zeros(gpu, examples);
         let mut blocks = Vec::new();
         for Block { product, activation, .. } in &self.blocks {
             let gradient = zeros(product.layer().output())?;

@@ -33,9 +33,7 @@ fn input_term(row: InputRow, term: u32) -> vec4f {
     let quad = row.image + (start >> 2u);
     let left = input_at(u32(clamp(quad, 0, i32(LAST_QUAD))));
     let right = input_at(u32(clamp(quad + 1, 0, i32(LAST_QUAD))));
-    let even = select(left, vec4f(left.zw, right.xy), (start & 2) != 0);
-    let odd = select(vec4f(left.yzw, right.x), vec4f(left.w, right.xyz), (start & 2) != 0);
-    let values = select(even, odd, (start & 1) != 0);
+    let values = four_from(left, right, u32(start));
     let in_run = vec4i(first) + vec4i(0, 1, 2, 3);
     let in_line = vec4i(row.x) + in_run;
     let y = row.y + line;
