@@ -17,6 +17,8 @@ use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
 const ROWS: Source = source!("nn/convolution/rows.wgsl");
 const PACKED_ROWS: Source = source!("nn/convolution/rows/packed.wgsl");
 const NARROW: Source = source!("nn/convolution/narrow.wgsl");
+const LOADS: Source = source!("nn/convolution/narrow/loads.wgsl");
+const SHUFFLES: Source = source!("nn/convolution/narrow/shuffles.wgsl");
 const PACK: Source = source!("nn/convolution/pack.wgsl");
 const BIAS: Source = source!("nn/convolution/bias.wgsl");
 
@@ -177,16 +179,17 @@ impl Convolution {
         let positions = self.large.positions[0] * self.large.positions[1];
         let weight = recording.parameters.get(&self.weight());
         let operands = operands_of_software(gpu, small, &weight);
-        let threads = if operands.is_some() { LANES } else { GPU_THREADS };
+        let (threads, block) = if operands.is_some() { (LANES, SHUFFLES) } else { (GPU_THREADS, LOADS) };
         let tile = threads * ROWS_PER_THREAD;
         let rows = self.rows(examples, tile).fill("operands", &operands.unwrap_or_else(super::dense::operands));
         let apart = Tensor::zeros(gpu, examples * positions, channels)?;
         let part = Part::new(NARROW)
             .size("THREADS", threads)
             .fill("rows", &rows)
+            .fill("block", &Part::new(block))
             .fill("epilogue", &Epilogue::store(&apart).part)
             .bind("doutput", small)
-            .bind("weights", &weight);
+            .bind("weight", &weight);
         let phases = self.window.stride * self.window.stride;
         let tiles = phases * self.phase_rows(examples, tile) / tile;
         let narrow = recording.launch(part, "transposed")?.over_groups([tiles, channels.div_ceil(4), 1])?;
