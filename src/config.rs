@@ -50,8 +50,8 @@ pub struct TrainingConfig {
     #[arg(long, value_name = "N", help_heading = "Training")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u32>,
-    /// Examples per step; the last batch of an epoch may be smaller
-    #[arg(long, value_name = "N", default_value_t = BATCH_SIZE, help_heading = "Training")]
+    /// Examples per step; the last batch of an epoch may be smaller. [`TrainingConfig::shrink_batch`] suits it to small data.
+    #[arg(skip = BATCH_SIZE)]
     pub batch_size: usize,
     /// Process each batch in parts of N examples, to save memory. The gradient is the same up to rounding, except that free bits,
     /// capacity and batch normalisation see one part at a time [default: as many examples as the adapter's limits allow]
@@ -132,11 +132,11 @@ impl TrainingConfig {
         self.epochs.unwrap_or_else(|| EXAMPLES.div_ceil(examples.max(1)).clamp(EPOCHS, MOST_EPOCHS) as u32)
     }
 
-    /// Makes batches of the default size smaller if there are few training examples, so that an epoch has at least 40 steps: the
+    /// Makes batches smaller if there are few training examples, so that an epoch has at least 40 steps: the
     /// size is then a power of two, and at least 8 if there are as many examples. Returns whether it did.
     pub fn shrink_batch(&mut self, examples: usize) -> bool {
         let steps = examples / STEPS;
-        if self.batch_size != BATCH_SIZE || steps >= BATCH_SIZE {
+        if steps >= self.batch_size {
             return false;
         }
         let power = steps.checked_ilog2().map_or(1, |power| 1 << power);
@@ -164,6 +164,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::nn::{Extent, NormKind};
 
     #[derive(Parser)]
     struct Flags {
@@ -191,7 +192,7 @@ mod tests {
     #[test]
     fn the_keys_of_the_json_are_those_of_older_files() {
         let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-        let flags = ["--hidden", "400", "--epochs", "10", "--logvar-range", "-6,2"];
+        let flags = ["--hidden", "400", "--epochs", "10", "--normalise", "none", "--logvar-range", "-6,2"];
         let json = serde_json::to_value(parse(&flags)).unwrap();
         let model =
             "activation binarize categories components hidden latents likelihood logvar_range normalise prior variance";
@@ -215,7 +216,20 @@ mod tests {
         };
         assert_eq!([5120, 5119, 2560, 100, 9, 3].map(shrunk).map(|(_, size)| size), [128, 64, 64, 8, 8, 3]);
         assert_eq!([5120, 5119].map(shrunk).map(|(did, _)| did), [false, true]);
-        assert!(!TrainingConfig { batch_size: 64, ..TrainingConfig::default() }.shrink_batch(100));
+    }
+
+    #[test]
+    fn only_convolutions_that_were_chosen_are_normalised_by_themselves() {
+        let suited = |channels, flags: &[&str]| {
+            let mut model = parse(flags).model;
+            model.suit(Extent { positions: [28, 28], channels, packed: true });
+            model.normalise.unwrap()
+        };
+        assert_eq!(suited(3, &[]), NormKind::Batch);
+        assert_eq!(suited(1, &[]), NormKind::None);
+        assert_eq!(suited(3, &["--hidden", "conv32k4s2"]), NormKind::None);
+        assert_eq!(suited(3, &["--normalise", "layer"]), NormKind::Layer);
+        assert_eq!(suited(3, &["--prior", "vamp-prior"]), NormKind::None);
     }
 
     #[test]
@@ -231,7 +245,6 @@ mod tests {
             ("--latents", "0"),
             ("--hidden", "400,0"),
             ("--epochs", "0"),
-            ("--batch-size", "0"),
             ("--lr", "-0.001"),
             ("--lr", "inf"),
             ("--kl-weight", "NaN"),
@@ -257,6 +270,8 @@ mod tests {
         let error =
             parse(&["--prior", "vamp-prior", "--normalise", "layer"]).validate().expect_err("not both").to_string();
         assert_eq!(error, "--normalise: expected none with --prior vamp-prior, found layer");
+        let empty = TrainingConfig { batch_size: 0, ..TrainingConfig::default() };
+        assert!(empty.validate().expect_err("empty").to_string().starts_with("--batch-size: expected "));
         let error = TrainingConfig::default().validate_for(100).expect_err("too large").to_string();
         assert!(error.contains("100") && error.contains("128"), "{error}");
     }

@@ -86,6 +86,12 @@ impl Model {
         Stack::decoder(names, self.config.latents, self.extent(outputs), self.stack(&layers))
     }
 
+    /// The model with what is not given chosen for its images.
+    pub fn suited(mut self) -> Model {
+        self.config.suit(self.extent(1));
+        self
+    }
+
     /// The encoder's hidden layers: those of the configuration, or those that suit the images.
     pub fn hidden(&self) -> Layers {
         self.config.hidden.clone().unwrap_or_else(|| Layers::suited_to(self.extent(1)))
@@ -99,7 +105,7 @@ impl Model {
 
     fn stack<'a>(&self, hidden: &'a Layers) -> StackConfig<'a> {
         let ModelConfig { activation, normalise, upsample, .. } = self.config;
-        StackConfig { hidden, activation, normalise, upsample }
+        StackConfig { hidden, activation, normalise: normalise.unwrap_or_default(), upsample }
     }
 
     /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood, prior.

@@ -112,8 +112,8 @@ fn training_lowers_the_loss_of_convolutional_models() {
     let data = dataset(300, 100);
     let variations: [fn(&mut Config); 6] = [
         |_| (),
-        |config| config.model.normalise = NormKind::Batch,
-        |config| (config.model.normalise, config.model.activation) = (NormKind::Layer, Activation::Gated),
+        |config| config.model.normalise = Some(NormKind::Batch),
+        |config| (config.model.normalise, config.model.activation) = (Some(NormKind::Layer), Activation::Gated),
         |config| config.model.upsample = Upsample::Nearest,
         |config| config.model.prior.kind = Prior::VampPrior,
         |config| {
@@ -135,7 +135,7 @@ fn training_lowers_the_loss_of_convolutional_models() {
 #[test]
 fn a_resumed_training_of_convolutions_ends_with_the_same_bits() {
     let (data, mut config) = (dataset(150, 20), settings(LAYERS));
-    config.model.normalise = NormKind::Batch;
+    config.model.normalise = Some(NormKind::Batch);
     config.training.epochs = Some(2);
     let directory = tempfile::tempdir().unwrap();
     let checkpoint = directory.path().join("checkpoint");

@@ -61,6 +61,9 @@ fn the_same_pictures_in_every_format_give_the_same_bits() {
     for data in ["a.npy", "wide.npy", "idx", "a.csv"] {
         assert!(model(data) == expected, "{data} gives other bits than the pictures");
     }
+    // A size that is given is kept.
+    let printed = succeeds(home, &train("a.npy", "run", &["--overwrite", "--size", "6x5", "--batch-size", "36"]));
+    assert!(!printed.contains("batches of"), "{printed}");
 }
 
 #[test]

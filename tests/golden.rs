@@ -163,7 +163,7 @@ impl Replay {
             upsample: *upsample,
             latents: *latents,
             activation: *activation,
-            normalise: *normalise,
+            normalise: Some(*normalise),
             likelihood: LikelihoodConfig { kind: *likelihood, variance: 1.0, ..LikelihoodConfig::default() },
             ..ModelConfig::default()
         };

@@ -136,9 +136,9 @@ fn every_kernel_and_every_part_of_one_is_tested() {
     // As "a.wgsl + b.wgsl:entry": the kernel's file, the files in its slots, the entry point.
     let mut tested = BTreeSet::new();
     for (index, variant) in variants().enumerate() {
-        // The second one is for convolutions between grids of whole quads.
-        let cases =
-            [(if index == 0 { "" } else { "nn/dense" }, Sizes::new(3, 5, 7)), ("nn/convolution", Sizes::new(3, 4, 7))];
+        // One convolution of whole quads of channels, and one of an image.
+        let of_dense = (if index == 0 { "" } else { "nn/dense" }, Sizes::new(3, 5, 7));
+        let cases = [of_dense, ("nn/convolution", Sizes::new(3, 4, 7)), ("nn/convolution", Sizes::new(3, 6, 7))];
         let passed = selftest::run_cases(&device_with(variant, false), &cases, &|_| (), |outcome| {
             tested.insert(outcome.kernel.clone());
         });

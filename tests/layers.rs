@@ -118,7 +118,7 @@ fn whole_networks_on_the_gpu_are_their_f64_models() {
 fn configs() -> impl Iterator<Item = Config> {
     KINDS.into_iter().map(|(activation, normalise)| {
         let mut config = config(1, activation, Likelihood::Bernoulli);
-        config.model.normalise = normalise;
+        config.model.normalise = Some(normalise);
         config
     })
 }
@@ -199,7 +199,7 @@ fn evaluation_depends_on_no_batch_and_changes_nothing() {
 #[test]
 fn the_running_statistics_follow_the_batches() {
     let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
-    config.model.normalise = NormKind::Batch;
+    config.model.normalise = Some(NormKind::Batch);
     config.training.learning_rate.initial = 1e-30;
     config.training.epochs = Some(40);
     config.training.batch_size = 100;
@@ -234,9 +234,9 @@ fn batches_of_one_example_cannot_be_normalised() {
     let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
     config.training.batch_size = 1;
     config.validate().unwrap();
-    config.model.normalise = NormKind::Layer;
+    config.model.normalise = Some(NormKind::Layer);
     config.validate().unwrap();
-    config.model.normalise = NormKind::Batch;
+    config.model.normalise = Some(NormKind::Batch);
     let error = config.validate().expect_err("one example has no variance").to_string();
     assert!(error.contains("--batch-size") && error.contains("at least 2"), "{error}");
 }
@@ -245,7 +245,7 @@ fn batches_of_one_example_cannot_be_normalised() {
 fn a_gated_layer_has_twice_the_products() {
     let flops = |activation, normalise| {
         let mut config = config(1, activation, Likelihood::Bernoulli);
-        config.model.normalise = normalise;
+        config.model.normalise = Some(normalise);
         let trainer = trainer(gpu(), &dataset(64, 30), &config);
         trainer.vae().model().training_flops(1)
     };

@@ -36,7 +36,7 @@ fn configs() -> Vec<Config> {
         [(Activation::Silu, NormKind::Batch), (Activation::Silu, NormKind::Layer), (Activation::Gated, NormKind::None)]
     {
         let mut config = of(Likelihood::Bernoulli);
-        (config.model.activation, config.model.normalise) = (activation, normalise);
+        (config.model.activation, config.model.normalise) = (activation, Some(normalise));
         configs.push(config);
     }
     for prior in [Prior::Mixture, Prior::VampPrior] {

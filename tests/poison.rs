@@ -127,7 +127,7 @@ fn a_poisoned_parameter_of_any_kind_of_model() {
 fn a_poisoned_parameter_of_a_normalised_model() {
     for normalise in [NormKind::Batch, NormKind::Layer] {
         let mut config = config(1, Activation::Relu, Likelihood::Bernoulli);
-        config.model.normalise = normalise;
+        config.model.normalise = Some(normalise);
         try_poisons(&config);
     }
 }

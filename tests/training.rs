@@ -223,7 +223,7 @@ fn a_batch_in_parts_is_the_batch() {
     let data = dataset(150, 30);
     let run = |normalise, micro_batch_size, interrupt: bool| {
         let mut config = relu();
-        config.model.normalise = normalise;
+        config.model.normalise = Some(normalise);
         // Not a multiple of the parts, and a last batch that is short: 64 = 25 + 25 + 14, 22.
         config.training.micro_batch_size = micro_batch_size;
         let mut trainer = trainer(gpu(), &data, &config);

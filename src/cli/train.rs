@@ -15,7 +15,7 @@ use elbo::config::{Config, TrainingConfig};
 use elbo::data::{DataConfig, Dataset, Images};
 use elbo::gpu::{Gpu, KernelRequest};
 use elbo::image::Grid;
-use elbo::nn::Variant;
+use elbo::nn::{NormKind, Variant};
 use elbo::run::{OutputConfig, RunConfig, RunDirectory};
 use elbo::step::metrics::EpochMetrics;
 use elbo::train::{EpochProgress, Plan, Trainer};
@@ -43,6 +43,10 @@ Examples:
 pub struct Train {
     #[command(flatten)]
     config: Config,
+    /// Examples per step; the last batch of an epoch may be smaller [default: 128, or fewer for few training images, so that an
+    /// epoch has 40 steps]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    batch_size: Option<usize>,
     #[command(flatten)]
     output: OutputConfig,
     /// The run directory to make [default: the first of runs/1, runs/2, ... that is free]
@@ -83,6 +87,7 @@ pub struct Resume {
 
 impl Train {
     pub fn run(mut self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+        self.config.training.batch_size = self.batch_size.unwrap_or(self.config.training.batch_size);
         self.config.validate()?;
         let out = self.out.unwrap_or_else(RunDirectory::next_free);
         RunDirectory::check(&out, self.overwrite)?;
@@ -98,14 +103,16 @@ impl Train {
                 *source = path.to_string_lossy().into_owned();
             }
         }
-        if self.config.training.shrink_batch(data.train.images.count()) {
+        if self.batch_size.is_none() && self.config.training.shrink_batch(data.train.images.count()) {
             let size = self.config.training.batch_size;
             notes.push(format!("batches of {size}, as there are few training images (--batch-size)"));
         }
         let plan = Plan::new(&self.config, &data)?;
         if self.config.model.hidden.is_none() && !self.quiet {
             let (layers, image) = (plan.model().hidden(), plan.model().image);
-            say(format_args!("layers: {layers}, which suit images of {image} (--hidden for others)"))?;
+            let normalised = plan.model().config.normalise == Some(NormKind::Batch);
+            let normalised = if normalised { ", with batch normalisation" } else { "" };
+            say(format_args!("layers: {layers}{normalised}, which suit images of {image} (--hidden for others)"))?;
         }
         let epochs = plan.training().epochs_for(data.train.images.count());
         if self.config.training.epochs.is_none() && epochs != TrainingConfig::default().epochs_for(usize::MAX) {

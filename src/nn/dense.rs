@@ -12,7 +12,7 @@ pub use workgroup::{WeightGradient, weight_gradients};
 
 use super::{Epilogue, Recording};
 use crate::Error;
-use crate::gpu::{Dispatch, Gpu, Part, Source, TEXTURE_WIDTH, Tensor, source};
+use crate::gpu::{Dispatch, Gpu, KernelRequest, Part, Source, TEXTURE_WIDTH, Tensor, source};
 use crate::step::{At, Step};
 use variant::Family;
 
@@ -29,7 +29,7 @@ pub(super) struct Product<'a> {
     pub size: ProductSize,
     /// Examples of a whole batch, without their samples.
     pub examples: usize,
-    /// The partout its operands, with the overrides of `nn/dense/layer.wgsl`.
+    /// The part for the rows of its operands, with the overrides of `nn/dense/layer.wgsl`.
     pub rows: Part,
     /// The weight among all parameters.
     pub weight: &'a Tensor,
@@ -182,10 +182,15 @@ pub(super) fn operands() -> Part {
     Part::new(OPERANDS)
 }
 
-/// The operands as textures, for an adapter that runs on a CPU and a gradient of the output that fits one.
+/// The operands as textures, for an adapter that runs on a CPU and a gradient of the output that fits one, unless a variant that
+/// reads buffers is wanted.
 pub(super) fn operands_of_software(gpu: &Gpu, doutput: &Tensor, weight: &Tensor) -> Option<Part> {
     let lanes = Variant::named("lanes").is_some_and(|lanes| lanes.runs_on(gpu));
-    (lanes && doutput.fits_texture(gpu)).then(|| textures(weight, 0))
+    let wanted = match gpu.kernel_request() {
+        KernelRequest::Only(name) => Variant::named(name).is_none_or(Variant::reads_textures),
+        _ => true,
+    };
+    (lanes && wanted && doutput.fits_texture(gpu)).then(|| textures(weight, 0))
 }
 
 fn textures(weight: &Tensor, input_start: usize) -> Part {

@@ -48,9 +48,8 @@ impl<'a> Plan<'a> {
     /// [`Error::Config`] for the first value that cannot work, by itself, with another one, or with the data.
     pub fn new(config: &Config, data: &'a Dataset) -> Result<Plan<'a>, Error> {
         config.validate()?;
-        let mut model = Model { image: data.train.images.shape(), config: config.model.clone() };
         // A model's file says what it has, not that it was chosen.
-        model.config.hidden = Some(model.hidden());
+        let mut model = Model { image: data.train.images.shape(), config: config.model.clone() }.suited();
         if config.data.standardise {
             model.config.standardisation = Some(Standardisation::of(&data.train.images));
         }

@@ -18,7 +18,7 @@ fn models() -> impl Iterator<Item = ModelConfig> {
         NormKind::value_variants().iter().flat_map(|normalise| {
             Prior::value_variants().iter().map(|prior| {
                 let mut model = config(2, Activation::Relu, *likelihood).model;
-                model.normalise = *normalise;
+                model.normalise = Some(*normalise);
                 model.prior = PriorConfig { kind: *prior, components: COMPONENTS };
                 model
             })
@@ -45,7 +45,7 @@ fn expected(model: &ModelConfig, name: &str) -> (Role, usize) {
     match part {
         "weight" => (Role::Weight, inputs * width),
         "bias" => (Role::Bias, width),
-        "norm" => (Role::Rows(if model.normalise == NormKind::Batch { BATCH_NORM } else { NORM }), 2 * width),
+        "norm" => (Role::Rows(if model.normalise == Some(NormKind::Batch) { BATCH_NORM } else { NORM }), 2 * width),
         "logvar" if model.likelihood.kind == Likelihood::Gaussian => (Role::Scale, 1),
         "logvar" => (Role::Scale, PIXELS),
         "components" => (Role::Bias, COMPONENTS * 2 * LATENTS),
@@ -65,7 +65,7 @@ fn each_parameter_has_its_role_and_its_number_of_learned_elements() {
             assert_eq!(spec.learned() + statistics * spec.columns(), spec.len(), "{}: {config:?}", spec.name);
         }
         // Six layers with two parameters each, the norms of the hidden ones, a variance, a prior's.
-        let norms = if config.normalise == NormKind::None { 0 } else { 4 };
+        let norms = if config.normalise == Some(NormKind::None) { 0 } else { 4 };
         let learned = [Likelihood::Gaussian, Likelihood::GaussianPerDimension];
         let variances = usize::from(learned.contains(&config.likelihood.kind));
         let of_prior = usize::from(config.prior.kind != Prior::StandardNormal);
@@ -77,7 +77,7 @@ fn each_parameter_has_its_role_and_its_number_of_learned_elements() {
 fn the_number_of_parameters_leaves_out_running_statistics() {
     let count = |normalise| {
         let mut config = config(2, Activation::Relu, Likelihood::Bernoulli).model;
-        config.normalise = normalise;
+        config.normalise = Some(normalise);
         let vae = Vae::new(gpu(), Model { image: SHAPE, config }, 0).unwrap();
         let all: usize = vae.parameters().read(gpu()).unwrap().iter().map(Vec::len).sum();
         [vae.parameter_count(), all]

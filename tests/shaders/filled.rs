@@ -13,7 +13,8 @@ pub fn source(path: &Path, text: &str) -> Source {
 }
 
 /// The slots of kernels, each with a definition that the parts for it have.
-const SLOTS: [(&str, &str); 9] = [
+const SLOTS: [(&str, &str); 10] = [
+    ("block", "fn weight_block("),
     ("epilogue", "fn finish("),
     ("gradient", "fn keep_gradient("),
     ("objective", "fn loss_part("),

@@ -56,7 +56,7 @@ fn the_fused_bottleneck_gives_the_same_curve_for_every_model_that_it_is_for_and_
         (with(1, Activation::Relu, |c| c.training.objective.kind = Objective::FreeBits), 2),
         // No hidden layer, normalised ones, several samples: apart.
         (with(0, Activation::Relu, |_| ()), 0),
-        (with(1, Activation::Relu, |c| c.model.normalise = NormKind::Layer), 0),
+        (with(1, Activation::Relu, |c| c.model.normalise = Some(NormKind::Layer)), 0),
         (with(1, Activation::Relu, |c| c.training.objective.samples = 2), 0),
     ];
     for (config, saved) in cases {

@@ -89,7 +89,7 @@ impl Recorded {
         pass.order.write(gpu(), &self.order).unwrap();
         pass.steps.write(gpu(), bytemuck::cast_slice::<Step, u32>(&self.steps)).unwrap();
         self.steps[0].write_to(gpu(), &pass.step).unwrap();
-        let is_learned = self.vae.model().config.normalise != NormKind::Batch;
+        let is_learned = self.vae.model().config.normalise != Some(NormKind::Batch);
         for step in &self.steps {
             let before = parameter_bits(&self.vae);
             gpu().run(gradients, 1);
@@ -115,7 +115,7 @@ impl Recorded {
 fn with_an_exchange_between_them_they_give_the_bits_of_the_whole_step() {
     let relu = config(1, Activation::Relu, Likelihood::Bernoulli);
     let mut normalised = config(1, Activation::Silu, Likelihood::Gaussian);
-    normalised.model.normalise = NormKind::Batch;
+    normalised.model.normalise = Some(NormKind::Batch);
     let mut weighted = relu.clone();
     weighted.model.prior = PriorConfig { kind: Prior::VampPrior, components: 9 };
     weighted.training.objective = ObjectiveConfig { kind: Objective::Iwae, samples: 3, ..ObjectiveConfig::default() };
