@@ -253,10 +253,12 @@ fn stop_on_interrupt(what: &'static str) -> Arc<AtomicBool> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(INTERRUPTED));
         }
-        eprintln!("\nstopping after {what}; press Ctrl-C again to stop at once and lose what is not written yet");
+        warn(format_args!(
+            "\nstopping after {what}; press Ctrl-C again to stop at once and lose what is not written yet"
+        ));
     };
     if let Err(error) = ctrlc::set_handler(handler) {
-        eprintln!("note: Ctrl-C will end the program at once: {error}");
+        warn(format_args!("note: Ctrl-C will end the program at once: {error}"));
     }
     stop
 }
@@ -265,27 +267,30 @@ fn stop_on_interrupt(what: &'static str) -> Arc<AtomicBool> {
 fn notify(note: &str) {
     static NOTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     if NOTED.lock().is_ok_and(|mut noted| noted.insert(note.to_owned())) {
-        eprintln!("note: {note}");
+        warn(format_args!("note: {note}"));
     }
 }
 
 const STANDARD_OUTPUT: &str = "standard output";
 
-/// Prints a line to standard output.
+/// Prints a line to standard output. Where its reader has gone, as `head` does, the work goes on in silence: a training saves what
+/// it makes, and the exit code says how a check ended.
 fn say(line: impl fmt::Display) -> Result<(), Error> {
-    writeln!(io::stdout().lock(), "{line}").map_err(Error::io("write to", STANDARD_OUTPUT))
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Error::io("write to", STANDARD_OUTPUT)),
+    }
+}
+
+/// Prints a line to standard error, if anybody reads it.
+pub fn warn(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// Prints a value to standard output as JSON, for programs.
 fn say_json(value: &impl serde::Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value).map_err(io::Error::from);
     say(text.map_err(Error::io("write to", STANDARD_OUTPUT))?)
-}
-
-/// Whether standard output was closed by its reader, as by `| head`.
-pub fn is_broken_pipe(error: &Error) -> bool {
-    matches!(error, Error::Io { path, source, .. }
-        if path == Path::new(STANDARD_OUTPUT) && source.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]

@@ -46,6 +46,18 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// Another process trains in the directory.
+    #[error(
+        "{} is in use by {}: wait until it ends, or choose another directory with --out",
+        path.display(),
+        process.map_or("another process".to_owned(), |process| format!("process {process}"))
+    )]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+        /// The number of the process, if it is known.
+        process: Option<u32>,
+    },
     /// No adapter fits the request.
     #[error("no GPU adapter: {reason}")]
     Adapter {

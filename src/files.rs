@@ -23,13 +23,22 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::R
     replace(path, write).map_err(Error::io("write", path))
 }
 
+/// The names of temporary files start and end so.
+const TEMPORARY: [&str; 2] = [".elbo-", ".tmp"];
+
+/// Whether a name is that of a temporary file, which a process left behind if it was killed while it wrote.
+pub fn is_temporary(name: &std::ffi::OsStr) -> bool {
+    let [prefix, suffix] = TEMPORARY;
+    name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(suffix))
+}
+
 fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     // A rename is atomic only within one file system: the temporary file belongs beside its target.
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // tempfile's own way of creating it gives 0600, which would hide the results from the user's group.
     let mut file = tempfile::Builder::new()
-        .prefix(".elbo-")
-        .suffix(".tmp")
+        .prefix(TEMPORARY[0])
+        .suffix(TEMPORARY[1])
         .make_in(directory, |temporary| File::create_new(temporary))?;
     let mut writer = BufWriter::new(file.as_file_mut());
     write(&mut writer)?;

@@ -11,10 +11,8 @@ fn main() -> ExitCode {
     silence_decoders();
     match cli::Cli::parse().run() {
         Ok(code) => code,
-        // The reader of the output has closed it.
-        Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            cli::warn(format_args!("error: {error}"));
             ExitCode::from(2)
         }
     }

@@ -1,19 +1,23 @@
 //! Run directories: what a training writes, and where.
 
+mod lock;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::config::Config;
-use crate::files::write_atomically;
+use crate::files::{is_temporary, write_atomically};
 use crate::gpu::{AdapterSummary, KernelTable};
 use crate::image::curves;
 use crate::step::metrics::EpochMetrics;
 use crate::train::Checkpoint;
+use lock::{LOCK, Lock};
 
 /// `config.json`: everything that is needed to repeat a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,6 +62,8 @@ impl OutputConfig {
 #[derive(Clone, Debug)]
 pub struct RunDirectory {
     path: PathBuf,
+    /// Held by a run that trains; clones share it.
+    _lock: Option<Arc<Lock>>,
 }
 
 /// The default directory of runs.
@@ -72,19 +78,22 @@ const SAMPLES: &str = "samples";
 const RECONSTRUCTIONS: &str = "reconstructions";
 
 impl RunDirectory {
-    /// The first of `runs/1`, `runs/2`, … that does not exist.
-    pub fn next_free() -> PathBuf {
-        let mut number = 1;
-        loop {
+    /// Makes the first of `runs/1`, `runs/2`, … that does not exist.
+    fn make_next() -> Result<PathBuf, Error> {
+        fs::create_dir_all(RUNS).map_err(Error::io("create the directory", RUNS))?;
+        for number in 1_u64.. {
             let path = Path::new(RUNS).join(number.to_string());
-            if !path.exists() {
-                return path;
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::io("create the directory", &path)(error)),
             }
-            number += 1;
         }
+        unreachable!("no directory has more entries than that")
     }
 
-    /// Fails if a new run must not go to `path`: it exists, and `overwrite` is not set.
+    /// Fails if a new run must not go to `path`: it has files, and `overwrite` is not set. What a run has left that ended before its
+    /// first checkpoint does not count.
     ///
     /// # Errors
     ///
@@ -94,22 +103,32 @@ impl RunDirectory {
             Ok(found) if !found.is_dir() => {
                 Err(Error::io("create the directory", path)(io::ErrorKind::AlreadyExists.into()))
             }
-            Ok(_) if !overwrite => Err(Error::Exists { path: path.to_owned() }),
+            Ok(_) if !overwrite && has_files(path) => Err(Error::Exists { path: path.to_owned() }),
             _ => Ok(()),
         }
     }
 
-    /// Makes the directory and writes `config.json`. If `overwrite` is set, it removes the files of an earlier run.
+    /// Makes the directory, by default the first of `runs/1`, `runs/2`, … that is free, and writes `config.json`. If `overwrite` is
+    /// set, it removes the files of an earlier run.
     ///
     /// Other files in the directory stay.
     ///
     /// # Errors
     ///
-    /// As [`RunDirectory::check`]; [`Error::Io`] if the directory cannot be made or written.
-    pub fn create(path: &Path, overwrite: bool, config: &RunConfig) -> Result<RunDirectory, Error> {
-        RunDirectory::check(path, overwrite)?;
-        let run = RunDirectory { path: path.to_owned() };
-        fs::create_dir_all(path).map_err(Error::io("create the directory", path))?;
+    /// As [`RunDirectory::check`]; [`Error::Busy`] if another process trains there; [`Error::Io`] if the directory cannot be made or
+    /// written.
+    pub fn create(path: Option<&Path>, overwrite: bool, config: &RunConfig) -> Result<RunDirectory, Error> {
+        let path = match path {
+            None => RunDirectory::make_next()?,
+            Some(path) => {
+                RunDirectory::check(path, overwrite)?;
+                fs::create_dir_all(path).map_err(Error::io("create the directory", path))?;
+                path.to_owned()
+            }
+        };
+        let run = RunDirectory::lock(&path)?;
+        // A run that began and ended since the first check is not replaced.
+        RunDirectory::check(&path, overwrite)?;
         for file in [METRICS, MODEL, BEST, CHECKPOINT, CURVES] {
             remove(&path.join(file), |path| fs::remove_file(path))?;
         }
@@ -124,7 +143,24 @@ impl RunDirectory {
 
     /// A directory that exists, for reading.
     pub fn open(path: &Path) -> RunDirectory {
-        RunDirectory { path: path.to_owned() }
+        RunDirectory { path: path.to_owned(), _lock: None }
+    }
+
+    /// A directory that exists, for a run that continues. Temporary files of processes that were killed are removed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] if another process trains there; [`Error::Io`] if the directory cannot be written.
+    pub fn lock(path: &Path) -> Result<RunDirectory, Error> {
+        let lock = Lock::take(path)?;
+        for directory in [path.to_owned(), path.join(SAMPLES), path.join(RECONSTRUCTIONS)] {
+            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+                if is_temporary(&entry.file_name()) {
+                    remove(&entry.path(), |path| fs::remove_file(path))?;
+                }
+            }
+        }
+        Ok(RunDirectory { path: path.to_owned(), _lock: Some(Arc::new(lock)) })
     }
 
     /// The directory.
@@ -178,6 +214,31 @@ impl RunDirectory {
             serde_json::to_writer_pretty(&mut *file, config)?;
             file.write_all(b"\n")
         })
+    }
+
+    /// Fails if there is no `checkpoint.safetensors`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`], with what to do.
+    pub fn require_checkpoint(&self) -> Result<(), Error> {
+        let path = self.checkpoint();
+        if path.exists() {
+            return Ok(());
+        }
+        let out = self.path.display();
+        let found =
+            format!("none, as the run ended before its first epoch did: begin it again with `elbo train --out {out}`");
+        Err(Error::Format { path, expected: "the state of the training".to_owned(), found })
+    }
+
+    /// The error for a directory whose checkpoint is that of another model than `config.json` describes.
+    pub fn mixed(&self) -> Error {
+        Error::Format {
+            path: self.checkpoint(),
+            expected: format!("the model that {CONFIG} describes"),
+            found: "another one: the directory has files of two runs".to_owned(),
+        }
     }
 
     /// Whether there is a `config.json`.
@@ -250,6 +311,18 @@ impl RunDirectory {
         };
         text.lines().map(parse).collect()
     }
+}
+
+/// Whether a directory has files other than those of a run that ended before its first checkpoint.
+fn has_files(path: &Path) -> bool {
+    let is_more = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let has_none = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+        let is_empty = (name == SAMPLES || name == RECONSTRUCTIONS) && has_none(&entry.path());
+        !(name == CONFIG || name == LOCK || is_empty || is_temporary(&name))
+    };
+    // A directory that cannot be read may have anything.
+    fs::read_dir(path).map_or(true, |entries| entries.flatten().any(is_more))
 }
 
 fn remove(path: &Path, remove: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Error> {

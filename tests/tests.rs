@@ -69,6 +69,9 @@ mod data;
 /// Runs that stop, continue, overwrite others or meet a full disk.
 mod runs;
 
+/// Readers that go, two processes at once, kills at any moment.
+mod trust;
+
 /// Data with a validation set, the best model, early stopping, and what `elbo eval` reports.
 mod evaluation;
 

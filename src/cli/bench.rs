@@ -28,6 +28,9 @@ const EXAMPLES: usize = 16_384;
 /// Images drawn in one measurement of sampling.
 const SAMPLES: usize = 2_048;
 
+/// The longest measurement, in seconds.
+const LONGEST: f64 = 600.0;
+
 /// Measure the speed of training and of sampling on this adapter
 ///
 /// Trains on an excerpt of MNIST in GPU memory, with grey pixels and Adam. The time to compile the kernels is shown
@@ -188,6 +191,8 @@ impl Bench {
         let data = excerpt(self.image)?;
         // Checked before anything is opened.
         require("--products", !self.products || gpu.kernels.is_none(), "no --kernels beside it", "both")?;
+        let fits = (0.0..=LONGEST).contains(&self.seconds);
+        require("--seconds", fits, "a number from 0 to 600", self.seconds)?;
         let cases = self.cases();
         for case in &cases {
             let config = case.config();
@@ -261,7 +266,7 @@ impl Bench {
         trainer.epoch(|_| ControlFlow::Continue(()))?;
         let mut rates = Vec::new();
         let start = Instant::now();
-        while rates.len() < 3 || start.elapsed() < Duration::from_secs_f64(self.seconds.clamp(0.0, 600.0)) {
+        while rates.len() < 3 || start.elapsed() < Duration::from_secs_f64(self.seconds) {
             rates.extend(trainer.epoch(|_| ControlFlow::Continue(()))?.map(|metrics| metrics.examples_per_second));
         }
         rates.sort_by(f64::total_cmp);

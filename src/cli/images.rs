@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use elbo::Error;
+use elbo::error::require;
 use elbo::files::npy;
 use elbo::image::Grid;
 use elbo::vae::Vae;
@@ -45,6 +46,20 @@ impl ImagesArgs {
             }
         }
     }
+}
+
+/// Fails unless a file can have that many rows of images: at most 100,000 images and 2^28 values, which take 1 GiB.
+///
+/// # Errors
+///
+/// [`Error::Config`] that names the option.
+pub fn require_fits(option: &'static str, [rows, columns]: [usize; 2], vae: &Vae) -> Result<(), Error> {
+    const MOST_IMAGES: usize = 100_000;
+    const MOST_VALUES: usize = 1 << 28;
+    let image = vae.model().image;
+    let most = MOST_IMAGES.min(MOST_VALUES / image.dimensions()).max(1);
+    let fits = rows.checked_mul(columns).is_some_and(|count| count <= most);
+    require(option, fits, &format!("at most {most} images of {image} in all"), format!("{rows} x {columns}"))
 }
 
 impl ImagesFile {

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use elbo::Error;
+use elbo::error::require;
 
-use super::images::ImagesArgs;
+use super::images::{ImagesArgs, require_fits};
 use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, evenly_spaced, first};
 
 /// Walk in straight lines between the posterior means of test images: a PNG grid, one pair of images a row, or an
@@ -33,6 +34,9 @@ impl Interpolate {
         let file = self.out.file(&self.model, "interpolate")?;
         let data = self.data.load(&self.model)?;
         let vae = self.model.load(gpu)?;
+        require_fits("--pairs", [self.pairs, self.steps], &vae)?;
+        let count = data.test.images.count();
+        require("--pairs", count >= 2, "a test set of at least 2 images", count)?;
         let means = vae.encode(&first(&data.test.images, self.pairs.saturating_mul(2))?)?.mean;
         let width = vae.model().config.latents;
         let mut latents = Vec::new();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use elbo::Error;
 
-use super::images::ImagesArgs;
+use super::images::{ImagesArgs, require_fits};
 use super::{GpuArgs, ModelArgs, ShowArgs, evenly_spaced, say};
 
 /// Decode a grid over two latents into a PNG, the picture of a model with two latents, or into an .npy file, row after row
@@ -33,6 +33,7 @@ impl Manifold {
         super::check_range(self.range)?;
         let file = self.out.file(&self.model, "manifold")?;
         let vae = self.model.load(gpu)?;
+        require_fits("--size", [self.size, self.size], &vae)?;
         let width = vae.model().config.latents;
         let &[right, up] = self.dims.as_slice() else {
             return Err(self.unfit("two latents, as in 0,1"));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use elbo::Error;
 
-use super::images::ImagesArgs;
+use super::images::{ImagesArgs, require_fits};
 use super::{GpuArgs, ModelArgs, ShowArgs};
 
 /// Draw latents from the prior and decode them into a PNG grid or an .npy file
@@ -32,6 +32,7 @@ impl Sample {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let file = self.out.file(&self.model, "sample")?;
         let vae = self.model.load(gpu)?;
+        require_fits("--count", [1, self.count], &vae)?;
         let images = vae.sample(self.count, self.seed, self.show.pixels(self.seed))?;
         file.write(&vae, &images, self.columns, "samples")
     }

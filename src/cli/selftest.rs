@@ -8,7 +8,7 @@ use elbo::gpu::{AdapterRequest, Gpu, KernelRequest};
 use elbo::nn::Variant;
 use elbo::selftest::{self, Outcome};
 
-use super::{GpuArgs, say};
+use super::{GpuArgs, say, warn};
 
 /// Check every kernel on this adapter against a reference on the CPU
 ///
@@ -44,9 +44,9 @@ impl Selftest {
             return Ok(ExitCode::SUCCESS);
         }
         for outcome in worst.iter().filter(|outcome| !outcome.passed()) {
-            eprintln!("{outcome}");
+            warn(outcome);
         }
-        eprintln!("error: this adapter computes wrong results: try --backend, a newer driver, or --shader-checks");
+        warn("error: this adapter computes wrong results: try --backend, a newer driver, or --shader-checks");
         Ok(ExitCode::FAILURE)
     }
 }

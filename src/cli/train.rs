@@ -24,7 +24,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use self::pictures::{Pictures, RECONSTRUCTIONS};
 use self::writer::Writer;
 use super::input::load;
-use super::{GpuArgs, INTERRUPTED, first, say, stop_on_interrupt};
+use super::{GpuArgs, INTERRUPTED, first, say, stop_on_interrupt, warn};
 
 /// Train a model
 ///
@@ -89,8 +89,9 @@ impl Train {
     pub fn run(mut self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         self.config.training.batch_size = self.batch_size.unwrap_or(self.config.training.batch_size);
         self.config.validate()?;
-        let out = self.out.unwrap_or_else(RunDirectory::next_free);
-        RunDirectory::check(&out, self.overwrite)?;
+        if let Some(out) = &self.out {
+            RunDirectory::check(out, self.overwrite)?;
+        }
         let loaded = load(&self.config.data)?;
         let mut notes = loaded.notes;
         let data = loaded.dataset;
@@ -129,7 +130,7 @@ impl Train {
             adapter: gpu.adapter().clone(),
             kernels: trainer.kernels(),
         };
-        let run = RunDirectory::create(&out, self.overwrite, &config)?;
+        let run = RunDirectory::create(self.out.as_deref(), self.overwrite, &config)?;
         if !self.quiet {
             notes.iter().try_for_each(say)?;
         }
@@ -140,8 +141,9 @@ impl Train {
 
 impl Resume {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
-        let run = RunDirectory::open(&self.run);
-        let mut config = run.read_config()?;
+        let mut config = RunDirectory::open(&self.run).read_config()?;
+        let run = RunDirectory::lock(&self.run)?;
+        run.require_checkpoint()?;
         config.config.training.epochs = self.epochs.or(config.config.training.epochs);
         config.config.training.patience = self.patience.unwrap_or(config.config.training.patience);
         config.output.pictures_every = self.pictures_every.unwrap_or(config.output.pictures_every);
@@ -162,9 +164,16 @@ impl Resume {
         }
         let gpu = opened;
         let trainer = Trainer::resume(&gpu, &data, &config.config.training, &run.checkpoint())?;
+        if trainer.vae().model().config != config.config.model {
+            return Err(run.mixed());
+        }
         let done = trainer.progress().epochs;
         // The metrics are written before the checkpoint: a crash between the two leaves one line too many.
         history.retain(|line| line.epoch <= done);
+        if done >= trainer.epochs() || trainer.stopped_early() {
+            // A run that was killed between the two has an older model than its checkpoint.
+            trainer.snapshot()?.write_model(&run.last_model())?;
+        }
         if done >= trainer.epochs() {
             say(format_args!("{done} epochs are done: give a larger number with --epochs to train for longer"))?;
             return Ok(ExitCode::SUCCESS);
@@ -303,10 +312,10 @@ impl Training {
     fn interrupted(&self) -> Result<ExitCode, Error> {
         let progress = self.trainer.progress();
         let path = self.run.path().display();
-        eprintln!(
+        warn(format_args!(
             "stopped after {} epochs and {} steps; nothing is lost: `elbo resume {path}` goes on from here",
             progress.epochs, progress.steps
-        );
+        ));
         Ok(ExitCode::from(INTERRUPTED))
     }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use elbo::Error;
 use elbo::error::require;
 
-use super::images::ImagesArgs;
+use super::images::{ImagesArgs, require_fits};
 use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, evenly_spaced};
 
 /// Sweep each latent by itself: a PNG grid, one latent a row, the others fixed, or an .npy file, latent after latent
@@ -39,6 +39,7 @@ impl Traverse {
         let data = self.image.map(|_| self.data.load(&self.model)).transpose()?;
         let vae = self.model.load(gpu)?;
         let width = vae.model().config.latents;
+        require_fits("--steps", [width, self.steps], &vae)?;
         let base = match (self.image, data) {
             (Some(index), Some(data)) => {
                 let images = &data.test.images;
