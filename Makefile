@@ -20,8 +20,8 @@ test: setup
 
 check:
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --no-deps
+	cargo clippy --release --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --no-deps
 	@if command -v typos >/dev/null; then typos; else echo 'spelling is not checked: typos is not installed (pip install typos)'; fi
 
 published: setup
