@@ -55,7 +55,7 @@ pub fn run(path: &Path) -> Result<(), Error> {
 
     let images = &data.test.images;
     let originals: Vec<f32> = images.pixels().collect();
-    let reconstructions = trainer.vae().reconstruct(images, Pixels::Mean)?;
+    let reconstructions = trainer.vae().reconstruct(images, 0, Pixels::Mean)?;
     let pixels = paired_rows(&originals, &reconstructions, images.dimensions(), 16)?;
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).map_err(Error::io("create", directory))?;

@@ -178,6 +178,11 @@ impl ModelArgs {
         if self.run.is_dir() || home.has_config() { Ok(home.read_config()?.config) } else { Ok(Config::default()) }
     }
 
+    /// The run's seed, which draws that binarise images use.
+    fn seed(&self) -> Result<u64, Error> {
+        Ok(self.config()?.training.seed)
+    }
+
     fn home(&self) -> &Path {
         if self.run.is_dir() { &self.run } else { self.run.parent().unwrap_or(Path::new("")) }
     }

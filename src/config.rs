@@ -247,6 +247,8 @@ mod tests {
             ("--epochs", "0"),
             ("--lr", "-0.001"),
             ("--lr", "inf"),
+            ("--lr", "1e-46"),
+            ("--validation-seed", "3"),
             ("--kl-weight", "NaN"),
             ("--kl-weight", "-1"),
             ("--variance", "0"),

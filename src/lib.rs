@@ -27,7 +27,7 @@
 //!
 //! let vae = trainer.vae();
 //! let samples = vae.sample(16, 0, Pixels::Mean)?; // 16 images of 784 pixels, from draws of the prior
-//! let posterior = vae.encode(&data.test.images)?; // the mean and log variance of each latent, for each image
+//! let posterior = vae.encode(&data.test.images, 0)?; // the mean and log variance of each latent, for each image
 //! let images = vae.decode(&posterior.mean, Pixels::Mean)?;
 //! vae.save(&path)?;
 //! let again = Vae::load(&gpu, &path)?;

@@ -227,6 +227,11 @@ impl Trainer {
         self.program.dispatches().len()
     }
 
+    /// The seed of everything random.
+    pub fn seed(&self) -> u64 {
+        self.config.seed
+    }
+
     /// The total number of epochs.
     pub fn epochs(&self) -> u32 {
         self.config.epochs_for(self.examples)

@@ -210,11 +210,11 @@ impl<'a> Described<'a> {
 /// let vae = Vae::new(&gpu, Model { image: ImageShape::grey(4, 4), config }, 0)?; // untrained
 ///
 /// let images = Images::new(vec![128; 3 * 16], 3, ImageShape::grey(4, 4))?;
-/// let posterior = vae.encode(&images)?; // for each image, the mean and the log variance of each latent
+/// let posterior = vae.encode(&images, 0)?; // for each image, the mean and the log variance of each latent
 /// assert_eq!((posterior.mean.len(), posterior.logvar.len()), (3 * 2, 3 * 2));
 ///
 /// let pixels = vae.decode(&posterior.mean, Pixels::Mean)?; // for each row of latents, an image
-/// assert_eq!(pixels, vae.reconstruct(&images, Pixels::Mean)?);
+/// assert_eq!(pixels, vae.reconstruct(&images, 0, Pixels::Mean)?);
 ///
 /// let samples = vae.sample(5, 7, Pixels::Mean)?; // from 5 draws of the prior, those of seed 7
 /// assert_eq!(samples.len(), 5 * 16);

@@ -67,7 +67,7 @@ fn every_likelihood_describes_each_channel() {
     for likelihood in [Likelihood::Bernoulli, Likelihood::GaussianPerDimension, Likelihood::DiscretisedLogistic] {
         let trainer = trained(&data, likelihood);
         let vae = trainer.vae();
-        let reconstructions = vae.reconstruct(&data.test.images, Pixels::Mean).unwrap();
+        let reconstructions = vae.reconstruct(&data.test.images, 0, Pixels::Mean).unwrap();
         assert_coloured(&reconstructions, 0.1, &format!("{likelihood:?}"));
         // Only the reading of the files and the drawing of pictures know what the dimensions are.
         let vectors = dataset(ImageShape::grey(1, SHAPE.dimensions()));
@@ -126,7 +126,7 @@ fn the_commands_write_pictures_and_arrays_in_colour() {
     }
     let images = &data.test.images;
     let (originals, path) = (images.pixels().collect::<Vec<_>>(), home.join("pairs.png"));
-    let reconstructions = trainer.vae().reconstruct(images, Pixels::Mean).unwrap();
+    let reconstructions = trainer.vae().reconstruct(images, 0, Pixels::Mean).unwrap();
     let pairs = paired_rows(&originals, &reconstructions, images.dimensions(), 10).unwrap();
     Grid { pixels: &pairs, image: SHAPE, columns: 10 }.write(&path).unwrap();
     assert_coloured(&first_image(&path, 10), 0.05, "originals");

@@ -180,8 +180,8 @@ fn evaluation_depends_on_no_batch_and_changes_nothing() {
         };
         let elbos = [40, 7, 1].map(of_batches);
         assert!(elbos.iter().all(|elbo| (elbo / elbos[0] - 1.0).abs() < 1e-6), "{elbos:?}: {:?}", config.model);
-        let posterior = vae.encode(&few).unwrap();
-        let alone = vae.encode(&few.slice(3..4).unwrap()).unwrap();
+        let posterior = vae.encode(&few, 0).unwrap();
+        let alone = vae.encode(&few.slice(3..4).unwrap(), 0).unwrap();
         let row = 3 * LATENTS..4 * LATENTS;
         let worst = posterior.mean[row].iter().zip(&alone.mean).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-5, "{worst}: {:?}", config.model);

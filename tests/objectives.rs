@@ -285,7 +285,7 @@ fn a_report_says_what_its_parts_say() {
     assert!((report.elbo + report.nll + report.kl).abs() < 1e-9 && report.log_prob.is_none());
     // The images are grey.
     assert!(!report.is_log_likelihood && report.bits_per_dim.is_none());
-    let posterior = vae.encode(&images).unwrap();
+    let posterior = vae.encode(&images, 0).unwrap();
     let count = images.count() as f64;
     let active = (0..report.latents).filter(|latent| {
         let means: Vec<f64> =

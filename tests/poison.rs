@@ -93,7 +93,7 @@ fn try_poisons(config: &Config) {
             let mut trainer = trainer(config);
             poison(trainer.vae(), name, value);
             let vae = trainer.vae();
-            for result in [vae.sample(3, 0, Pixels::Mean), vae.reconstruct(&images(3, 0), Pixels::Mean)] {
+            for result in [vae.sample(3, 0, Pixels::Mean), vae.reconstruct(&images(3, 0), 0, Pixels::Mean)] {
                 check_output(&result, None).unwrap_or_else(|error| panic!("{error}: {}", case()));
                 assert!(value != DENORMAL || result.is_ok(), "{result:?}: {}", case());
             }

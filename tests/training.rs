@@ -135,7 +135,7 @@ fn training_lowers_the_loss_of_every_kind_of_model() {
 
 /// The kl of each image, from its posterior, on the host in f64.
 fn kl_of_each(vae: &Vae, data: &Dataset) -> Vec<f64> {
-    let posterior = vae.encode(&data.train.images).unwrap();
+    let posterior = vae.encode(&data.train.images, 0).unwrap();
     let rows = posterior.mean.chunks(LATENTS).zip(posterior.logvar.chunks(LATENTS));
     let kl = |(mean, logvar): (&f32, &f32)| {
         let (mean, logvar) = (f64::from(*mean), f64::from(*logvar));
@@ -292,7 +292,7 @@ fn measure_memory() {
     trainer
         .run(|_, vae| {
             vae.sample(64, 0, Pixels::Mean)?;
-            vae.reconstruct(&data.test.images, Pixels::Mean)?;
+            vae.reconstruct(&data.test.images, 0, Pixels::Mean)?;
             parameter_bits(vae);
             epochs.push((gpu.allocated_bytes(), resident()));
             Ok(ControlFlow::Continue(()))

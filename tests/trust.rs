@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use elbo::files::npy;
 
 use crate::support::finished::{copy_of_the_run, home, train};
-use crate::support::program::{command, refuses, succeeds, write_data};
+use crate::support::program::{assert_refused, command, refuses, succeeds, write_data};
 
 fn lines(path: &Path) -> usize {
     fs::read_to_string(path).map_or(0, |text| text.lines().count())
@@ -107,6 +107,30 @@ fn a_resumed_run_has_the_model_of_its_checkpoint() {
     let text = fs::read_to_string(&config).expect("a configuration");
     fs::write(&config, text.replace("\"latents\": 3", "\"latents\": 4")).expect("written");
     refuses(directory.path(), &["resume", "run", "--epochs", "3"], &["checkpoint.safetensors", "two runs"]);
+}
+
+#[test]
+fn another_graphics_api_is_answered_with_the_adapters_that_there_are() {
+    let absent = if cfg!(target_os = "macos") { "dx12" } else { "metal" };
+    refuses(home(), &["train", "--backend", absent], &["--backend", absent, "there are: [0]"]);
+    let output = command(home(), &["adapters"]).env("WGPU_BACKEND", "foo").output().expect("elbo starts");
+    assert_refused(&output, &["WGPU_BACKEND=foo", "there are: [0]"]);
+}
+
+#[test]
+fn every_command_binarises_as_the_evaluation_does() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write_data(&directory.path().join("data"), 8, 100);
+    succeeds(directory.path(), &train(&["--epochs", "1", "--binarize", "dynamic", "--seed", "5"]));
+    let report: serde_json::Value =
+        serde_json::from_str(&succeeds(directory.path(), &["eval", "run", "--json"])).expect("JSON");
+    succeeds(directory.path(), &["encode", "run"]);
+    let values = |name: &str| npy::read(&directory.path().join("run/encoded").join(name)).expect(name).0;
+    let (means, logvars) = (values("mean.npy"), values("logvar.npy"));
+    let term = |(mean, logvar): (&f32, &f32)| f64::from(mean * mean + logvar.exp() - logvar - 1.0) / 2.0;
+    let kl = means.iter().zip(&logvars).map(term).sum::<f64>() / (means.len() / 3) as f64;
+    let expected = report["kl"].as_f64().expect("a number");
+    assert!((kl - expected).abs() < 1e-4 * expected, "encoded {kl}, evaluated {expected}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Encode {
         let data = self.data.load(&self.model)?;
         let split = self.split.of(&data)?;
         let vae = self.model.load(gpu)?;
-        let posterior = vae.encode(&split.images)?;
+        let posterior = vae.encode(&split.images, self.model.seed()?)?;
         let directory = self.model.output(self.out.as_ref(), "encoded");
         fs::create_dir_all(&directory).map_err(Error::io("create the directory", &directory))?;
         let shape = [split.images.count(), vae.model().config.latents];

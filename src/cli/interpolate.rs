@@ -37,7 +37,7 @@ impl Interpolate {
         require_fits("--pairs", [self.pairs, self.steps], &vae)?;
         let count = data.test.images.count();
         require("--pairs", count >= 2, "a test set of at least 2 images", count)?;
-        let means = vae.encode(&first(&data.test.images, self.pairs.saturating_mul(2))?)?.mean;
+        let means = vae.encode(&first(&data.test.images, self.pairs.saturating_mul(2))?, self.model.seed()?)?.mean;
         let width = vae.model().config.latents;
         let mut latents = Vec::new();
         for pair in means.chunks_exact(2 * width) {

@@ -35,7 +35,7 @@ impl Reconstruct {
         let data = self.data.load(&self.model)?;
         let vae = self.model.load(gpu)?;
         let images = first(&data.test.images, self.count)?;
-        let reconstructions = vae.reconstruct(&images, self.show.pixels(0))?;
+        let reconstructions = vae.reconstruct(&images, self.model.seed()?, self.show.pixels(0))?;
         if file.is_array {
             return file.write(&vae, &reconstructions, self.columns, "reconstructions");
         }

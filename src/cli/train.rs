@@ -296,7 +296,7 @@ impl Training {
         let best = self.history.last().is_some_and(|metrics| metrics.best);
         let vae = self.trainer.vae();
         let shown = self.output.has_pictures(epoch, self.is_over()) && Grid::draws(vae.model().image).is_ok();
-        let pictures = shown.then(|| Pictures::decode(vae, test_images)).transpose();
+        let pictures = shown.then(|| Pictures::decode(vae, test_images, self.trainer.seed())).transpose();
         let decoded = pictures.is_ok();
         let (run, history) = (self.run.clone(), self.history.clone());
         self.writer.start(move || {

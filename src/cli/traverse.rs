@@ -45,7 +45,7 @@ impl Traverse {
                 let images = &data.test.images;
                 let expected = format!("below {}, the number of test images", images.count());
                 require("--image", index < images.count(), &expected, index)?;
-                vae.encode(&images.slice(index..index + 1)?)?.mean
+                vae.encode(&images.slice(index..index + 1)?, self.model.seed()?)?.mean
             }
             _ => vec![0.0; width],
         };

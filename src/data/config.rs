@@ -117,7 +117,9 @@ impl DataConfig {
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
         let scale = self.scale.unwrap_or(1.0);
-        require("--scale", scale.is_normal() && scale > 0.0, "a finite number above 0", scale)
+        require("--scale", scale.is_normal() && scale > 0.0, "a finite number above 0", scale)?;
+        let chosen = self.validation > 0 || self.validation_seed.is_none();
+        require("--validation-seed", chosen, "--validation beside it, the number of images to choose", "none")
     }
 }
 

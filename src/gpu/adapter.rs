@@ -121,6 +121,7 @@ impl fmt::Display for AdapterSummary {
 /// [`Error::Adapter`] if the request names an adapter that does not exist.
 pub fn adapters(request: &AdapterRequest) -> Result<(Vec<AdapterSummary>, Option<usize>), Error> {
     let summaries: Vec<_> = enumerate(request).into_iter().map(|(_, summary)| summary).collect();
+    require_backend(&summaries, request)?;
     match pick(&summaries, request) {
         Ok(index) => Ok((summaries, Some(index))),
         Err(_) if wanted(request).is_none() => Ok((summaries, None)),
@@ -138,6 +139,7 @@ pub(super) const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::PIPELINE_CA
 pub(super) fn choose(request: &AdapterRequest) -> Result<(wgpu::Adapter, AdapterSummary), Error> {
     let mut found = enumerate(request);
     let summaries: Vec<_> = found.iter().map(|(_, summary)| summary.clone()).collect();
+    require_backend(&summaries, request)?;
     let index = pick(&summaries, request)?;
     Ok(found.swap_remove(index))
 }
@@ -152,10 +154,30 @@ fn enumerate(request: &AdapterRequest) -> Vec<(wgpu::Adapter, AdapterSummary)> {
             Backend::Gl => wgpu::Backends::GL,
         };
     }
+    of_instance(descriptor)
+}
+
+fn of_instance(descriptor: wgpu::InstanceDescriptor) -> Vec<(wgpu::Adapter, AdapterSummary)> {
     let backends = descriptor.backends;
     let instance = wgpu::Instance::new(descriptor);
     let adapters = pollster::block_on(instance.enumerate_adapters(backends));
     adapters.into_iter().enumerate().map(|(index, adapter)| (adapter.clone(), summarise(index, &adapter))).collect()
+}
+
+/// Fails if the adapters of a graphics API were asked for and there are only others.
+fn require_backend(found: &[AdapterSummary], request: &AdapterRequest) -> Result<(), Error> {
+    let by_variable = || std::env::var("WGPU_BACKEND").ok().map(|name| format!("WGPU_BACKEND={name}"));
+    let by_flag = request.backend.map(|backend| format!("--backend {}", format!("{backend:?}").to_lowercase()));
+    let asked = by_flag.or_else(by_variable);
+    let (true, Some(asked)) = (found.is_empty(), asked) else { return Ok(()) };
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    descriptor.backends = wgpu::Backends::all();
+    let others: Vec<_> = of_instance(descriptor).into_iter().map(|(_, summary)| summary).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let advice = if asked.ends_with("vulkan") { format!("; {}", installation_advice()) } else { String::new() };
+    Err(Error::Adapter { reason: format!("none has what {asked} asks for; there are: {}{advice}", listing(&others)) })
 }
 
 fn summarise(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {

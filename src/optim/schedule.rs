@@ -97,7 +97,9 @@ impl LearningRate {
     /// [`Error::Config`] for the first value that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
         let LearningRate { initial: rate, schedule, factor, ref milestones, patience } = *self;
-        require("--lr", rate.is_finite() && rate > 0.0, "a finite number above 0", rate)?;
+        // The kernels read an f32.
+        let fits = (rate as f32).is_normal() && rate > 0.0;
+        require("--lr", fits, "a finite number above 0 that 32 bits can hold", rate)?;
         require("--lr-factor", factor > 0.0 && factor <= 1.0, "above 0 and at most 1", factor)?;
         require("--lr-patience", patience > 0, "at least 1", patience)?;
         let steps = schedule == LearningRateSchedule::Steps;

@@ -26,13 +26,14 @@ pub struct PosteriorParameters {
 }
 
 impl Vae {
-    /// The posterior of each image. If the model binarises grey images by draws, they use seed 0.
+    /// The posterior of each image. The seed is for models that binarise grey images by draws: with a run's own, they are those that it
+    /// is evaluated on.
     ///
     /// # Errors
     ///
     /// [`Error::Argument`] if the images have another size than the model's; [`Error::NotFinite`] if a mean or a log
     /// variance is NaN or infinite.
-    pub fn encode(&self, images: &Images) -> Result<PosteriorParameters, Error> {
+    pub fn encode(&self, images: &Images, seed: u64) -> Result<PosteriorParameters, Error> {
         self.model.check_size("encoding images", images)?;
         let latents = self.model.config.latents;
         let distribution = self.model.config.posterior.distribution();
@@ -42,7 +43,8 @@ impl Vae {
         let step = Step::tensor(&self.gpu)?;
         let recipe = network.encoding_step(&device_images, &step, &order)?;
         let mut parameters = PosteriorParameters { mean: Vec::new(), logvar: Vec::new() };
-        let batches = Batches { rows: 0..images.count(), key: [0; 4], step: &step, recipe: &recipe };
+        let key = noise::key(seed, Stream::Evaluation);
+        let batches = Batches { rows: 0..images.count(), key, step: &step, recipe: &recipe };
         self.run(batches, &network.posterior, |rows| {
             for row in rows.chunks_exact(network.posterior.columns()) {
                 let [mean, logvar] = distribution.mean_and_logvar(row);
@@ -111,13 +113,13 @@ impl Vae {
         Ok(images)
     }
 
-    /// The likelihood's mean, or a draw from it, for the posterior mean of each image: `(N, D)`.
+    /// The likelihood's mean, or a draw from it, for the posterior mean of each image: `(N, D)`. The seed is that of [`Vae::encode`].
     ///
     /// # Errors
     ///
     /// As [`Vae::encode`] and [`Vae::decode`].
-    pub fn reconstruct(&self, images: &Images, shown: Pixels) -> Result<Vec<f32>, Error> {
-        self.decode(&self.encode(images)?.mean, shown)
+    pub fn reconstruct(&self, images: &Images, seed: u64, shown: Pixels) -> Result<Vec<f32>, Error> {
+        self.decode(&self.encode(images, seed)?.mean, shown)
     }
 
     /// Rows to process at a time, of `count`.

@@ -38,8 +38,8 @@ fn data_and_parameters_in_several_bindings_give_the_same_bits() {
             let (wanted_curve, wanted) = train(&gpu, &data, &config);
             assert_eq!(values(&curve), values(&wanted_curve));
             assert_eq!(parameter_bits(trainer.vae()), parameter_bits(wanted.vae()));
-            let encoded = trainer.vae().encode(&data.train.images).unwrap();
-            assert_eq!(encoded, wanted.vae().encode(&data.train.images).unwrap());
+            let encoded = trainer.vae().encode(&data.train.images, 0).unwrap();
+            assert_eq!(encoded, wanted.vae().encode(&data.train.images, 0).unwrap());
             // A dispatch for each shard, and two for each update and each sum of gradients.
             let more = shards - 1 + 1 + usize::from(micro_batch_size.is_some());
             assert_eq!(trainer.dispatches_per_step(), wanted.dispatches_per_step() + more);

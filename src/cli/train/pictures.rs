@@ -22,15 +22,15 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Decodes the images on the GPU.
+    /// Decodes the images on the GPU. The seed is for draws that binarise test images.
     ///
     /// # Errors
     ///
     /// As [`Vae::sample`] and [`Vae::reconstruct`].
-    pub fn decode(vae: &Vae, test_images: &Images) -> Result<Pictures, Error> {
+    pub fn decode(vae: &Vae, test_images: &Images, seed: u64) -> Result<Pictures, Error> {
         let image = vae.model().image;
         let samples = vae.sample(SAMPLES, 0, Pixels::Mean)?;
-        let reconstructions = vae.reconstruct(test_images, Pixels::Mean)?;
+        let reconstructions = vae.reconstruct(test_images, seed, Pixels::Mean)?;
         let reconstructions = paired_rows(&pixels(test_images), &reconstructions, image.dimensions(), COLUMNS)?;
         let [samples, reconstructions] = [samples, reconstructions].map(|pixels| vae.model().shown(pixels));
         Ok(Pictures { image, samples, reconstructions })
