@@ -150,7 +150,7 @@ fn every_kernel_and_every_part_of_one_is_tested() {
         let file = path.to_str().unwrap().replace('\\', "/");
         // Headers are tested through the files that import them. Some files are for adapters with subgroups, or words of 64 bits.
         let able = match file.as_str() {
-            "nn/dense/lanes/textures.wgsl" => runs("lanes"),
+            "nn/dense/lanes/textures.wgsl" | "nn/convolution/narrow/shuffles.wgsl" => runs("lanes"),
             "nn/dense/lanes/buffers.wgsl" => runs("shuffle"),
             "optim/adam/lanes.wgsl" => gpu().has_wide_words(),
             _ => !file.starts_with("nn/dense/lanes") || runs("lanes") || runs("shuffle"),
