@@ -248,6 +248,7 @@ mod tests {
             ("--lr", "-0.001"),
             ("--lr", "inf"),
             ("--lr", "1e-46"),
+            ("--lr", "1e300"),
             ("--validation-seed", "3"),
             ("--kl-weight", "NaN"),
             ("--kl-weight", "-1"),

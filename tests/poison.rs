@@ -136,8 +136,7 @@ fn a_poisoned_parameter_of_a_normalised_model() {
 fn a_learning_rate_that_is_too_large_stops_the_training() {
     for likelihood in LIKELIHOODS {
         for activation in ACTIVATIONS {
-            // 1e300 is infinite in f32.
-            for learning_rate in [1e30, 1e300] {
+            for learning_rate in [1e30, 3e38] {
                 let mut config = config(1, activation, likelihood);
                 config.training.learning_rate.initial = learning_rate;
                 let result = epoch(&mut trainer(&config));
