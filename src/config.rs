@@ -164,7 +164,6 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::nn::{Extent, NormKind};
 
     #[derive(Parser)]
     struct Flags {
@@ -216,20 +215,6 @@ mod tests {
         };
         assert_eq!([5120, 5119, 2560, 100, 9, 3].map(shrunk).map(|(_, size)| size), [128, 64, 64, 8, 8, 3]);
         assert_eq!([5120, 5119].map(shrunk).map(|(did, _)| did), [false, true]);
-    }
-
-    #[test]
-    fn only_convolutions_that_were_chosen_are_normalised_by_themselves() {
-        let suited = |channels, flags: &[&str]| {
-            let mut model = parse(flags).model;
-            model.suit(Extent { positions: [28, 28], channels, packed: true });
-            model.normalise.unwrap()
-        };
-        assert_eq!(suited(3, &[]), NormKind::Batch);
-        assert_eq!(suited(1, &[]), NormKind::None);
-        assert_eq!(suited(3, &["--hidden", "conv32k4s2"]), NormKind::None);
-        assert_eq!(suited(3, &["--normalise", "layer"]), NormKind::Layer);
-        assert_eq!(suited(3, &["--prior", "vamp-prior"]), NormKind::None);
     }
 
     #[test]

@@ -319,7 +319,9 @@ fn has_files(path: &Path) -> bool {
         let name = entry.file_name();
         let has_none = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
         let is_empty = (name == SAMPLES || name == RECONSTRUCTIONS) && has_none(&entry.path());
-        !(name == CONFIG || name == LOCK || is_empty || is_temporary(&name))
+        // Other programs have files of that name, too.
+        let is_config = name == CONFIG && RunDirectory::open(path).read_config().is_ok();
+        !(is_config || name == LOCK || is_empty || is_temporary(&name))
     };
     // A directory that cannot be read may have anything.
     fs::read_dir(path).map_or(true, |entries| entries.flatten().any(is_more))

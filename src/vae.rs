@@ -20,7 +20,7 @@ use crate::data::batch::DeviceImages;
 use crate::data::{ImageShape, Images};
 use crate::error::require;
 use crate::gpu::{Arena, Gpu};
-use crate::nn::{self, Extent, Layers, ParameterSpec, Stack, StackConfig, WIDEST};
+use crate::nn::{self, Extent, Layers, NormKind, ParameterSpec, Stack, StackConfig, WIDEST};
 use crate::noise::Stream;
 
 /// The shape of a model, and of the images that it describes. A model file contains it.
@@ -86,10 +86,19 @@ impl Model {
         Stack::decoder(names, self.config.latents, self.extent(outputs), self.stack(&layers))
     }
 
-    /// The model with what is not given chosen for its images.
+    /// The model with what was chosen for its images as if it had been given.
     pub fn suited(mut self) -> Model {
-        self.config.suit(self.extent(1));
+        (self.config.hidden, self.config.normalise) = (Some(self.hidden()), Some(self.normalise()));
         self
+    }
+
+    /// The normalisation of the configuration, or the one that suits the layers: convolutions that were chosen learn several times
+    /// as fast with batch normalisation, which a VampPrior cannot have.
+    pub fn normalise(&self) -> NormKind {
+        self.config.normalise.unwrap_or_else(|| {
+            let chosen = self.config.hidden.is_none() && !self.hidden().are_dense();
+            if chosen && self.config.may_normalise() { NormKind::Batch } else { NormKind::None }
+        })
     }
 
     /// The encoder's hidden layers: those of the configuration, or those that suit the images.
@@ -104,8 +113,8 @@ impl Model {
     }
 
     fn stack<'a>(&self, hidden: &'a Layers) -> StackConfig<'a> {
-        let ModelConfig { activation, normalise, upsample, .. } = self.config;
-        StackConfig { hidden, activation, normalise: normalise.unwrap_or_default(), upsample }
+        let ModelConfig { activation, upsample, .. } = self.config;
+        StackConfig { hidden, activation, normalise: self.normalise(), upsample }
     }
 
     /// All parameters, in the order of the arena: encoder, posterior, decoder, likelihood, prior.
@@ -305,5 +314,22 @@ mod tests {
         let json = serde_json::to_string(&model).unwrap();
         assert!(json.starts_with(r#"{"height":28,"width":14,"latents":20,"#), "{json}");
         assert_eq!(serde_json::from_str::<Model>(&json).unwrap(), model);
+    }
+
+    #[test]
+    fn only_convolutions_that_were_chosen_are_normalised_by_themselves() {
+        let suited = |channels, change: &dyn Fn(&mut ModelConfig)| {
+            let mut config = ModelConfig::default();
+            change(&mut config);
+            Model { image: ImageShape { channels, height: 28, width: 28 }, config }.suited().config.normalise
+        };
+        assert_eq!(suited(3, &|_| ()), Some(NormKind::Batch));
+        assert_eq!(suited(1, &|_| ()), Some(NormKind::None));
+        assert_eq!(suited(3, &|config| config.hidden = "conv32k4s2".parse().ok()), Some(NormKind::None));
+        assert_eq!(suited(3, &|config| config.normalise = Some(NormKind::Layer)), Some(NormKind::Layer));
+        assert_eq!(
+            suited(3, &|config| config.prior.kind = serde_json::from_str("\"vamp-prior\"").unwrap()),
+            Some(NormKind::None)
+        );
     }
 }

@@ -9,8 +9,8 @@ use elbo::eval::{ReportRequest, report};
 use elbo::files::npy;
 use elbo::image::{Grid, paired_rows};
 use elbo::likelihood::{Likelihood, Pixels};
-use elbo::nn::Activation;
-use elbo::{Dataset, Trainer};
+use elbo::nn::{Activation, NormKind};
+use elbo::{Dataset, Plan, Trainer};
 
 use crate::support::gpu;
 use crate::support::program::{refuses, succeeds};
@@ -130,4 +130,19 @@ fn the_commands_write_pictures_and_arrays_in_colour() {
     let pairs = paired_rows(&originals, &reconstructions, images.dimensions(), 10).unwrap();
     Grid { pixels: &pairs, image: SHAPE, columns: 10 }.write(&path).unwrap();
     assert_coloured(&first_image(&path, 10), 0.05, "originals");
+}
+
+#[test]
+fn a_normalisation_that_was_chosen_needs_batches_of_two() {
+    // Large enough for convolutions.
+    let shape = ImageShape { height: 9, width: 9, ..SHAPE };
+    let split = || Split { images: Images::new(vec![100; 4 * shape.dimensions()], 4, shape).unwrap(), labels: None };
+    let data = Dataset { name: "large".to_owned(), train: split(), validation: None, test: split() };
+    let mut config = settings(Likelihood::Bernoulli);
+    config.model.hidden = None;
+    config.training.batch_size = 1;
+    let error = Plan::new(&config, &data).expect_err("one example has no variance").to_string();
+    assert!(error.contains("--batch-size") && error.contains("at least 2"), "{error}");
+    config.model.normalise = Some(NormKind::None);
+    Plan::new(&config, &data).expect("no normalisation");
 }

@@ -93,6 +93,8 @@ fn a_run_without_a_checkpoint_is_begun_again() {
     fs::create_dir(directory.path().join("mine")).expect("made");
     fs::write(directory.path().join("mine/notes.txt"), "mine").expect("written");
     refuses(directory.path(), &[&small[..], &["mine"]].concat(), &["mine already exists"]);
+    fs::rename(directory.path().join("mine/notes.txt"), directory.path().join("mine/config.json")).expect("renamed");
+    refuses(directory.path(), &[&small[..], &["mine"]].concat(), &["mine already exists"]);
 }
 
 #[test]

@@ -111,7 +111,7 @@ impl Train {
         let plan = Plan::new(&self.config, &data)?;
         if self.config.model.hidden.is_none() && !self.quiet {
             let (layers, image) = (plan.model().hidden(), plan.model().image);
-            let normalised = plan.model().config.normalise == Some(NormKind::Batch);
+            let normalised = plan.model().normalise() == NormKind::Batch;
             let normalised = if normalised { ", with batch normalisation" } else { "" };
             say(format_args!("layers: {layers}{normalised}, which suit images of {image} (--hidden for others)"))?;
         }

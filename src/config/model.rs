@@ -106,18 +106,13 @@ impl ModelConfig {
         self.prior.validate()?;
         // The batch of pseudo-inputs would have its own statistics, with gradients of their own.
         let normalise = self.normalise.unwrap_or_default();
-        let fits = self.prior.kind != Prior::VampPrior || normalise == NormKind::None;
+        let fits = self.may_normalise() || normalise == NormKind::None;
         require("--normalise", fits, "none with --prior vamp-prior", format!("{normalise:?}").to_lowercase())
     }
 
-    /// Chooses what is not given, so that it suits the images: layers, and batch normalisation for convolutions, which learn
-    /// several times as fast with it. Layers that are given are normalised only if that is given too, and a model with a
-    /// VampPrior is not.
-    pub fn suit(&mut self, image: Extent) {
-        let suited = if self.hidden.is_none() { Layers::suited_to(image) } else { Layers::default() };
-        let fits = !suited.are_dense() && self.prior.kind != Prior::VampPrior;
-        self.normalise.get_or_insert(if fits { NormKind::Batch } else { NormKind::None });
-        self.hidden.get_or_insert(suited);
+    /// Whether hidden layers can be normalised.
+    pub fn may_normalise(&self) -> bool {
+        self.prior.kind != Prior::VampPrior
     }
 
     /// The layers that are given, with the names of their options.

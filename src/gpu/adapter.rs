@@ -120,8 +120,7 @@ impl fmt::Display for AdapterSummary {
 ///
 /// [`Error::Adapter`] if the request names an adapter that does not exist.
 pub fn adapters(request: &AdapterRequest) -> Result<(Vec<AdapterSummary>, Option<usize>), Error> {
-    let summaries: Vec<_> = enumerate(request).into_iter().map(|(_, summary)| summary).collect();
-    require_backend(&summaries, request)?;
+    let summaries: Vec<_> = enumerate(request)?.into_iter().map(|(_, summary)| summary).collect();
     match pick(&summaries, request) {
         Ok(index) => Ok((summaries, Some(index))),
         Err(_) if wanted(request).is_none() => Ok((summaries, None)),
@@ -137,14 +136,14 @@ pub(super) const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::PIPELINE_CA
     .union(wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES);
 
 pub(super) fn choose(request: &AdapterRequest) -> Result<(wgpu::Adapter, AdapterSummary), Error> {
-    let mut found = enumerate(request);
+    let mut found = enumerate(request)?;
     let summaries: Vec<_> = found.iter().map(|(_, summary)| summary.clone()).collect();
-    require_backend(&summaries, request)?;
     let index = pick(&summaries, request)?;
     Ok(found.swap_remove(index))
 }
 
-fn enumerate(request: &AdapterRequest) -> Vec<(wgpu::Adapter, AdapterSummary)> {
+/// The adapters of the graphics API that was asked for.
+fn enumerate(request: &AdapterRequest) -> Result<Vec<(wgpu::Adapter, AdapterSummary)>, Error> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     if let Some(backend) = request.backend {
         descriptor.backends = match backend {
@@ -154,7 +153,8 @@ fn enumerate(request: &AdapterRequest) -> Vec<(wgpu::Adapter, AdapterSummary)> {
             Backend::Gl => wgpu::Backends::GL,
         };
     }
-    of_instance(descriptor)
+    let found = of_instance(descriptor);
+    if found.is_empty() { refuse_others(request).map(|()| found) } else { Ok(found) }
 }
 
 fn of_instance(descriptor: wgpu::InstanceDescriptor) -> Vec<(wgpu::Adapter, AdapterSummary)> {
@@ -164,12 +164,11 @@ fn of_instance(descriptor: wgpu::InstanceDescriptor) -> Vec<(wgpu::Adapter, Adap
     adapters.into_iter().enumerate().map(|(index, adapter)| (adapter.clone(), summarise(index, &adapter))).collect()
 }
 
-/// Fails if the adapters of a graphics API were asked for and there are only others.
-fn require_backend(found: &[AdapterSummary], request: &AdapterRequest) -> Result<(), Error> {
+/// Fails if a graphics API was asked for and there are adapters of others.
+fn refuse_others(request: &AdapterRequest) -> Result<(), Error> {
     let by_variable = || std::env::var("WGPU_BACKEND").ok().map(|name| format!("WGPU_BACKEND={name}"));
     let by_flag = request.backend.map(|backend| format!("--backend {}", format!("{backend:?}").to_lowercase()));
-    let asked = by_flag.or_else(by_variable);
-    let (true, Some(asked)) = (found.is_empty(), asked) else { return Ok(()) };
+    let Some(asked) = by_flag.or_else(by_variable) else { return Ok(()) };
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
     descriptor.backends = wgpu::Backends::all();
     let others: Vec<_> = of_instance(descriptor).into_iter().map(|(_, summary)| summary).collect();

@@ -47,9 +47,10 @@ impl<'a> Plan<'a> {
     ///
     /// [`Error::Config`] for the first value that cannot work, by itself, with another one, or with the data.
     pub fn new(config: &Config, data: &'a Dataset) -> Result<Plan<'a>, Error> {
-        config.validate()?;
         // A model's file says what it has, not that it was chosen.
         let mut model = Model { image: data.train.images.shape(), config: config.model.clone() }.suited();
+        // Choices have to fit what is given, too, as batch normalisation the batches.
+        Config { model: model.config.clone(), ..config.clone() }.validate()?;
         if config.data.standardise {
             model.config.standardisation = Some(Standardisation::of(&data.train.images));
         }
