@@ -174,8 +174,15 @@ impl ModelArgs {
 
     /// The options of the run whose directory contains the model, or the defaults if the model is not part of a run.
     fn config(&self) -> Result<Config, Error> {
-        let home = RunDirectory::open(self.home());
-        if self.run.is_dir() || home.has_config() { Ok(home.read_config()?.config) } else { Ok(Config::default()) }
+        if self.is_in_a_run() {
+            Ok(RunDirectory::open(self.home()).read_config()?.config)
+        } else {
+            Ok(Config::default())
+        }
+    }
+
+    fn is_in_a_run(&self) -> bool {
+        self.run.is_dir() || RunDirectory::open(self.home()).has_config()
     }
 
     /// The run's seed, which draws that binarise images use.
@@ -247,6 +254,9 @@ fn evenly_spaced(first: f32, last: f32, count: usize) -> impl Iterator<Item = f3
     })
 }
 
+/// What a value above 0 means.
+const DENSITY: &str = "note: the likelihood is a density, not a probability: the elbo may be above 0, and depends on the unit of the data";
+
 /// The exit code of a program that was interrupted.
 const INTERRUPTED: u8 = 130;
 
@@ -256,7 +266,7 @@ fn stop_on_interrupt(what: &'static str) -> Arc<AtomicBool> {
     let flag = Arc::clone(&stop);
     let handler = move || {
         if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(INTERRUPTED));
+            end_at_once();
         }
         warn(format_args!(
             "\nstopping after {what}; press Ctrl-C again to stop at once and lose what is not written yet"
@@ -266,6 +276,18 @@ fn stop_on_interrupt(what: &'static str) -> Arc<AtomicBool> {
         warn(format_args!("note: Ctrl-C will end the program at once: {error}"));
     }
     stop
+}
+
+/// Ends the program without exit handlers: those of a driver crash while another thread is in the driver.
+fn end_at_once() -> ! {
+    // SAFETY: it never returns, and so breaks nothing that this program relies on.
+    #[cfg(unix)]
+    #[allow(unsafe_code, reason = "the standard library ends a program only with its exit handlers")]
+    unsafe {
+        libc::_exit(i32::from(INTERRUPTED))
+    }
+    #[cfg(not(unix))]
+    std::process::exit(i32::from(INTERRUPTED))
 }
 
 /// Prints a note to standard error, each note once.

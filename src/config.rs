@@ -75,7 +75,8 @@ pub struct TrainingConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub objective: ObjectiveConfig,
-    /// Seed of everything random: the same seed on the same adapter gives the same bits
+    /// Seed of everything random. The same seed gives the same bits on the same adapter and driver with the same kernels, which
+    /// config.json records: --no-tune or --kernels choose them in a fixed way, where they are measured otherwise
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     pub seed: u64,
 }

@@ -18,6 +18,7 @@ pub mod batch;
 mod binarize;
 mod config;
 mod csv;
+mod fingerprint;
 #[cfg(test)]
 mod fixtures;
 mod folder;
@@ -37,6 +38,7 @@ mod standardise;
 
 pub use binarize::Binarize;
 pub use config::{Colour, DataConfig, Fit, Share, Size};
+pub use fingerprint::Fingerprint;
 pub use images::Images;
 use images::PixelValues;
 pub use load::{Loaded, Progress};

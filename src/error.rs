@@ -105,12 +105,9 @@ pub enum Error {
         found: String,
     },
     /// Training diverged: a term of the loss, or a parameter, became NaN or infinite.
-    #[error(
-        "{what} became {value} in epoch {epoch}, step {step}: likely causes are a learning rate that is too large, \
-         a KL weight that is too large, or a variance that is too small"
-    )]
+    #[error("{what} became {value} in epoch {epoch}, step {step}: {advice}")]
     Diverged {
-        /// `the log probability`, `the KL divergence`, `the loss`, `a parameter` or `the optimiser's state`.
+        /// `the log probability`, `the KL divergence`, `the loss`, `a gradient`, `a parameter` or `the optimiser's state`.
         what: &'static str,
         /// The epoch, counted from 1.
         epoch: u32,
@@ -118,6 +115,8 @@ pub enum Error {
         step: u32,
         /// The value: NaN or an infinity.
         value: f32,
+        /// What to try.
+        advice: String,
     },
     /// An input or an output of a model is NaN or infinite.
     #[error(

@@ -199,6 +199,13 @@ impl Gpu {
         self.inner.lost.load(Ordering::Relaxed)
     }
 
+    /// Destroys the device, as a reset of the driver does: to test what follows.
+    pub fn lose(&self) {
+        self.inner.lost.store(true, Ordering::Relaxed);
+        lock(&self.inner.complaint).get_or_insert_with(|| "the device was lost".to_owned());
+        self.inner.device.destroy();
+    }
+
     /// Whether every subgroup has at least the given number of threads, a power of two up to 32.
     pub fn has_subgroups_of_at_least(&self, threads: u32) -> bool {
         let AdapterSummary { subgroup_sizes: [smallest, _], backend, name, .. } = self.adapter();

@@ -5,11 +5,13 @@
 
 mod accumulate;
 mod adam;
+mod clip;
 pub mod schedule;
 
 pub use accumulate::accumulate;
 pub use adam::Adam;
 pub(crate) use adam::Words;
+pub use clip::{Clip, ClipConfig, OnNan};
 
 use std::fmt::Debug;
 
@@ -39,6 +41,10 @@ pub struct OptimiserConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub adam: Adam,
+    /// Limits of the gradients.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub clip: ClipConfig,
 }
 
 impl OptimiserConfig {
@@ -55,7 +61,8 @@ impl OptimiserConfig {
     ///
     /// [`Error::Config`] for the first that cannot work.
     pub fn validate(&self) -> Result<(), Error> {
-        self.adam.validate()
+        self.adam.validate()?;
+        self.clip.validate()
     }
 }
 
@@ -89,6 +96,8 @@ pub struct Update<'a> {
     pub gradients: &'a Arena,
     /// The arenas of [`UpdateRule::states`].
     pub states: &'a [Arena],
+    /// What clips them, if anything does.
+    pub clip: Option<&'a Clip>,
     /// The names of the parameters that are weights, which alone decay, where there is weight decay.
     pub weights: &'a [&'a str],
 }

@@ -1,5 +1,7 @@
 //! Run directories: what a training writes, and where.
 
+mod config;
+mod kept;
 mod lock;
 
 use std::fs;
@@ -7,56 +9,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
-use serde::{Deserialize, Serialize};
-
 use crate::Error;
-use crate::config::Config;
+use crate::error::require;
 use crate::files::{is_temporary, write_atomically};
-use crate::gpu::{AdapterSummary, KernelTable};
 use crate::image::curves;
 use crate::step::metrics::EpochMetrics;
 use crate::train::Checkpoint;
+pub use config::{OutputConfig, RunConfig};
 use lock::{LOCK, Lock};
-
-/// `config.json`: everything that is needed to repeat a run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RunConfig {
-    /// The version of Elbo that began the run.
-    pub version: String,
-    /// The options.
-    #[serde(flatten)]
-    pub config: Config,
-    /// What is written beside the model.
-    #[serde(flatten)]
-    pub output: OutputConfig,
-    /// The adapter and its driver.
-    pub adapter: AdapterSummary,
-    /// The kernel of each product of matrices; a resumed run uses the same kernels, and so gives the same bits.
-    pub kernels: KernelTable,
-}
-
-/// What a training writes beside the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Args, Serialize, Deserialize)]
-#[serde(default)]
-pub struct OutputConfig {
-    /// Write pictures of samples and of reconstructions after every N-th epoch, and after the last one; 0 for the last one only
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Output")]
-    pub pictures_every: u32,
-}
-
-impl Default for OutputConfig {
-    fn default() -> OutputConfig {
-        OutputConfig { pictures_every: 1 }
-    }
-}
-
-impl OutputConfig {
-    /// Whether an epoch, counted from 1, has pictures.
-    pub fn has_pictures(self, epoch: u32, is_last: bool) -> bool {
-        is_last || (self.pictures_every > 0 && epoch.is_multiple_of(self.pictures_every))
-    }
-}
 
 /// A directory that belongs to one run.
 #[derive(Clone, Debug)]
@@ -73,6 +33,8 @@ const METRICS: &str = "metrics.jsonl";
 const MODEL: &str = "model.safetensors";
 const BEST: &str = "best.safetensors";
 const CHECKPOINT: &str = "checkpoint.safetensors";
+/// The checkpoints of earlier epochs.
+const CHECKPOINTS: &str = "checkpoints";
 const CURVES: &str = "curves.png";
 const SAMPLES: &str = "samples";
 const RECONSTRUCTIONS: &str = "reconstructions";
@@ -132,9 +94,11 @@ impl RunDirectory {
         for file in [METRICS, MODEL, BEST, CHECKPOINT, CURVES] {
             remove(&path.join(file), |path| fs::remove_file(path))?;
         }
+        for directory in [SAMPLES, RECONSTRUCTIONS, CHECKPOINTS] {
+            remove(&path.join(directory), |path| fs::remove_dir_all(path))?;
+        }
         for directory in [SAMPLES, RECONSTRUCTIONS] {
             let directory = path.join(directory);
-            remove(&directory, |path| fs::remove_dir_all(path))?;
             fs::create_dir(&directory).map_err(Error::io("create the directory", &directory))?;
         }
         run.write_config(config)?;
@@ -153,7 +117,7 @@ impl RunDirectory {
     /// [`Error::Busy`] if another process trains there; [`Error::Io`] if the directory cannot be written.
     pub fn lock(path: &Path) -> Result<RunDirectory, Error> {
         let lock = Lock::take(path)?;
-        for directory in [path.to_owned(), path.join(SAMPLES), path.join(RECONSTRUCTIONS)] {
+        for directory in [path.to_owned(), path.join(SAMPLES), path.join(RECONSTRUCTIONS), path.join(CHECKPOINTS)] {
             for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
                 if is_temporary(&entry.file_name()) {
                     remove(&entry.path(), |path| fs::remove_file(path))?;
@@ -216,15 +180,22 @@ impl RunDirectory {
         })
     }
 
-    /// Fails if there is no `checkpoint.safetensors`.
+    /// The last checkpoint, or the one of an epoch.
     ///
     /// # Errors
     ///
-    /// [`Error::Format`], with what to do.
-    pub fn require_checkpoint(&self) -> Result<(), Error> {
+    /// [`Error::Format`] if there is none, with what to do; [`Error::Config`] if there is none of that epoch.
+    pub fn require_checkpoint(&self, epoch: Option<u32>) -> Result<PathBuf, Error> {
+        if let Some(epoch) = epoch {
+            let kept = self.kept_epochs()?;
+            let list = kept.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            let expected = if list.is_empty() { "a run with --keep".to_owned() } else { format!("one of {list}") };
+            require("--from", kept.contains(&epoch), &expected, epoch)?;
+            return Ok(self.kept(epoch));
+        }
         let path = self.checkpoint();
         if path.exists() {
-            return Ok(());
+            return Ok(path);
         }
         let out = self.path.display();
         let found =
@@ -238,6 +209,15 @@ impl RunDirectory {
             path: self.checkpoint(),
             expected: format!("the model that {CONFIG} describes"),
             found: "another one: the directory has files of two runs".to_owned(),
+        }
+    }
+
+    /// The error for data that are not those of the checkpoint.
+    pub fn other_data(&self, name: &str) -> Error {
+        Error::Config {
+            option: "--data",
+            expected: format!("the images that {} was trained on", self.path.display()),
+            found: format!("others in {name} (--data {name} says that they are meant)"),
         }
     }
 
@@ -331,25 +311,5 @@ fn remove(path: &Path, remove: impl FnOnce(&Path) -> io::Result<()>) -> Result<(
     match remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pictures_come_at_intervals_and_at_the_end() {
-        for (pictures_every, epochs) in [(1, &[1, 2, 3, 4, 5][..]), (2, &[2, 4, 5]), (7, &[5]), (0, &[5])] {
-            let output = OutputConfig { pictures_every };
-            let found: Vec<u32> = (1..=5).filter(|epoch| output.has_pictures(*epoch, *epoch == 5)).collect();
-            assert_eq!(found, epochs);
-        }
-    }
-
-    #[test]
-    fn older_runs_have_pictures_of_every_epoch() {
-        let output: OutputConfig = serde_json::from_str("{}").unwrap();
-        assert_eq!(output, OutputConfig::default());
     }
 }

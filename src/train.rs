@@ -1,32 +1,37 @@
 //! Training: each epoch is a pass over the training set and an evaluation on the validation or test set.
 
 mod checkpoint;
+mod divergence;
+mod epoch;
 mod history;
 mod plan;
 mod player;
 mod recipe;
 mod table;
+mod trace;
 
 pub use checkpoint::Checkpoint;
 pub use history::HeldOutHistory;
 pub use plan::Plan;
 pub use player::Player;
 pub use recipe::{StepSizes, TrainingStep};
+pub use trace::Origin;
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::config::TrainingConfig;
-use crate::data::order;
+use crate::data::{Fingerprint, order};
 use crate::eval::{Evaluation, LossWeights};
 use crate::gpu::{Arena, DispatchTime, Gpu, HostTime, KernelTable, Program};
 use crate::noise::Stream;
 use crate::step::Segment;
 use crate::step::metrics::{self, EpochMetrics, Sums};
 use crate::vae::{Network, Vae};
+use divergence::Divergence;
 use table::Table;
 
 /// The progress of a training: everything that resuming needs apart from the parameters and the optimiser's state.
@@ -121,6 +126,11 @@ pub struct Trainer {
     /// Whether the evaluation is on a validation set, and not on the test set.
     validates: bool,
     progress: Progress,
+    /// The images that it is trained and evaluated on.
+    data: Fingerprint,
+    /// Those of the checkpoint that it goes on from, if that is known.
+    begun_with: Option<Fingerprint>,
+    divergence: Divergence,
 }
 
 impl Trainer {
@@ -153,6 +163,7 @@ impl Trainer {
         vae.model().config.validate_batch(table.micro_batch())?;
         let sizes = StepSizes { examples: table.micro_batch(), chunks: table.chunks(), steps: table.len() };
         let step = TrainingStep::new(&vae, &vae.upload(train, Stream::Binarise)?, config, sizes)?;
+        let divergence = Divergence::of(vae.model(), plan.train)?;
         let weights = LossWeights { kl_weight: config.objective.kl_weight, capacity: config.objective.capacity };
         Ok(Trainer {
             evaluation: Evaluation::new(&vae, &step.network, *held_out, weights, config.seed)?,
@@ -164,6 +175,9 @@ impl Trainer {
             step,
             validates: *validates,
             progress,
+            data: Fingerprint::of([train, held_out.images()]),
+            begun_with: None,
+            divergence,
         })
     }
 
@@ -177,15 +191,25 @@ impl Trainer {
         self.progress
     }
 
+    /// Whether the data are those of the checkpoint that the training goes on from, as far as that is known.
+    pub fn has_the_data_of_its_checkpoint(&self) -> bool {
+        self.begun_with.as_ref().is_none_or(|data| *data == self.data)
+    }
+
     /// The error for a value that is NaN or infinite at this point of the training.
     fn not_finite(&self, what: &'static str, value: f32) -> Error {
         let epoch = self.progress.epochs + u32::from(self.progress.steps > 0);
-        Error::Diverged { what, epoch, step: self.progress.steps, value }
+        self.divergence.error(epoch, self.progress.steps, what, value)
     }
 
     /// The gradients of the last step.
     pub fn gradients(&self) -> &Arena {
         &self.step.players[0].gradients
+    }
+
+    /// The gradients of the last batch.
+    pub fn batch_gradients(&self) -> &Arena {
+        self.step.players[0].batch_gradients()
     }
 
     /// The time of each dispatch of a step, measured separately.
@@ -265,65 +289,4 @@ impl Trainer {
         }
         Ok(())
     }
-
-    /// Trains to the end of the current epoch and evaluates the model. If `on_update` breaks, it stops between two
-    /// steps and returns `None`; the next call continues from there.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Diverged`] if the loss becomes NaN or infinite, or a parameter is at the end of the epoch.
-    pub fn epoch(
-        &mut self,
-        mut on_update: impl FnMut(&EpochProgress) -> ControlFlow<()>,
-    ) -> Result<Option<EpochMetrics>, Error> {
-        let epoch = self.progress.epochs + 1;
-        let cuts = self.progress.history.lr_cuts;
-        let (steps, chunks) = (self.table.steps(epoch, cuts), self.table.chunks());
-        let order = order::shuffled(self.examples, self.config.seed, epoch);
-        let start = Instant::now();
-        let Progress { mut sums, seconds, .. } = self.progress;
-        let of = self.examples as u64;
-        let from = self.progress.steps as usize * chunks;
-        let segment = Segment { order: &order, steps: &steps, from };
-        let done = self.step.pass.run(&self.vae.gpu, &self.program, segment, |row, step_sums| {
-            for (step, step_sums) in steps[row..].iter().zip(step_sums) {
-                check_finite(epoch, step.row / chunks as u32 + 1, step_sums.first_not_finite())?;
-                sums.add(step, step_sums);
-            }
-            let averages = sums.averages();
-            Ok(on_update(&EpochProgress { epoch, examples: sums.examples, of, averages }))
-        })?;
-        let seconds = seconds + start.elapsed().as_secs_f64();
-        if done < steps.len() {
-            // A pass stops between two batches.
-            self.progress = Progress { steps: (done / chunks) as u32, sums, seconds, ..self.progress };
-            return Ok(None);
-        }
-        let updates = steps.len().div_ceil(chunks) as u32;
-        let held_out = self.evaluation.averages()?;
-        check_finite(epoch, updates, held_out.first_not_finite())?;
-        // In a comparison, as in relu, a driver may lose NaN, and then the loss does not show it.
-        let parameters = self.vae.parameters.whole().read::<f32>(&self.vae.gpu)?;
-        let found = parameters.iter().find(|value| !value.is_finite());
-        check_finite(epoch, updates, found.map(|value| ("a parameter", *value)))?;
-        let (warming_up, patience) = (self.table.warms_up(epoch), self.config.learning_rate.patience);
-        let history = self.progress.history.after(epoch, held_out.loss, warming_up, patience);
-        self.progress = Progress { epochs: epoch, history, ..Progress::default() };
-        Ok(Some(EpochMetrics {
-            epoch,
-            train: sums.averages(),
-            validation: self.validates.then_some(held_out),
-            test: (!self.validates).then_some(held_out),
-            best: self.validates && history.best.is_some_and(|(best, _)| best == epoch),
-            kl_weight: self.table.last_kl_weight(epoch),
-            learning_rate: self.table.learning_rate(epoch, cuts),
-            examples_per_second: of as f64 / seconds,
-            seconds,
-        }))
-    }
-}
-
-/// Fails if there is a value that is NaN or infinite.
-fn check_finite(epoch: u32, step: u32, found: Option<(&'static str, f32)>) -> Result<(), Error> {
-    found.map_or(Ok(()), |(what, value)| Err(Error::Diverged { what, epoch, step, value }))
 }

@@ -150,7 +150,7 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::NotFinite`] if a value becomes too large.
-    fn seen<'a>(&self, images: &'a Images) -> Result<Cow<'a, Images>, Error> {
+    pub(crate) fn seen<'a>(&self, images: &'a Images) -> Result<Cow<'a, Images>, Error> {
         match &self.config.standardisation {
             Some(standardisation) => standardisation.apply(images).map(Cow::Owned),
             None => Ok(Cow::Borrowed(images)),

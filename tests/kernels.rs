@@ -214,7 +214,7 @@ fn an_update_reaches_the_end_of_a_folded_grid() {
     let at = At { gpu: gpu(), step: &step_tensor, samples: 1 };
     let mut program = Program::default();
     let (states, weights) = (&[moment1, moment2], &[]);
-    let update = Update { parameters: &parameters, gradients: &gradients, states, weights };
+    let update = Update { parameters: &parameters, gradients: &gradients, states, clip: None, weights };
     program.extend(adam.update(at, update).unwrap());
     gpu().run(&program, 1);
     assert!(parameters.get("parameter").read::<f32>(gpu()).unwrap().iter().all(|value| *value == 0.0));

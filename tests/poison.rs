@@ -81,7 +81,9 @@ fn silence_is_noticed() {
     check_training(&Ok(metrics.clone()), (1, 1)).unwrap();
     metrics.train.kl = f64::NAN;
     check_training(&Ok(metrics), (1, 1)).unwrap_err();
-    check_training(&Err(Error::Diverged { what: "the loss", epoch: 1, step: 2, value: f32::NAN }), (1, 1)).unwrap_err();
+    let advice = String::new();
+    let late = Error::Diverged { what: "the loss", epoch: 1, step: 2, value: f32::NAN, advice };
+    check_training(&Err(late), (1, 1)).unwrap_err();
     check_output(&Ok(vec![0.0, f32::INFINITY]), None).unwrap_err();
 }
 

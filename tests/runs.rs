@@ -110,6 +110,8 @@ fn a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint() {
     fs::write(run.join("config.json"), config).expect("written");
     let output = elbo(directory.path(), &["resume", "run", "--epochs", "4"]);
     assert_refused(&output, &["epoch 3, step ", "learning rate"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("note: the first value that is not finite: ") && errors.contains(".wgsl:"), "{errors}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("as of epoch 2"));
     assert_eq!(fs::read(run.join("checkpoint.safetensors")).expect("a checkpoint"), before);
 }

@@ -72,6 +72,9 @@ mod runs;
 /// Readers that go, two processes at once, kills at any moment.
 mod trust;
 
+/// Checkpoints in between, limits of gradients, data that move, notes.
+mod long_runs;
+
 /// Data with a validation set, the best model, early stopping, and what `elbo eval` reports.
 mod evaluation;
 

@@ -2,6 +2,7 @@
 
 mod bindings;
 mod kernels;
+mod limits;
 mod phases;
 
 use std::ops::ControlFlow;

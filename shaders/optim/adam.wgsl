@@ -4,12 +4,13 @@
 //   v += (1 - beta2) * (g^2 - v)
 //   p -= learning_rate * (m / correction1) / (sqrt(v / correction2) + epsilon)
 //
-// If a batch is split into several steps, the last one makes the update. One thread updates one word of the arenas. The
-// part in the slot `words` defines the size of a word and `update_word(i)`. The complements 1 - beta come from the host: in
-// f32, 1 - 0.999 is 5e-5 off.
+// where g is clipped. If a batch is split into several steps, the last one makes the update. One thread updates one word of the
+// arenas. The part in the slot `words` defines the size of a word and `update_word(i)`. The complements 1 - beta come from the
+// host: in f32, 1 - 0.999 is 5e-5 off.
 
 #import lib/folded.wgsl
 #import lib/step.wgsl
+#import clip
 #import words
 
 override GRADIENTS_STRIDE: u32;     // values in the arena, or in the piece of it
@@ -25,7 +26,8 @@ struct State {
     moment2: vec4f,
 }
 
-fn updated(state: State, g: vec4f) -> State {
+fn updated(state: State, gradient: vec4f) -> State {
+    let g = clipped(gradient);
     let m = state.moment1 + COMPLEMENT1 * (g - state.moment1);
     let v = state.moment2 + COMPLEMENT2 * (g * g - state.moment2);
     let change = step.optimiser.x * (m / step.optimiser.y) / (sqrt(v / step.optimiser.z) + EPSILON);
@@ -35,7 +37,7 @@ fn updated(state: State, g: vec4f) -> State {
 @compute @workgroup_size(FOLDED_SIZE)
 fn update(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = folded_index(id, groups);
-    if i < GRADIENTS_STRIDE / VALUES && step.chunks_left == 0u {
+    if i < GRADIENTS_STRIDE / VALUES && step.chunks_left == 0u && !is_left_out() {
         update_word(i);
     }
 }

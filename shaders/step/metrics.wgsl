@@ -1,6 +1,6 @@
 // Reduces the terms of a step to one row of the metrics, and makes the table's next step the current one.
 //
-//   metrics[row] = (sum log_prob, sum kl, sum of the loss, 0) over the step's examples, the mean over an example's samples
+//   metrics[row] = (sum log_prob, sum kl, sum of the loss, as it is) over the step's examples, the mean over an example's samples
 //   step = steps[row + 1]
 //
 // There is one workgroup. It must be the last dispatch of a step: the kernels before it read `step`.
@@ -34,7 +34,8 @@ fn finish(@builtin(local_invocation_index) lane: u32) {
     let sums = workgroup_sum(vec4f(terms, loss_part(lane, REDUCE_SIZE, terms.x, terms.y), 0.0), lane);
     if lane == 0u {
         let row = step.row;
-        metrics[row] = sums;
+        // The last value is the norm of the gradients, if an earlier kernel stored it.
+        metrics[row] = vec4f(sums.xyz, metrics[row].w);
         // Past the table's end the last step stays: nothing follows it.
         step = steps[min(row + 1u, arrayLength(&steps) - 1u)];
     }

@@ -13,7 +13,7 @@ use elbo::files::npy;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::{DataArgs, GpuArgs, INTERRUPTED, ModelArgs, SplitName, say, say_json, stop_on_interrupt};
+use super::{DENSITY, DataArgs, GpuArgs, INTERRUPTED, ModelArgs, SplitName, say, say_json, stop_on_interrupt};
 
 /// Evaluate a model as papers report it: elbo, nll, kl, log p(x), in nats per example
 ///
@@ -83,6 +83,9 @@ impl Eval {
             say_json(&Printed { data: &data.name, split: self.split, report: &report })?;
         } else {
             self.print(&data.name, &report)?;
+            if !vae.model().config.likelihood.is_discrete() {
+                say(DENSITY)?;
+            }
         }
         if let (Some(path), Some(estimate)) = (&self.per_example, &report.estimate) {
             let values: Vec<f32> = estimate.log_prob.iter().map(|value| *value as f32).collect();
@@ -98,9 +101,12 @@ impl Eval {
         let split = format!("{:?}", self.split).to_lowercase();
         say(format_args!("{data}, {} {split} images, nats per example:", report.examples))?;
         if let Some(log_prob) = report.log_prob {
+            let error = log_prob.standard_error.map(|error| format!("standard error {error:.3}, "));
             say(format_args!(
-                "  log p(x) {:10.3}   standard error {:.3}, {} importance samples",
-                log_prob.mean, log_prob.standard_error, log_prob.importance_samples
+                "  log p(x) {:10.3}   {}{} importance samples",
+                log_prob.mean,
+                error.unwrap_or_default(),
+                log_prob.importance_samples
             ))?;
         }
         let larger = if report.samples == 1 { "larger is better; of one sample" } else { "larger is better" };

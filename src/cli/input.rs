@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use clap::{Args, ValueEnum};
 use elbo::Error;
 use elbo::data::{DataConfig, Dataset, Loaded, Progress, Split};
+use elbo::error::require;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -36,7 +37,7 @@ fn with_progress(load: impl FnOnce(Progress<'_>) -> Result<Loaded, Error>) -> Re
 #[derive(Args)]
 pub struct DataArgs {
     /// Other data, which are read with the run's options, such as --size; data without parts are used whole [default: what
-    /// the run was trained on]
+    /// the run was trained on; a model file outside of its run needs it]
     #[arg(long, value_name = "MNIST|PATH")]
     data: Option<String>,
 }
@@ -45,6 +46,8 @@ impl DataArgs {
     pub fn load(&self, model: &ModelArgs) -> Result<Dataset, Error> {
         let config = model.config()?.data;
         let Some(source) = &self.data else {
+            let found = format!("none, and {} is in no run's directory, which would name them", model.run.display());
+            require("--data", model.is_in_a_run(), "the data, mnist or a path", found)?;
             return Ok(load(&config)?.dataset);
         };
         let loaded = with_progress(|progress| Loaded::other(source, &config, progress))?;

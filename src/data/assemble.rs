@@ -51,7 +51,8 @@ pub(super) fn dataset(config: &DataConfig, found: Found, notes: &mut Vec<String>
         None => split_off_test(config, train, notes)?,
     };
     let data = Dataset { name: config.source.clone(), train, validation, test };
-    data.with_validation(config.validation, config.validation_seed)
+    let count = config.validation.of(data.train.images.count());
+    data.with_validation(count, config.validation_seed)
 }
 
 fn check_sizes(part: &Part) -> Result<(), Error> {

@@ -35,10 +35,11 @@ pub struct DataConfig {
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub test_seed: u64,
-    /// Size of the validation set, taken from the end of the training set; the best model on it is kept as best.safetensors
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    /// Size of the validation set, a number or a fraction, taken from the end of the training set; the best model on it is kept as
+    /// best.safetensors
+    #[arg(long, value_name = "N|FRACTION", default_value_t)]
     #[serde(default)]
-    pub validation: usize,
+    pub validation: Share,
     /// With --validation: choose the images at random with this seed, instead of taking the last ones
     #[arg(long, value_name = "SEED")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +94,7 @@ impl Default for DataConfig {
             test_data: None,
             test: None,
             test_seed: 0,
-            validation: 0,
+            validation: Share::default(),
             validation_seed: None,
             size: None,
             fit: Fit::default(),
@@ -118,7 +119,9 @@ impl DataConfig {
     pub fn validate(&self) -> Result<(), Error> {
         let scale = self.scale.unwrap_or(1.0);
         require("--scale", scale.is_normal() && scale > 0.0, "a finite number above 0", scale)?;
-        let chosen = self.validation > 0 || self.validation_seed.is_none();
+        let is_none = |share: Share| share == Share::default();
+        require("--test", !self.test.is_some_and(is_none), "a number from 1, or a fraction, as 0.1", 0)?;
+        let chosen = !is_none(self.validation) || self.validation_seed.is_none();
         require("--validation-seed", chosen, "--validation beside it, the number of images to choose", "none")
     }
 }
@@ -216,7 +219,7 @@ impl fmt::Display for Colour {
 
 /// A part of the examples: a number of them, or a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(untagged)]
 pub enum Share {
     /// The given number.
     Count(usize),
@@ -224,8 +227,15 @@ pub enum Share {
     Fraction(f64),
 }
 
+impl Default for Share {
+    /// None.
+    fn default() -> Share {
+        Share::Count(0)
+    }
+}
+
 impl Share {
-    /// The number of examples, of `total`: at least one.
+    /// The number of examples, of `total`: at least one if it is a fraction.
     pub fn of(self, total: usize) -> usize {
         match self {
             Share::Count(count) => count,
@@ -238,12 +248,12 @@ impl FromStr for Share {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Share, String> {
-        let count = text.parse().ok().filter(|count| *count > 0).map(Share::Count);
+        let count = text.parse().ok().map(Share::Count);
         let is_fraction = |fraction: &f64| *fraction > 0.0 && *fraction < 1.0;
         let fraction = || text.parse().ok().filter(is_fraction).map(Share::Fraction);
         count
             .or_else(fraction)
-            .ok_or_else(|| format!("expected a number from 1, or a fraction, as 0.1, found `{text}`"))
+            .ok_or_else(|| format!("expected a number, or a fraction between 0 and 1, as 0.1, found `{text}`"))
     }
 }
 
@@ -275,7 +285,7 @@ macro_rules! saved_as_text {
     )*};
 }
 
-saved_as_text!(Size, Colour, Share);
+saved_as_text!(Size, Colour);
 
 #[cfg(test)]
 mod tests {
@@ -293,7 +303,11 @@ mod tests {
             assert_eq!(text.parse(), Ok(Colour(colour)));
             assert_eq!(Colour(colour).to_string(), written);
         }
-        for (text, share, of_ten) in [("3", Share::Count(3), 3), ("0.25", Share::Fraction(0.25), 3)] {
+        for (text, share, of_ten) in
+            [("3", Share::Count(3), 3), ("0", Share::default(), 0), ("0.25", Share::Fraction(0.25), 3)]
+        {
+            assert_eq!(serde_json::from_str::<Share>(text).unwrap(), share);
+            assert_eq!(serde_json::to_string(&share).unwrap(), text);
             assert_eq!(text.parse(), Ok(share));
             assert_eq!((share.of(10), share.to_string()), (of_ten, text.to_owned()));
         }
@@ -305,7 +319,7 @@ mod tests {
             ("9999999999".parse::<Size>().unwrap_err(), "`9999999999`"),
             ("red".parse::<Colour>().unwrap_err(), "`red`"),
             ("+fffff".parse::<Colour>().unwrap_err(), "`+fffff`"),
-            ("0".parse::<Share>().unwrap_err(), "`0`"),
+            ("-1".parse::<Share>().unwrap_err(), "`-1`"),
             ("1.5".parse::<Share>().unwrap_err(), "`1.5`"),
         ] {
             assert!(bad.starts_with("expected ") && bad.contains(message), "{bad}");

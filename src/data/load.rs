@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::part::{Found, Layout, Part, Role};
-use super::{DataConfig, Dataset, Split, assemble, csv, folder, idx, npy, npz, unlike};
+use super::{DataConfig, Dataset, Share, Split, assemble, csv, folder, idx, npy, npz, unlike};
 use crate::Error;
 use crate::error::require;
 
@@ -68,7 +68,7 @@ impl Loaded {
             source: source.to_owned(),
             test_data: None,
             test: None,
-            validation: 0,
+            validation: Share::default(),
             key: None,
             label: None,
             ..config.clone()

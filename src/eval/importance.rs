@@ -48,11 +48,11 @@ impl ImportanceEstimate {
         self.log_prob.iter().sum::<f64>() / self.log_prob.len() as f64
     }
 
-    /// The standard error of that mean over the examples. It does not measure the error of a finite K.
-    pub fn standard_error(&self) -> f64 {
+    /// The standard error of that mean over the examples; none for one example. It does not measure the error of a finite K.
+    pub fn standard_error(&self) -> Option<f64> {
         let (mean, count) = (self.mean(), self.log_prob.len() as f64);
         let squares: f64 = self.log_prob.iter().map(|value| (value - mean).powi(2)).sum();
-        (squares / (count - 1.0).max(1.0) / count).sqrt()
+        (count > 1.0).then(|| (squares / (count - 1.0) / count).sqrt())
     }
 }
 

@@ -65,8 +65,8 @@ pub struct Report {
 pub struct LogProb {
     /// The mean over the images, in nats.
     pub mean: f64,
-    /// Its standard error over the images.
-    pub standard_error: f64,
+    /// Its standard error over the images; none for one image.
+    pub standard_error: Option<f64>,
     /// Importance samples of each image, K.
     pub importance_samples: usize,
 }
@@ -91,7 +91,7 @@ pub struct LogProb {
 /// if let Some(report) = report(&vae, &images, request, |_done| ControlFlow::Continue(()))? {
 ///     println!("ELBO {:.1} nats, {} of {} latents active", report.elbo, report.active_units, report.latents);
 ///     if let Some(log_prob) = report.log_prob {
-///         println!("log p(x) {:.1} +- {:.1} nats", log_prob.mean, log_prob.standard_error);
+///         println!("log p(x) {:.1} +- {:.1?} nats", log_prob.mean, log_prob.standard_error);
 ///         assert!(log_prob.mean > report.elbo); // the ELBO is a lower bound
 ///     }
 /// }

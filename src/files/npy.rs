@@ -63,7 +63,12 @@ pub fn read(path: &Path) -> Result<(Vec<f32>, Vec<usize>), Error> {
         return Err(bad("a NumPy array (.npy) of floats", format!("the type {dtype}")));
     };
     match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(bad("finite 32-bit floats", format!("{} as value {index}", values[index]))),
+        Some(index) => {
+            let width: usize = shape.iter().skip(1).product();
+            let (row, column) = (index / width, index % width);
+            let found = format!("{} in row {row}, column {column}, counted from 0", values[index]);
+            Err(bad("finite 32-bit floats", found))
+        }
         None => Ok((values, shape)),
     }
 }
@@ -142,8 +147,8 @@ mod tests {
             (file("'<f4'", "False", "(-1,)", &one), "found a damaged header"),
             (file("'<f4'", "False", "(9999999999, 99999999)", &one), "shape [9999999999, 99999999], found 4 bytes"),
             (file("'<f4'", "False", "(4294967296, 4294967296)", &one), "found a header that describes something else"),
-            (file("'<f4'", "False", "(2,)", &nan), "found NaN as value 1"),
-            (file("'<f8'", "False", "(1,)", &1e300f64.to_le_bytes()), "found inf as value 0"),
+            (file("'<f4'", "False", "(2,)", &nan), "found NaN in row 1, column 0"),
+            (file("'<f8'", "False", "(1,)", &1e300f64.to_le_bytes()), "found inf in row 0, column 0"),
         ] {
             let error = read_bytes(&bytes).unwrap_err();
             assert!(error.starts_with("a.npy: expected ") && error.contains(found), "{error}: not {found}");

@@ -73,6 +73,11 @@ impl Arena {
         found.map(|(_, tensor)| tensor).unwrap_or_else(|| panic!("the arena holds no tensor `{name}`"))
     }
 
+    /// The name of a tensor of this arena.
+    pub fn name_of(&self, tensor: &Tensor) -> Option<&str> {
+        self.tensors().find(|(_, own)| own.is_same(tensor)).map(|(name, _)| name)
+    }
+
     /// Waits for the GPU and downloads all tensors in one go: the values of each, row-major, without the padding, in the
     /// order of registration.
     ///

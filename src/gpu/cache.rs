@@ -60,7 +60,10 @@ pub(super) fn keep_table(adapter: &AdapterSummary, products: &KernelTable) -> Re
     let choices = Choices { version: VERSION.to_owned(), adapter: adapter.to_string(), products: products.clone() };
     let text = serde_json::to_vec_pretty(&choices).unwrap_or_default();
     keep(path(adapter, "json"), &text).map_err(|reason| {
-        format!("the measured choice of kernels cannot be kept ({reason}): each program measures it again")
+        format!(
+            "the measured choice of kernels cannot be kept ({reason}): each program measures it again and may \
+             choose others, which round differently (--no-tune gives the same bits each time)"
+        )
     })
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::shader::Access;
+use super::tensor::TOO_LARGE;
 use super::texture::Texture;
 use super::{Choice, Gpu, Kernel, KernelTable, Tensor};
 use crate::Error;
@@ -14,7 +15,7 @@ pub struct Dispatch {
     kernel: Arc<Kernel>,
     bind_group: wgpu::BindGroup,
     /// The bind group keeps their buffers alive, so they have to stay in the count of allocated bytes.
-    _read: Vec<Tensor>,
+    read: Vec<Tensor>,
     written: Vec<Tensor>,
     /// The textures that it reads live as long as a dispatch that reads them.
     _textures: Vec<Arc<Texture>>,
@@ -50,11 +51,11 @@ impl Dispatch {
             };
             if tensor.bytes() > limits.max_storage_buffer_binding_size {
                 return Err(Error::Limit {
-                    what: format!("`{}` of {}", binding.name, kernel.label),
+                    what: format!("a tensor of {} x {}", tensor.rows(), tensor.columns()),
                     needed: tensor.bytes(),
                     unit: "bytes in one binding",
                     allowed: limits.max_storage_buffer_binding_size,
-                    hint: "use a smaller batch, model or data set",
+                    hint: TOO_LARGE,
                 });
             }
             let texture = (binding.access == Access::Texture).then(|| tensor.texture(gpu)).transpose()?;
@@ -80,7 +81,7 @@ impl Dispatch {
         Ok(Dispatch {
             kernel: Arc::clone(kernel),
             bind_group,
-            _read: read,
+            read,
             written,
             _textures: textures,
             workgroups,
@@ -97,6 +98,17 @@ impl Dispatch {
     /// The tensors that it writes.
     pub(crate) fn written(&self) -> &[Tensor] {
         &self.written
+    }
+
+    /// The tensors that it only reads.
+    pub(crate) fn read(&self) -> &[Tensor] {
+        &self.read
+    }
+
+    /// The tensors that it writes, under the names of their bindings.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        let names = self.kernel.bindings.iter().filter(|binding| binding.access == Access::Write);
+        names.map(|binding| binding.name.as_str()).zip(&self.written)
     }
 
     /// The kernel's file and entry point.

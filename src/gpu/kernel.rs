@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 
 use super::shader::{Access, Binding, Shader};
-use super::{Gpu, lock};
+use super::{Gpu, Inner, lock};
 use crate::Error;
 use crate::shaders::Source;
 
@@ -72,16 +72,27 @@ impl Gpu {
             .inner
             .device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
-        let (gpu, shader, entry) = (self.clone(), Arc::clone(shader), entry.to_owned());
-        let (name, layout_of_thread) = (label.clone(), layout.clone());
+        let Inner { device, pipelines, checks, .. } = &*self.inner;
+        let compiler = Compiler { device: device.clone(), pipelines: pipelines.clone(), checks: *checks };
+        let (shader, entry, name, layout_of_thread) =
+            (Arc::clone(shader), entry.to_owned(), label.clone(), layout.clone());
         let overrides: Vec<_> = overrides.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         // A GL context serves one thread at a time.
         let here = self.adapter().backend == "gl";
-        let compile = move || gpu.compile(&shader, &name, &entry, &overrides, &layout_of_thread);
+        let compile = move || compiler.compile(&shader, &name, &entry, &overrides, &layout_of_thread);
         let pipeline = if here { Compiling::done(compile()) } else { Compiling::start(compile) };
         Ok(Kernel { label, pipeline, layout, bindings, workgroup_size })
     }
+}
 
+/// What compiling needs of a [`Gpu`]. A thread that held the whole of it could be the last one, and would then wait for itself.
+struct Compiler {
+    device: wgpu::Device,
+    pipelines: Option<wgpu::PipelineCache>,
+    checks: bool,
+}
+
+impl Compiler {
     /// The next [`Gpu::check`] reports the driver's errors.
     fn compile(
         &self,
@@ -91,12 +102,12 @@ impl Gpu {
         overrides: &[(String, f64)],
         layout: &wgpu::BindGroupLayout,
     ) -> wgpu::ComputePipeline {
-        let device = &self.inner.device;
+        let device = &self.device;
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(label),
             source: wgpu::ShaderSource::Wgsl(shader.text.as_str().into()),
         };
-        let module = if self.inner.checks {
+        let module = if self.checks {
             device.create_shader_module(descriptor)
         } else {
             // SAFETY: every kernel guards its loads and stores by the sizes that its Rust twin checked against the
@@ -121,31 +132,40 @@ impl Gpu {
                 constants: &constants,
                 zero_initialize_workgroup_memory: false,
             },
-            cache: self.inner.pipelines.as_ref(),
+            cache: self.pipelines.as_ref(),
         })
     }
 }
 
 /// A pipeline that a thread compiles, or has compiled.
-struct Compiling {
-    thread: Mutex<Option<JoinHandle<wgpu::ComputePipeline>>>,
-    pipeline: OnceLock<wgpu::ComputePipeline>,
+struct Compiling<Pipeline: Send + 'static = wgpu::ComputePipeline> {
+    thread: Mutex<Option<JoinHandle<Pipeline>>>,
+    pipeline: OnceLock<Pipeline>,
 }
 
-impl Compiling {
-    fn start(compile: impl FnOnce() -> wgpu::ComputePipeline + Send + 'static) -> Compiling {
+impl<Pipeline: Send> Compiling<Pipeline> {
+    fn start(compile: impl FnOnce() -> Pipeline + Send + 'static) -> Compiling<Pipeline> {
         Compiling { thread: Mutex::new(Some(std::thread::spawn(compile))), pipeline: OnceLock::new() }
     }
 
-    fn done(pipeline: wgpu::ComputePipeline) -> Compiling {
+    fn done(pipeline: Pipeline) -> Compiling<Pipeline> {
         Compiling { thread: Mutex::new(None), pipeline: OnceLock::from(pipeline) }
     }
 
-    fn get(&self) -> &wgpu::ComputePipeline {
+    fn get(&self) -> &Pipeline {
         self.pipeline.get_or_init(|| {
             let thread = lock(&self.thread).take().expect("joined once, within OnceLock");
             thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+}
+
+impl<Pipeline: Send> Drop for Compiling<Pipeline> {
+    /// Waits for the thread: a program that ended while a driver compiles would crash in the driver.
+    fn drop(&mut self) {
+        if let Some(thread) = lock(&self.thread).take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -182,7 +202,7 @@ impl Kernel {
                     needed: groups as u64,
                     unit: "workgroups along one axis",
                     allowed: u64::from(allowed),
-                    hint: "use a smaller batch or model",
+                    hint: super::tensor::TOO_LARGE,
                 })?;
         }
         Ok(workgroups)
@@ -196,5 +216,24 @@ impl Kernel {
     /// Threads of a workgroup along x, y and z, as the WGSL states them.
     pub fn workgroup_size(&self) -> [usize; 3] {
         self.workgroup_size.map(|size| size as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_compiles_is_waited_for() {
+        let done = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&done);
+        drop(Compiling::start(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            flag.store(true, Ordering::Relaxed);
+        }));
+        assert!(done.load(Ordering::Relaxed), "a thread is left in the driver");
     }
 }

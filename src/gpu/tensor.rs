@@ -10,6 +10,10 @@ use super::texture::Texture;
 use super::{Gpu, lock};
 use crate::Error;
 
+/// What a person can change if a tensor is too large. Parameters and data that are have messages of their own.
+pub(super) const TOO_LARGE: &str =
+    "use a smaller --batch-size or --micro-batch-size, fewer --samples, or narrower layers (--hidden)";
+
 /// Words in a `vec4`; rows are padded to a multiple of it.
 const QUAD: usize = 4;
 
@@ -55,8 +59,7 @@ impl Tensor {
         let allowed = gpu.inner.device.limits().max_buffer_size;
         if size > allowed {
             let (what, unit) = (format!("a tensor of {rows} x {columns}"), "bytes in one buffer");
-            let hint = "use a smaller batch, model or data set";
-            return Err(Error::Limit { what, needed: size, unit, allowed, hint });
+            return Err(Error::Limit { what, needed: size, unit, allowed, hint: TOO_LARGE });
         }
         let raw = gpu.inner.device.create_buffer(&wgpu::BufferDescriptor {
             label: None,

@@ -191,6 +191,9 @@ mod tests {
             best: false,
             kl_weight: 1.0,
             learning_rate: 1e-3,
+            gradient_norm: None,
+            left_out: 0,
+            active_units: None,
             examples_per_second: 1.0,
             seconds: 1.0,
         };

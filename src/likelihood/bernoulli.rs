@@ -25,7 +25,7 @@ impl Density for Bernoulli {
     }
 
     fn expected(&self) -> String {
-        "pixels from 0 to 1 for bernoulli (or --scale, --binarize threshold, or one of the gaussian likelihoods)"
+        "pixels from 0 to 1 for bernoulli (others are for the gaussian likelihoods, or are divided with --scale)"
             .to_owned()
     }
 

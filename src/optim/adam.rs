@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{Update, UpdateRule, pieces};
+use super::{Update, UpdateRule, clip, pieces};
 use crate::Error;
 use crate::error::require;
-use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
+use crate::gpu::{Dispatch, Part, Source, Tensor, source};
 use crate::step::At;
 
 const SOURCE: Source = source!("optim/adam.wgsl");
@@ -68,9 +68,8 @@ impl UpdateRule for Adam {
     ///
     /// Kingma & Ba 2015, Algorithm 1.
     fn update(&self, at: At<'_>, update: Update<'_>) -> Result<Vec<Dispatch>, Error> {
-        let Update { parameters, gradients, states, .. } = update;
         let words = if at.gpu.has_wide_words() { Words::Lanes } else { Words::Quads };
-        self.update_words(words, at, [parameters, gradients], states)
+        self.update_words(words, at, update)
     }
 }
 
@@ -89,8 +88,7 @@ impl Adam {
         self,
         words: Words,
         at: At<'_>,
-        [parameters, gradients]: [&Arena; 2],
-        states: &[Arena],
+        Update { parameters, gradients, states, clip, .. }: Update<'_>,
     ) -> Result<Vec<Dispatch>, Error> {
         let [moment1, moment2] = states else {
             let (expected, found) = ("2 arenas of moments".to_owned(), states.len().to_string());
@@ -99,6 +97,7 @@ impl Adam {
         let update = |[parameters, gradients, moment1, moment2]: [Tensor; 4]| {
             let part = Part::new(SOURCE)
                 .fill("words", &Part::new(if words == Words::Lanes { LANES } else { QUADS }))
+                .fill("clip", &clip::part(clip))
                 .set("COMPLEMENT1", 1.0 - self.beta1)
                 .set("COMPLEMENT2", 1.0 - self.beta2)
                 .set("EPSILON", self.epsilon)

@@ -2,6 +2,7 @@
 
 mod accumulate;
 pub mod adam;
+mod clip;
 
 use super::Checks;
 use super::bench::Bench;
@@ -9,7 +10,7 @@ use crate::Error;
 use crate::gpu::Arena;
 use crate::nn::{self, Dense, Layer};
 
-pub(super) const CHECKS: &[Checks] = &[adam::CHECKS, accumulate::CHECKS];
+pub(super) const CHECKS: &[Checks] = &[adam::CHECKS, accumulate::CHECKS, clip::CHECKS];
 
 /// An arena of a layer's shape, and all of its words, padding included.
 struct State {

@@ -49,10 +49,23 @@ pub struct EpochMetrics {
     pub kl_weight: f64,
     /// The learning rate of the epoch's last step.
     pub learning_rate: f64,
+    /// The norm of the gradients before it is clipped, the mean over the updates, if updates need it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_norm: Option<f64>,
+    /// Updates that were left out because a gradient was NaN or infinite.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u32,
+    /// Latents whose posterior mean varied by more than 0.01 over the set of the evaluation.
+    #[serde(default)]
+    pub active_units: Option<usize>,
     /// Training examples per second.
     pub examples_per_second: f64,
     /// Seconds that the epoch's training took, without evaluation and files.
     pub seconds: f64,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl EpochMetrics {
@@ -74,6 +87,17 @@ pub struct Sums {
     log_prob: f64,
     kl: f64,
     loss: f64,
+    /// Examples whose terms were NaN or infinite: they are not in the means.
+    #[serde(default)]
+    not_finite: u64,
+    /// The norms of the gradients of these updates.
+    #[serde(default)]
+    norms: f64,
+    #[serde(default)]
+    updates: u32,
+    /// Updates that were left out.
+    #[serde(default)]
+    pub left_out: u32,
 }
 
 impl Sums {
@@ -85,17 +109,38 @@ impl Sums {
         self.loss += f64::from(sums.loss);
     }
 
+    /// Counts the examples of a step whose sums are NaN or infinite.
+    pub fn leave_out(&mut self, step: &Step) {
+        self.examples += u64::from(step.examples);
+        self.not_finite += u64::from(step.examples);
+    }
+
+    /// Adds the norm of an update's gradients; the update was left out if it is NaN or infinite.
+    pub fn add_norm(&mut self, norm: f32) {
+        if norm.is_finite() {
+            self.norms += f64::from(norm);
+            self.updates += 1;
+        } else {
+            self.left_out += 1;
+        }
+    }
+
     /// The means over the examples so far; NaN if there are none.
     pub fn averages(&self) -> Averages {
-        let examples = self.examples as f64;
+        let examples = (self.examples - self.not_finite) as f64;
         let (nll, kl) = (-self.log_prob / examples, self.kl / examples);
         Averages { elbo: -nll - kl, nll, kl, loss: self.loss / examples }
+    }
+
+    /// The mean norm of the gradients, over the updates that were made; `None` if no update needed it.
+    pub fn gradient_norm(&self) -> Option<f64> {
+        (self.updates > 0).then(|| self.norms / f64::from(self.updates))
     }
 }
 
 /// Records the end of a step: one row of metrics, then the next step.
 ///
-/// `metrics[row] = (sum log_prob, sum kl, sum of the loss)` over the step's examples, `step = steps[row + 1]`
+/// `metrics[row] = (sum log_prob, sum kl, sum of the loss, as it is)` over the step's examples, `step = steps[row + 1]`
 ///
 /// # Shapes
 ///

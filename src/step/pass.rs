@@ -27,7 +27,8 @@ pub struct StepSums {
     pub kl: f32,
     /// What training minimises.
     pub loss: f32,
-    padding: f32,
+    /// The norm of the batch's gradients, if an update needs it and this is the batch's last step.
+    pub gradient_norm: f32,
 }
 
 impl StepSums {
@@ -125,14 +126,7 @@ impl Pass {
         Segment { order, steps, from }: Segment<'_>,
         mut on_sums: impl FnMut(usize, &[StepSums]) -> Result<ControlFlow<()>, Error>,
     ) -> Result<usize, Error> {
-        self.order.write(gpu, order)?;
-        let mut table = steps.to_vec();
-        // A table that is shorter than an earlier one ends in a step that never runs.
-        table.resize(self.steps.rows(), Step::default());
-        self.steps.write(gpu, bytemuck::cast_slice::<Step, u32>(&table))?;
-        if let Some(step) = steps.get(from) {
-            self.step.write(gpu, bytemuck::cast_slice::<Step, u32>(std::slice::from_ref(step)))?;
-        }
+        self.prepare(gpu, Segment { order, steps, from })?;
         let mut submitted = from;
         let mut reported = from;
         let mut in_flight = [0; 2];
@@ -162,6 +156,20 @@ impl Pass {
                 return Ok(reported);
             }
         }
+    }
+
+    /// Uploads the order and the steps of a segment, and makes its first step the current one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if it has more examples or steps than the pass was made for.
+    pub fn prepare(&self, gpu: &Gpu, Segment { order, steps, from }: Segment<'_>) -> Result<(), Error> {
+        self.order.write(gpu, order)?;
+        let mut table = steps.to_vec();
+        // A table that is shorter than an earlier one ends in a step that never runs.
+        table.resize(self.steps.rows(), Step::default());
+        self.steps.write(gpu, bytemuck::cast_slice::<Step, u32>(&table))?;
+        steps.get(from).map_or(Ok(()), |step| step.write_to(gpu, &self.step))
     }
 
     /// Measures the host's part of a step: to record and to submit it, and the time of a step if its kernels have nothing to

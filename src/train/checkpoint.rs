@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Plan, Progress, Trainer};
 use crate::Error;
 use crate::config::TrainingConfig;
-use crate::data::Dataset;
+use crate::data::{Dataset, Fingerprint};
 use crate::files::safetensors::{self, File, Values};
 use crate::gpu::Gpu;
 use crate::vae::{Model, Vae};
@@ -21,6 +21,9 @@ use crate::vae::{Model, Vae};
 struct Header {
     model: Model,
     progress: Option<Progress>,
+    /// The data that it was trained on; older files do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<Fingerprint>,
 }
 
 /// The state of a training at one moment, in host memory: [`Trainer::snapshot`] takes it.
@@ -28,6 +31,7 @@ struct Header {
 pub struct Checkpoint {
     model: Model,
     progress: Progress,
+    data: Fingerprint,
     parameters: Vec<Values>,
     /// The optimiser's state.
     states: Vec<Values>,
@@ -40,8 +44,14 @@ impl Checkpoint {
     ///
     /// [`Error::Io`] if the file cannot be written; the old file is then untouched.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
-        let header = Header { model: self.model.clone(), progress: Some(self.progress) };
+        let (model, progress, data) = (self.model.clone(), Some(self.progress), Some(self.data.clone()));
+        let header = Header { model, progress, data };
         safetensors::write(path, &header, self.parameters.iter().chain(&self.states))
+    }
+
+    /// A tensor of the optimiser's state, such as `moment1.` before the name of a parameter.
+    pub fn state(&self, name: &str) -> Option<&[f32]> {
+        self.states.iter().find(|tensor| tensor.name == name).map(|tensor| tensor.values.as_slice())
     }
 
     /// Writes the model alone, as [`Vae::save`] does.
@@ -73,11 +83,12 @@ impl Trainer {
                 return Err(self.not_finite(what, *value));
             }
         }
-        Ok(Checkpoint { model: self.vae.model().clone(), progress: self.progress, parameters, states })
+        let (model, progress, data) = (self.vae.model().clone(), self.progress, self.data.clone());
+        Ok(Checkpoint { model, progress, data, parameters, states })
     }
 
     /// Continues from a checkpoint: the run ends with the same bits as one that was never stopped, on the same adapter
-    /// and with the same data and configuration.
+    /// and with the same data and configuration; [`Trainer::has_the_data_of_its_checkpoint`] compares the data.
     ///
     /// # Errors
     ///
@@ -92,7 +103,8 @@ impl Trainer {
         };
         let vae = Vae::of_file(gpu, model.clone(), &file)?;
         let plan = Plan::of_model(model, config, data)?;
-        let trainer = Trainer::from_vae(vae, &plan, progress)?;
+        let mut trainer = Trainer::from_vae(vae, &plan, progress)?;
+        trainer.begun_with = file.header.data.clone();
         for player in &trainer.step.players {
             player.upload_states(gpu, &file)?;
         }

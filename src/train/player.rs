@@ -4,9 +4,9 @@
 
 use crate::Error;
 use crate::files::safetensors::{File, Values};
-use crate::gpu::{Arena, Dispatch, Gpu};
+use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
 use crate::nn::{self, ParameterSpec, Role};
-use crate::optim::{OptimiserConfig, Update, UpdateRule, accumulate};
+use crate::optim::{Clip, OptimiserConfig, Update, UpdateRule, accumulate};
 use crate::step::At;
 use crate::vae::{download, upload, values};
 
@@ -21,6 +21,7 @@ pub struct Player {
     batch_gradients: Option<Arena>,
     rule: Box<dyn UpdateRule>,
     states: Vec<Arena>,
+    clip: Option<Clip>,
 }
 
 impl Player {
@@ -41,6 +42,7 @@ impl Player {
         Ok(Player {
             specs: specs.to_vec(),
             parameters: parameters.clone(),
+            clip: Clip::new(gpu, parameters, optimiser.clip)?,
             gradients: arena()?,
             batch_gradients: if chunks > 1 { Some(arena()?) } else { None },
             states: rule.states().iter().map(|_| arena()).collect::<Result<_, _>>()?,
@@ -62,16 +64,19 @@ impl Player {
         self.batch_gradients.as_ref().unwrap_or(&self.gradients)
     }
 
-    /// Records the update.
+    /// Records the update, after the norm of the gradients if it is needed: `metrics`, `(steps, 4)`, gets it.
     ///
     /// # Errors
     ///
     /// [`Error::Shader`] if the kernel cannot be made.
-    pub fn update(&self, at: At<'_>) -> Result<Vec<Dispatch>, Error> {
+    pub fn update(&self, at: At<'_>, metrics: &Tensor) -> Result<Vec<Dispatch>, Error> {
         let weights = self.specs.iter().filter(|spec| spec.role == Role::Weight);
         let weights: Vec<_> = weights.map(|spec| spec.name.as_str()).collect();
         let (parameters, gradients, states) = (&self.parameters, self.batch_gradients(), &self.states);
-        self.rule.update(at, Update { parameters, gradients, states, weights: &weights })
+        let clip = self.clip.as_ref();
+        let norm = clip.map(|clip| clip.record(at, gradients, metrics)).transpose()?;
+        let update = self.rule.update(at, Update { parameters, gradients, states, clip, weights: &weights })?;
+        Ok(norm.into_iter().flatten().chain(update).collect())
     }
 
     /// The parameters, under their names.

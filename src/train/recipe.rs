@@ -57,7 +57,7 @@ impl TrainingStep {
         let (mut gradients, mut update) = (Program::default(), Program::default());
         gradients.extend(network.training_step(images, &pass, &player.gradients)?);
         gradients.extend(player.accumulate(at)?);
-        update.extend(player.update(at)?);
+        update.extend(player.update(at, &pass.metrics)?);
         update.push(network.finish(&pass)?);
         Ok(TrainingStep { network, pass, players: vec![player], gradients, update })
     }

@@ -32,7 +32,7 @@ fn data_that_a_likelihood_cannot_describe_are_refused() {
     let place = "pixel 0 of image 1 of the test images";
     with_categories(Likelihood::Bernoulli, 2).check(&grey, none, "test").unwrap();
     let words =
-        ["--likelihood: ", "0 to 1", "1.25", "pixel 1 of image 1 of the training images", "--binarize threshold"];
+        ["--likelihood: ", "0 to 1", "1.25", "pixel 1 of image 1 of the training images", "gaussian", "--scale"];
     refused(with_categories(Likelihood::Bernoulli, 2).check(&outside, none, "training"), &words);
     for likelihood in [Likelihood::DiscretisedLogistic, Likelihood::BetaBinomial] {
         for fine in [&bytes, &levels] {

@@ -13,8 +13,9 @@ pub fn source(path: &Path, text: &str) -> Source {
 }
 
 /// The slots of kernels, each with a definition that the parts for it have.
-const SLOTS: [(&str, &str); 10] = [
+const SLOTS: [(&str, &str); 11] = [
     ("block", "fn weight_block("),
+    ("clip", "fn clipped("),
     ("epilogue", "fn finish("),
     ("gradient", "fn keep_gradient("),
     ("objective", "fn loss_part("),

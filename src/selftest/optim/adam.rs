@@ -2,7 +2,7 @@
 
 use super::State;
 use crate::Error;
-use crate::optim::{Adam, Words};
+use crate::optim::{Adam, Clip, ClipConfig, OnNan, Update, Words};
 use crate::selftest::bench::{Bench, Output};
 use crate::selftest::tolerance::{DIVISION, SQRT, ULP};
 use crate::selftest::{Checks, Matrix};
@@ -37,25 +37,48 @@ impl AdamState {
     }
 }
 
-/// In every kind of words that the adapter has.
+/// A factor that clips gradients, in `f32` exactly.
+const FACTOR: f64 = 0.375;
+
+/// In every kind of words that the adapter has, with gradients as they are, clipped, and left out.
 fn check_update(bench: &mut Bench<'_>) -> Result<(), Error> {
-    check_words(bench, Words::Quads)?;
-    if bench.gpu.has_wide_words() { check_words(bench, Words::Lanes) } else { Ok(()) }
+    let words = [Words::Quads, Words::Lanes];
+    for words in words.into_iter().take(if bench.gpu.has_wide_words() { 2 } else { 1 }) {
+        check_words(bench, words, "", None)?;
+        check_words(bench, words, "clipped", Some([1.0, FACTOR as f32, 0.0, 0.0]))?;
+        check_words(bench, words, "left out", Some([f32::INFINITY, 1.0, 1.0, 0.0]))?;
+    }
+    Ok(())
 }
 
-fn check_words(bench: &mut Bench<'_>, words: Words) -> Result<(), Error> {
+fn check_words(bench: &mut Bench<'_>, words: Words, name: &str, clip: Option<[f32; 4]>) -> Result<(), Error> {
     let gradients = State::draw(bench, |draw| 0.1 * draw)?;
     let parameters = State::draw(bench, |draw| draw)?;
     let moment1 = State::draw(bench, |draw| 0.1 * draw)?;
     let moment2 = State::draw(bench, |draw| 0.01 * draw * draw)?;
     let adam = Adam::default();
-    let moments = [moment1.arena.clone(), moment2.arena.clone()];
-    let arenas = [&parameters.arena, &gradients.arena];
-    let dispatch = adam.update_words(words, bench.at(), arenas, &moments)?;
+    let states = [moment1.arena.clone(), moment2.arena.clone()];
+    let config = ClipConfig { clip_norm: clip.map(|_| 1.0), on_nan: OnNan::Stop };
+    let clipping = Clip::new(bench.gpu, &gradients.arena, config)?;
+    if let (Some(clipping), Some(values)) = (&clipping, clip) {
+        clipping.clip.write(bench.gpu, &values)?;
+    }
+    let (parameters_of, gradients_of, clipping) = (&parameters.arena, &gradients.arena, clipping.as_ref());
+    let update =
+        Update { parameters: parameters_of, gradients: gradients_of, states: &states, clip: clipping, weights: &[] };
+    let dispatch = adam.update_words(words, bench.at(), update)?;
+    let (factor, is_left_out) =
+        clip.map_or((1.0, false), |[_, factor, left_out, _]| (f64::from(factor), left_out > 0.0));
     let learning_rate = f64::from(bench.step.optimiser[0]);
     let (mut afters, mut errors) = (Vec::new(), Vec::new());
     for (i, &gradient) in gradients.words.iter().enumerate() {
         let before = AdamState { parameter: parameters.words[i], moment1: moment1.words[i], moment2: moment2.words[i] };
+        if is_left_out {
+            errors.push(AdamState { parameter: 0.0, moment1: 0.0, moment2: 0.0 });
+            afters.push(before);
+            continue;
+        }
+        let gradient = factor * gradient;
         let after = before.updated(adam, bench.step.t, learning_rate, gradient);
         errors.push(error(adam, bench.step.t, before, after, gradient));
         afters.push(after);
@@ -69,7 +92,7 @@ fn check_words(bench: &mut Bench<'_>, words: Words) -> Result<(), Error> {
         output("moment1", &moment1, |state| state.moment1),
         output("moment2", &moment2, |state| state.moment2),
     ];
-    bench.check(dispatch, outputs)
+    bench.check_variant(name, dispatch, outputs)
 }
 
 /// The absolute error that each part of the state may have.

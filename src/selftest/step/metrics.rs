@@ -40,8 +40,7 @@ fn check_finish(bench: &mut Bench<'_>) -> Result<(), Error> {
         };
         let values = Matrix::from_fn(STEPS, 4, |r, c| match (r == row, c) {
             (true, 0..=2) => sums[c],
-            (true, _) => 0.0,
-            (false, _) => f64::from(UNTOUCHED),
+            _ => f64::from(UNTOUCHED),
         });
         let errors = Matrix::from_fn(STEPS, 4, |r, c| match (r == row, c) {
             (true, 0..=2) => tolerance::sum(SAMPLES * rows * columns.max(outputs) + 3, magnitudes[c]),

@@ -1,0 +1,54 @@
+//! What a training shows: a progress bar, and a line for each epoch.
+
+use std::io::IsTerminal;
+
+use elbo::step::metrics::EpochMetrics;
+use elbo::train::{EpochProgress, Trainer};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+/// A progress bar over the whole run if standard error is a terminal and anything is to be shown, else a hidden one.
+pub fn bar(trainer: &Trainer, quiet: bool) -> ProgressBar {
+    if quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let progress = trainer.progress();
+    let examples = trainer.examples() as u64;
+    let bar = ProgressBar::with_draw_target(Some(u64::from(trainer.epochs()) * examples), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{msg} [{bar:24}] {percent}% {rate}, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+            // Nothing can be done about a terminal that accepts no text.
+            let _ = write!(text, "{:.0} examples/s", state.per_sec());
+        });
+    bar.set_style(style);
+    bar.set_position(u64::from(progress.epochs) * examples + progress.sums.examples);
+    bar.reset_eta();
+    bar
+}
+
+/// Shows where an epoch is.
+pub fn show(bar: &ProgressBar, update: &EpochProgress, epochs: u32) {
+    let averages = update.averages;
+    bar.set_message(format!("epoch {}/{epochs}, elbo {:.2}, kl {:.2}", update.epoch, averages.elbo, averages.kl));
+    bar.set_position(u64::from(update.epoch - 1) * update.of + update.examples);
+}
+
+/// The line of an epoch. It has the loss where that is not the negative ELBO.
+pub fn summary(metrics: &EpochMetrics, epochs: u32) -> String {
+    let EpochMetrics { epoch, train, best, gradient_norm, left_out, examples_per_second, seconds, .. } = metrics;
+    let (name, held_out) = metrics.held_out();
+    let has_loss = [*train, held_out].iter().any(|terms| (terms.loss + terms.elbo).abs() > 0.005);
+    let terms = |terms: elbo::step::metrics::Averages| {
+        let loss = if has_loss { format!(", loss {:.2}", terms.loss) } else { String::new() };
+        format!("elbo {:.2} (nll {:.2}, kl {:.2}{loss})", terms.elbo, terms.nll, terms.kl)
+    };
+    let norm = gradient_norm.map(|norm| format!(", gradient norm {norm:.3}")).unwrap_or_default();
+    let left_out = if *left_out > 0 { format!(", {left_out} updates left out") } else { String::new() };
+    let best = if *best { ", the best so far" } else { "" };
+    format!(
+        "epoch {epoch}/{epochs}: train {}, {name} {}{best}{norm}{left_out}, {examples_per_second:.0} examples/s, \
+         {seconds:.1} s",
+        terms(*train),
+        terms(held_out),
+    )
+}

@@ -1,0 +1,121 @@
+//! `elbo resume`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use elbo::Error;
+use elbo::gpu::Gpu;
+use elbo::run::{RunConfig, RunDirectory};
+use elbo::train::Trainer;
+
+use super::device::reopen;
+use super::full_path;
+use super::training::{RunArgs, Training};
+use crate::cli::input::load;
+use crate::cli::{GpuArgs, say};
+
+/// Continue a training that was stopped, or train a finished one for longer
+///
+/// A run that was stopped and resumed on the same adapter ends with the same bits as one that was not.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  elbo resume runs/1
+  elbo resume runs/1 --epochs 50
+  elbo resume runs/1 --from 20 --epochs 50
+  elbo resume runs/1 --data /mnt/disk/faces")]
+pub struct Resume {
+    /// The run directory
+    run: PathBuf,
+    /// Total passes over the training set, including those done [default: as in the run]
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Stop after N epochs without a new best loss; 0 for never [default: as in the run]
+    #[arg(long, value_name = "N")]
+    patience: Option<u32>,
+    /// Where the data are now, if they moved, or other data to go on with [default: as in the run, and checked to be the same]
+    #[arg(long, value_name = "MNIST|PATH")]
+    data: Option<String>,
+    /// Go on from the checkpoint of epoch N, of those that --keep kept
+    #[arg(long, value_name = "N")]
+    from: Option<u32>,
+    /// Write pictures after every N-th epoch, and after the last one; 0 for the last one only [default: as in the run]
+    #[arg(long, value_name = "N")]
+    pictures_every: Option<u32>,
+    #[command(flatten)]
+    args: RunArgs,
+}
+
+impl Resume {
+    pub fn run(self, gpu_args: &GpuArgs) -> Result<ExitCode, Error> {
+        // Before the lock is taken, which would write to a directory that is no run.
+        RunDirectory::open(&self.run).read_config()?;
+        let run = RunDirectory::lock(&self.run)?;
+        let mut config = run.read_config()?;
+        let checkpoint = run.require_checkpoint(self.from)?;
+        self.change(&mut config)?;
+        let mut history = run.read_metrics()?;
+        let data = load(&config.config.data)?.dataset;
+        let gpu = reopen(&config, gpu_args)?;
+        let trainer = Trainer::resume(&gpu, &data, &config.config.training, &checkpoint)?;
+        if trainer.vae().model().config != config.config.model {
+            return Err(run.mixed());
+        }
+        let has_its_data = trainer.has_the_data_of_its_checkpoint();
+        if !has_its_data && self.data.is_none() {
+            return Err(run.other_data(&data.name));
+        }
+        let done = trainer.progress().epochs;
+        // The metrics are written before the checkpoint: a crash between the two leaves one line too many.
+        history.retain(|line| line.epoch <= done);
+        if done >= trainer.epochs() || trainer.stopped_early() {
+            // A run that was killed between the two has an older model than its checkpoint.
+            trainer.snapshot()?.write_model(&run.last_model())?;
+            let end = if done >= trainer.epochs() {
+                format!("{done} epochs are done: give a larger number with --epochs to train for longer")
+            } else {
+                format!("stopped early after {done} epochs: give a larger number with --patience, or 0, to go on")
+            };
+            if !self.args.quiet {
+                say(end)?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !self.args.quiet {
+            say_differences(&config, &gpu, &trainer)?;
+            if !has_its_data {
+                say("note: other data than the run was begun with")?;
+            }
+        }
+        run.write_config(&config)?;
+        let mut training = Training::new(run, config, gpu, trainer, self.args);
+        training.history = history;
+        training.run(&data, gpu_args)
+    }
+
+    /// Makes the changes to the configuration that were asked for.
+    fn change(&self, config: &mut RunConfig) -> Result<(), Error> {
+        let RunConfig { config: options, output, .. } = config;
+        options.training.epochs = self.epochs.or(options.training.epochs);
+        options.training.patience = self.patience.unwrap_or(options.training.patience);
+        output.pictures_every = self.pictures_every.unwrap_or(output.pictures_every);
+        if let Some(data) = &self.data {
+            options.data.source = full_path(data);
+        }
+        options.validate()
+    }
+}
+
+/// Says what may change the rounding from here on.
+fn say_differences(config: &RunConfig, gpu: &Gpu, trainer: &Trainer) -> Result<(), Error> {
+    let here = (&gpu.adapter().name, &gpu.adapter().driver_version);
+    let begun = (&config.adapter.name, &config.adapter.driver_version);
+    let same_kernels = config.kernels.is_followed_by(&trainer.kernels());
+    if here == begun && same_kernels {
+        return Ok(());
+    }
+    let adapter = &config.adapter;
+    let kernels = if same_kernels { "" } else { " with other kernels" };
+    say(format_args!("note: begun on {adapter}{kernels}; rounding may differ from here on"))
+}

@@ -1,0 +1,366 @@
+//! A running training and its directory.
+
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use elbo::Error;
+use elbo::data::{Dataset, Images};
+use elbo::gpu::Gpu;
+use elbo::image::Grid;
+use elbo::run::{RunConfig, RunDirectory};
+use elbo::step::metrics::EpochMetrics;
+use elbo::train::{Plan, Trainer};
+use indicatif::ProgressBar;
+
+use super::device::reopen;
+use super::pictures::{Pictures, RECONSTRUCTIONS};
+use super::progress;
+use super::writer::Writer;
+use crate::cli::{DENSITY, GpuArgs, INTERRUPTED, first, say, stop_on_interrupt, warn};
+
+/// What a process does that is not part of its run.
+#[derive(Args, Clone, Copy)]
+#[command(next_help_heading = "Output")]
+pub struct RunArgs {
+    /// If the device is lost, as when a driver is reset, open it again up to N times and go on from the last checkpoint
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retry: u32,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// The time that a driver gets to come back.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A running training and its directory.
+pub struct Training {
+    run: RunDirectory,
+    config: RunConfig,
+    gpu: Gpu,
+    trainer: Trainer,
+    /// The epochs that are done.
+    pub history: Vec<EpochMetrics>,
+    writer: Writer,
+    /// When the state was last written.
+    written: Instant,
+    args: RunArgs,
+}
+
+impl Training {
+    pub fn new(run: RunDirectory, config: RunConfig, gpu: Gpu, trainer: Trainer, args: RunArgs) -> Training {
+        let (history, writer, written) = (Vec::new(), Writer::default(), Instant::now());
+        Training { run, config, gpu, trainer, history, writer, written, args }
+    }
+
+    /// Trains to the end, or until Ctrl-C.
+    pub fn run(mut self, data: &Dataset, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+        let stop = stop_on_interrupt("the current steps");
+        self.introduce(data)?;
+        let bar = progress::bar(&self.trainer, self.args.quiet);
+        let trained = self.try_to_train(&bar, &stop, data, &|config| reopen(config, gpu));
+        bar.finish_and_clear();
+        // However the training ended, the writer finishes first. An error of the writer is the earlier one.
+        self.writer.finish()?;
+        if let Err(error) = trained {
+            self.trace(&error, data, &stop);
+            self.say(self.what_is_kept())?;
+            return Err(error);
+        }
+        if !self.is_over() {
+            self.run.write_checkpoint(&self.trainer.snapshot()?, false)?;
+            return self.interrupted();
+        }
+        self.conclude(data)
+    }
+
+    /// Trains, and opens a device that was lost again.
+    fn try_to_train(
+        &mut self,
+        bar: &ProgressBar,
+        stop: &AtomicBool,
+        data: &Dataset,
+        open: &dyn Fn(&RunConfig) -> Result<Gpu, Error>,
+    ) -> Result<(), Error> {
+        let mut trained = self.train(bar, stop, data);
+        for left in (0..self.args.retry).rev() {
+            let Err(error) = &trained else { break };
+            if !self.gpu.is_lost() || stop.load(Ordering::Relaxed) {
+                break;
+            }
+            self.writer.finish()?;
+            bar.suspend(|| warn(format_args!("{error}; opening the adapter again, {left} more times if that fails")));
+            std::thread::sleep(PAUSE);
+            trained =
+                open(&self.config).and_then(|gpu| self.go_back(gpu, data)).and_then(|()| self.train(bar, stop, data));
+        }
+        trained
+    }
+
+    /// Goes back to the last checkpoint, or to the beginning, on a new device.
+    fn go_back(&mut self, gpu: Gpu, data: &Dataset) -> Result<(), Error> {
+        self.trainer = self.trainer_from_checkpoint(&gpu, data)?;
+        self.gpu = gpu;
+        let done = self.trainer.progress().epochs;
+        self.history.retain(|line| line.epoch <= done);
+        Ok(())
+    }
+
+    fn trainer_from_checkpoint(&self, gpu: &Gpu, data: &Dataset) -> Result<Trainer, Error> {
+        let (options, checkpoint) = (&self.config.config, self.run.checkpoint());
+        if checkpoint.exists() {
+            Trainer::resume(gpu, data, &options.training, &checkpoint)
+        } else {
+            Trainer::new(gpu, &Plan::new(options, data)?)
+        }
+    }
+
+    /// Trains until all epochs are done or `stop` is set. The writer may then still be writing the last epoch.
+    fn train(&mut self, bar: &ProgressBar, stop: &AtomicBool, data: &Dataset) -> Result<(), Error> {
+        let test_images = first(&data.test.images, RECONSTRUCTIONS)?;
+        let epochs = self.trainer.epochs();
+        while !self.is_over() && !stop.load(Ordering::Relaxed) {
+            let due = self.config.output.checkpoint_interval().map(|interval| self.written + interval);
+            let metrics = self.trainer.epoch(|update| {
+                progress::show(bar, update, epochs);
+                let pauses = stop.load(Ordering::Relaxed) || due.is_some_and(|due| Instant::now() >= due);
+                if pauses { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+            match metrics {
+                Some(metrics) => {
+                    bar.suspend(|| self.say(progress::summary(&metrics, epochs)).and_then(|()| self.note(&metrics)))?;
+                    self.history.push(metrics);
+                    self.write_epoch(&test_images)?;
+                }
+                None if stop.load(Ordering::Relaxed) => break,
+                None => self.write_state()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the last epoch is done.
+    fn is_over(&self) -> bool {
+        self.trainer.progress().epochs >= self.trainer.epochs() || self.trainer.stopped_early()
+    }
+
+    /// Says what an epoch shows for the first time.
+    fn note(&self, metrics: &EpochMetrics) -> Result<(), Error> {
+        let is_first = |shows: fn(&EpochMetrics) -> bool| shows(metrics) && !self.history.iter().any(shows);
+        let is_density = !self.config.config.model.likelihood.is_discrete();
+        if is_density && is_first(|metrics| metrics.train.elbo > 0.0) {
+            self.say(DENSITY)?;
+        }
+        if is_first(|metrics| metrics.active_units == Some(0)) {
+            self.say(
+                "note: no latent is active: the decoder does without them (posterior collapse); --kl-warmup 10, a smaller \
+                 --kl-weight or --objective free-bits may help",
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Reads from the GPU everything that an epoch adds to the run. The writer does the rest.
+    fn write_epoch(&mut self, test_images: &Images) -> Result<(), Error> {
+        let epoch = self.trainer.progress().epochs;
+        let checkpoint = self.trainer.snapshot()?;
+        let best = self.history.last().is_some_and(|metrics| metrics.best);
+        let vae = self.trainer.vae();
+        let output = self.config.output;
+        let shown = output.has_pictures(epoch, self.is_over()) && Grid::draws(vae.model().image).is_ok();
+        let pictures = shown.then(|| Pictures::decode(vae, test_images, self.trainer.seed())).transpose();
+        let decoded = pictures.is_ok();
+        let (run, history) = (self.run.clone(), self.history.clone());
+        self.writer.start(move || {
+            // The metrics come before the checkpoint: see [`super::Resume`].
+            run.write_metrics(&history)?;
+            run.write_checkpoint(&checkpoint, best)?;
+            run.keep_checkpoint(epoch, output.keep)?;
+            pictures?.map_or(Ok(()), |pictures| pictures.write(&run, epoch))
+        })?;
+        self.written = Instant::now();
+        // If decoding failed, the run ends now and not an epoch later. The model is kept all the same.
+        if decoded { Ok(()) } else { self.writer.finish() }
+    }
+
+    /// Writes the state in the middle of an epoch.
+    fn write_state(&mut self) -> Result<(), Error> {
+        self.writer.finish()?;
+        self.run.write_checkpoint(&self.trainer.snapshot()?, false)?;
+        self.written = Instant::now();
+        Ok(())
+    }
+
+    /// Looks for the first value of a training that diverged, and says where it is.
+    fn trace(&self, error: &Error, data: &Dataset, stop: &AtomicBool) {
+        let Error::Diverged { epoch, step, .. } = *error else { return };
+        let Ok(mut trainer) = self.trainer_from_checkpoint(&self.gpu, data) else { return };
+        let progress = trainer.progress();
+        if progress.epochs + 1 != epoch || progress.steps >= step {
+            return;
+        }
+        let steps = step - progress.steps;
+        if !self.args.quiet {
+            warn(format_args!(
+                "note: looking for the first such value, in the last {steps} steps again (Ctrl-C ends this)"
+            ));
+        }
+        let on_update =
+            || if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        match trainer.trace(step, on_update) {
+            Ok(Some(origin)) => warn(format_args!("note: {origin}")),
+            Ok(None) => {}
+            Err(error) => warn(format_args!("note: it was not found: {error}")),
+        }
+    }
+
+    /// Says what is trained, and on what.
+    fn introduce(&self, data: &Dataset) -> Result<(), Error> {
+        self.say(format_args!("adapter: {}", self.gpu.adapter()))?;
+        let validation = data.validation.as_ref().map(|split| format!("{} validation, ", split.images.count()));
+        self.say(format_args!(
+            "data: {}, {} training, {}{} test images of {}",
+            data.name,
+            data.train.images.count(),
+            validation.unwrap_or_default(),
+            data.test.images.count(),
+            data.train.images.shape(),
+        ))?;
+        let parameters = self.trainer.vae().parameter_count();
+        self.say(format_args!("run: {}, {parameters} parameters", self.run.path().display()))
+    }
+
+    /// Says what a finished training has left.
+    fn conclude(&self, data: &Dataset) -> Result<ExitCode, Error> {
+        let (progress, run) = (self.trainer.progress(), &self.run);
+        if progress.epochs < self.trainer.epochs() {
+            let stalled = progress.history.stalled;
+            self.say(format_args!(
+                "stopped early: no better epoch in {stalled}; a larger --patience goes on from here"
+            ))?;
+        }
+        self.say(format_args!("model: {}", run.last_model().display()))?;
+        if let (Some(_), Some((epoch, loss))) = (&data.validation, progress.history.best) {
+            let path = run.best_model();
+            self.say(format_args!("best: {}, epoch {epoch}, validation loss {loss:.2}", path.display()))?;
+        }
+        match Grid::draws(self.trainer.vae().model().image) {
+            Ok(()) => {
+                self.say(format_args!("samples: {}", run.samples(progress.epochs).display()))?;
+                self.say(format_args!("reconstructions: {}", run.reconstructions(progress.epochs).display()))?;
+            }
+            Err(error) => self.say(format_args!("no pictures: {error}"))?,
+        }
+        self.say(format_args!("curves: {}", run.curves().display()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn interrupted(&self) -> Result<ExitCode, Error> {
+        let progress = self.trainer.progress();
+        let path = self.run.path().display();
+        warn(format_args!(
+            "stopped after {} epochs and {} steps; nothing is lost: `elbo resume {path}` goes on from here",
+            progress.epochs, progress.steps
+        ));
+        Ok(ExitCode::from(INTERRUPTED))
+    }
+
+    /// Says which files of a failed training are on disk.
+    fn what_is_kept(&self) -> String {
+        let checkpoint = self.run.checkpoint();
+        if !checkpoint.exists() {
+            return "kept: nothing, the first epoch was not finished".to_owned();
+        }
+        let advice = if self.gpu.is_lost() {
+            format!("; `elbo resume {}` goes on from there, and --retry does so by itself", self.run.path().display())
+        } else {
+            String::new()
+        };
+        format!("kept: {} as of epoch {}{advice}", checkpoint.display(), self.trainer.progress().epochs)
+    }
+
+    fn say(&self, line: impl std::fmt::Display) -> Result<(), Error> {
+        if self.args.quiet { Ok(()) } else { say(line) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use elbo::config::Config;
+    use elbo::data::{ImageShape, Split};
+    use elbo::gpu::AdapterRequest;
+    use elbo::run::OutputConfig;
+
+    use super::*;
+
+    fn data() -> Dataset {
+        let bytes = (0..200 * 16).map(|i: u32| (i * 37 % 251) as u8).collect();
+        let images = Images::new(bytes, 200, ImageShape::grey(4, 4)).expect("images");
+        let split = Split { images, labels: None };
+        Dataset { name: "small".into(), train: split.clone(), validation: None, test: split }
+    }
+
+    fn training(directory: &Path, data: &Dataset, gpu: &Gpu, retry: u32) -> Training {
+        let mut config = Config::default();
+        (config.training.epochs, config.training.batch_size, config.model.latents) = (Some(3), 20, 2);
+        config.model.hidden = "8".parse().ok();
+        let trainer = Trainer::new(gpu, &Plan::new(&config, data).expect("a plan")).expect("a trainer");
+        let (version, output, adapter) = (String::new(), OutputConfig::default(), gpu.adapter().clone());
+        let config = RunConfig { version, config, output, adapter, kernels: trainer.kernels() };
+        let run = RunDirectory::create(Some(directory), false, &config).expect("a directory");
+        Training::new(run, config, gpu.clone(), trainer, RunArgs { retry, quiet: true })
+    }
+
+    fn train(training: &mut Training, data: &Dataset) -> Result<(), Error> {
+        let (bar, stop) = (ProgressBar::hidden(), AtomicBool::new(false));
+        let open = |_: &RunConfig| Gpu::open(&AdapterRequest::default());
+        let trained = training.try_to_train(&bar, &stop, data, &open);
+        training.writer.finish().expect("written");
+        trained
+    }
+
+    #[test]
+    fn a_lost_device_is_opened_again_and_the_bits_stay_the_same() {
+        let (data, directory) = (data(), tempfile::tempdir().expect("a directory"));
+        let model = |name: &str| fs::read(directory.path().join(name).join("model.safetensors")).expect("a model");
+        let gpu = Gpu::open(&AdapterRequest::default()).expect("a device");
+        train(&mut training(&directory.path().join("whole"), &data, &gpu, 0), &data).expect("trained");
+        // Before the first checkpoint, and after it.
+        for epochs in [0, 1] {
+            let name = format!("after {epochs}");
+            let gpu = Gpu::open(&AdapterRequest::default()).expect("a device");
+            let mut training = training(&directory.path().join(&name), &data, &gpu, 1);
+            for _ in 0..epochs {
+                let metrics =
+                    training.trainer.epoch(|_| ControlFlow::Continue(())).expect("trained").expect("an epoch");
+                training.history.push(metrics);
+                training.write_epoch(&data.test.images).expect("written");
+            }
+            gpu.lose();
+            train(&mut training, &data).expect("trained");
+            assert_eq!(training.history.len(), 3);
+            assert!(model(&name) == model("whole"), "other bits");
+        }
+    }
+
+    #[test]
+    fn a_lost_device_without_a_retry_is_one_message_that_says_what_is_kept() {
+        let (data, directory) = (data(), tempfile::tempdir().expect("a directory"));
+        let gpu = Gpu::open(&AdapterRequest::default()).expect("a device");
+        let mut training = training(&directory.path().join("run"), &data, &gpu, 0);
+        let metrics = training.trainer.epoch(|_| ControlFlow::Continue(())).expect("trained").expect("an epoch");
+        training.history.push(metrics);
+        training.write_epoch(&data.test.images).expect("written");
+        gpu.lose();
+        let error = train(&mut training, &data).expect_err("lost").to_string();
+        assert!(error.contains("the device was lost") && !error.contains('\n'), "{error}");
+        let kept = training.what_is_kept();
+        assert!(kept.contains("as of epoch 1") && kept.contains("elbo resume") && kept.contains("--retry"), "{kept}");
+    }
+}

@@ -1,0 +1,94 @@
+//! The configuration of a run: its options, and where it was begun.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::config::Config;
+use crate::error::require;
+use crate::gpu::{AdapterSummary, KernelTable};
+
+/// `config.json`: everything that is needed to repeat a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// The version of Elbo that began the run.
+    pub version: String,
+    /// The options.
+    #[serde(flatten)]
+    pub config: Config,
+    /// What is written beside the model.
+    #[serde(flatten)]
+    pub output: OutputConfig,
+    /// The adapter and its driver.
+    pub adapter: AdapterSummary,
+    /// The kernel of each product of matrices; a resumed run uses the same kernels, and so gives the same bits.
+    pub kernels: KernelTable,
+}
+
+/// What a training writes beside the model.
+#[derive(Clone, Copy, Debug, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutputConfig {
+    /// Write pictures of samples and of reconstructions after every N-th epoch, and after the last one; 0 for the last one only
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Output")]
+    pub pictures_every: u32,
+    /// Write a checkpoint at least every N minutes, beside that after each epoch; 0 for after epochs only
+    #[arg(long, value_name = "N", default_value_t = MINUTES, allow_negative_numbers = true, help_heading = "Output")]
+    pub checkpoint_minutes: f64,
+    /// Keep the checkpoints of the last N epochs, in checkpoints/, for `elbo resume --from`
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Output")]
+    pub keep: u32,
+}
+
+/// The default time between two checkpoints.
+const MINUTES: f64 = 10.0;
+
+impl Default for OutputConfig {
+    fn default() -> OutputConfig {
+        OutputConfig { pictures_every: 1, checkpoint_minutes: MINUTES, keep: 0 }
+    }
+}
+
+impl OutputConfig {
+    /// The longest time between two checkpoints, if there is one.
+    pub fn checkpoint_interval(self) -> Option<Duration> {
+        (self.checkpoint_minutes > 0.0).then(|| Duration::from_secs_f64(60.0 * self.checkpoint_minutes))
+    }
+
+    /// Checks the values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for the first that cannot work.
+    pub fn validate(self) -> Result<(), Error> {
+        let minutes = self.checkpoint_minutes;
+        require("--checkpoint-minutes", (0.0..=1e6).contains(&minutes), "a number from 0 to 1000000", minutes)
+    }
+
+    /// Whether an epoch, counted from 1, has pictures.
+    pub fn has_pictures(self, epoch: u32, is_last: bool) -> bool {
+        is_last || (self.pictures_every > 0 && epoch.is_multiple_of(self.pictures_every))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_come_at_intervals_and_at_the_end() {
+        for (pictures_every, epochs) in [(1, &[1, 2, 3, 4, 5][..]), (2, &[2, 4, 5]), (7, &[5]), (0, &[5])] {
+            let output = OutputConfig { pictures_every, ..OutputConfig::default() };
+            let found: Vec<u32> = (1..=5).filter(|epoch| output.has_pictures(*epoch, *epoch == 5)).collect();
+            assert_eq!(found, epochs);
+        }
+    }
+
+    #[test]
+    fn older_runs_have_pictures_of_every_epoch() {
+        let output: OutputConfig = serde_json::from_str("{}").unwrap();
+        assert_eq!(output, OutputConfig::default());
+    }
+}
