@@ -2,8 +2,10 @@
 
 mod adapters;
 mod bench;
+mod compress;
 mod data;
 mod decode;
+mod decompress;
 mod encode;
 mod eval;
 mod images;
@@ -55,7 +57,8 @@ Examples:
   elbo train --latents 2 --out runs/plane       a model with two latents
   elbo manifold runs/plane                      the picture of its latent plane
   elbo eval runs/1 --json                       evaluate it, with JSON for a program
-  elbo sample runs/1 --count 400 --out 400.png  draw 400 samples";
+  elbo sample runs/1 --count 400 --out 400.png  draw 400 samples
+  elbo compress runs/1 pictures --out p.elbo    the pictures of a folder, without loss, in fewer bytes";
 
 #[derive(Subcommand)]
 enum Command {
@@ -70,6 +73,8 @@ enum Command {
     Manifold(manifold::Manifold),
     Encode(encode::Encode),
     Decode(decode::Decode),
+    Compress(compress::Compress),
+    Decompress(decompress::Decompress),
     Adapters(adapters::Adapters),
     Selftest(selftest::Selftest),
     Bench(bench::Bench),
@@ -91,6 +96,8 @@ impl Cli {
             Command::Manifold(command) => command.run(gpu),
             Command::Encode(command) => command.run(gpu),
             Command::Decode(command) => command.run(gpu),
+            Command::Compress(command) => command.run(),
+            Command::Decompress(command) => command.run(),
             Command::Adapters(command) => command.run(gpu),
             Command::Selftest(command) => command.run(gpu),
             Command::Bench(command) => command.run(gpu),
@@ -167,9 +174,14 @@ struct ModelArgs {
 impl ModelArgs {
     fn load(&self, gpu: &GpuArgs) -> Result<Vae, Error> {
         // The file is checked first: a mistyped name should not wait for a GPU.
-        let path = if self.run.is_dir() { RunDirectory::open(&self.run).model() } else { self.run.clone() };
+        let path = self.path();
         std::fs::File::open(&path).map_err(Error::io("read the model", &path))?;
         Vae::load(&gpu.open()?, &path)
+    }
+
+    /// The model's file.
+    fn path(&self) -> PathBuf {
+        if self.run.is_dir() { RunDirectory::open(&self.run).model() } else { self.run.clone() }
     }
 
     /// The options of the run whose directory contains the model, or the defaults if the model is not part of a run.

@@ -7,7 +7,7 @@ pub mod curves;
 use std::io;
 use std::path::Path;
 
-use image::codecs::png::PngEncoder;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
 use crate::Error;
@@ -20,6 +20,25 @@ const LINE: u8 = 64;
 /// not scaled.
 const MAX_WIDTH: usize = 1120;
 const MAX_HEIGHT: usize = 2240;
+
+/// Writes one image as a PNG, each value as it is.
+///
+/// # Errors
+///
+/// As [`Grid::draws`]; [`Error::Argument`] if there are not as many bytes as the image has values; [`Error::Io`] if the file cannot
+/// be written.
+pub fn write_picture(path: &Path, bytes: &[u8], image: ImageShape) -> Result<(), Error> {
+    let colour = colour_type(image)?;
+    if bytes.len() != image.dimensions() {
+        let (expected, found) = (format!("{image} bytes"), bytes.len().to_string());
+        return Err(Error::Argument { operation: "writing a picture", expected, found });
+    }
+    write_atomically(path, |file| {
+        let encoder = PngEncoder::new_with_quality(file, CompressionType::Best, FilterType::Adaptive);
+        let written = encoder.write_image(bytes, image.width as u32, image.height as u32, colour);
+        written.map_err(io::Error::other)
+    })
+}
 
 /// Images of one size, to be drawn side by side.
 ///

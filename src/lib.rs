@@ -58,7 +58,7 @@
 //! Dependencies point one way: a module uses only modules below it, which `tests/architecture.rs` checks.
 //!
 //! ```text
-//! cli -> run -> selftest -> train -> eval -> vae -> config -> objective -> likelihood, prior -> posterior -> nn
+//! cli -> run -> selftest -> train -> compress, eval -> vae -> config -> objective -> likelihood, prior -> posterior -> nn
 //!     -> image -> data, optim -> step -> gpu -> noise, numbers, shaders -> files -> error
 //! ```
 //!
@@ -70,6 +70,7 @@
 //! | [`likelihood`], [`prior`], [`posterior`], [`objective`], [`optim`] | parts: one trait each, one implementation a file |
 //! | [`config`] | the settings of all parts together, and the rules between them |
 //! | [`vae`] | the model, its passes, and the recipes of evaluation and inference |
+//! | [`compress`] | streams of images, coded with a model that runs on the CPU |
 //! | [`train`] | the plan of a training, the recipe of its step, checkpoints |
 //!
 //! Each part owns its settings, which are flags, defaults, JSON and documentation in one struct. It has an enum that lists its
@@ -100,8 +101,8 @@
 //! # A step of training
 //!
 //! [`train::TrainingStep`] records a step in phases: forward and backward; the exchange of gradients, which one process
-//! does not need; and the update. A [`train::Player`] is a unit of training, with its parameters, gradients and
-//! optimiser. Each parameter has a [`nn::Role`], which says whether it is learned at all. Only a network that trains
+//! does not need; and the update, which begins with the norm of the gradients if anything needs it ([`optim::Clip`]). A [`train::Player`] is a unit
+//! of training, with its parameters, gradients and optimiser. Each parameter has a [`nn::Role`], which says whether it is learned at all. Only a network that trains
 //! has the tensors of a backward pass.
 //!
 //! # Fusion
@@ -153,6 +154,12 @@
 //! is broken, so they detect NaN in the bits of their inputs (`shaders/lib/nan.wgsl`). Noise uses no function whose
 //! accuracy the specifications leave open by much (`shaders/lib/rng.wgsl`).
 //!
+//! # The network on the CPU
+//!
+//! A coder and a decoder need the same probabilities to the bit, on any two machines. So [`compress`] does not use the GPU: each layer,
+//! likelihood and prior has a form on the CPU ([`nn::exact`], [`likelihood::Levels`], [`vae::ExactModel`]), with sums in index order and
+//! the functions of `libm`. A reader of a stream checks its frame, each chunk's CRC, the model's hash, and a digest of the images.
+//!
 //! # Priors
 //!
 //! A prior whose KL divergence has a closed form is only a part in the slot `prior`. A mixture of normals
@@ -163,6 +170,7 @@
 // A library prints nothing, and fails with an error, not with a panic that names no cause.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used))]
 
+pub mod compress;
 pub mod config;
 pub mod data;
 pub mod error;

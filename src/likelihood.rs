@@ -14,9 +14,11 @@ pub(crate) mod discretised_logistic;
 pub(crate) mod gaussian;
 pub(crate) mod gaussian_predicted;
 mod gradient;
+mod levels;
 mod pixels;
 mod support;
 
+pub use levels::Levels;
 pub use pixels::Pixels;
 pub use pixels::show;
 pub(crate) use support::BYTE_LEVELS;
@@ -176,6 +178,12 @@ pub trait Density: Debug {
 
     /// As [`LikelihoodConfig::is_discrete`].
     fn is_discrete(&self) -> bool;
+
+    /// The probability of each level of a dimension on the CPU, from the decoder's outputs for it, if there are levels. The bits
+    /// are the same on every machine.
+    fn levels(&self) -> Option<Box<dyn Levels>> {
+        None
+    }
 
     /// As [`LikelihoodConfig::is_log_likelihood_of`].
     fn is_log_likelihood_of(&self, _images: &Images, _binarize: Binarize) -> bool {

@@ -4,6 +4,7 @@ mod activation;
 mod convolution;
 mod dense;
 mod epilogue;
+pub mod exact;
 mod normalise;
 mod parameter;
 mod product;

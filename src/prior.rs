@@ -20,8 +20,9 @@ use crate::Error;
 use crate::data::batch::DeviceImages;
 use crate::error::require;
 use crate::gpu::{Arena, Dispatch, Gpu, Part, Tensor};
+use crate::nn::exact::{ExactStack, HostParameters};
 use crate::nn::{ParameterSpec, Stack};
-use crate::posterior::PosteriorConfig;
+use crate::posterior::{PosteriorConfig, Reparameterised};
 use crate::step::At;
 use mixture::{MOST_COMPONENTS, MixtureOfNormals};
 use standard_normal::StandardNormal;
@@ -148,6 +149,17 @@ pub(crate) trait LatentDensity: Debug {
         _seed: u64,
     ) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// The components of the mixture that it is, all of the same weight, on the CPU: the mean and the log variance of each latent.
+    fn components(
+        &self,
+        latents: usize,
+        _parameters: &HostParameters,
+        _posterior: &dyn Reparameterised,
+        _encoder: &ExactStack,
+    ) -> Vec<[Vec<f32>; 2]> {
+        vec![[vec![0.0; latents], vec![0.0; latents]]]
     }
 
     /// Makes its tensors.

@@ -1,10 +1,12 @@
 //! The variational autoencoder: encoder, posterior, decoder, likelihood and prior, put together.
 
+mod exact;
 mod file;
 mod inference;
 mod network;
 mod recipe;
 
+pub use exact::ExactModel;
 pub(crate) use file::{download, upload, values};
 pub use inference::PosteriorParameters;
 pub use network::Network;

@@ -13,7 +13,7 @@ const ORDER: [&[&str]; 18] = [
     &["run"],
     &["selftest"],
     &["train"],
-    &["eval"],
+    &["compress", "eval"],
     &["vae"],
     &["config"],
     &["objective"],

@@ -75,6 +75,9 @@ mod trust;
 /// Checkpoints in between, limits of gradients, data that move, notes.
 mod long_runs;
 
+/// The network on the CPU is the GPU's; streams come back bit for bit; damaged ones are refused.
+mod compress;
+
 /// Data with a validation set, the best model, early stopping, and what `elbo eval` reports.
 mod evaluation;
 

@@ -103,7 +103,7 @@ impl Data {
 
 impl Report<'_> {
     fn new(loaded: &Loaded, standardise: bool) -> Report<'_> {
-        let Loaded { dataset, classes, notes } = loaded;
+        let Loaded { dataset, classes, notes, .. } = loaded;
         let splits = [
             ("training", Some(&dataset.train)),
             ("validation", dataset.validation.as_ref()),

@@ -40,7 +40,7 @@ impl Encode {
         npy::write(&directory.join("logvar.npy"), &posterior.logvar, &shape)?;
         let labels = match &split.labels {
             Some(labels) => {
-                npy::write_u8(&directory.join("labels.npy"), labels)?;
+                npy::write_u8(&directory.join("labels.npy"), labels, &[labels.len()])?;
                 "labels.npy"
             }
             None => "and no labels.npy, since the data have none",

@@ -17,7 +17,7 @@ pub fn load(config: &DataConfig) -> Result<Loaded, Error> {
 }
 
 /// Shows a progress bar over the pictures of a folder, if standard error is a terminal.
-fn with_progress(load: impl FnOnce(Progress<'_>) -> Result<Loaded, Error>) -> Result<Loaded, Error> {
+pub fn with_progress(load: impl FnOnce(Progress<'_>) -> Result<Loaded, Error>) -> Result<Loaded, Error> {
     let bar = if std::io::stderr().is_terminal() {
         ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
     } else {
@@ -31,6 +31,17 @@ fn with_progress(load: impl FnOnce(Progress<'_>) -> Result<Loaded, Error>) -> Re
     });
     bar.finish_and_clear();
     loaded
+}
+
+/// A progress bar over images, if standard error is a terminal.
+pub fn image_bar(verb: &str, images: usize) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{msg} [{bar:24}] {pos}/{len}, {eta} left");
+    ProgressBar::with_draw_target(Some(images as u64), ProgressDrawTarget::stderr())
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        .with_message(verb.to_owned())
 }
 
 /// The data that a model is applied to.

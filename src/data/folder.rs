@@ -39,18 +39,23 @@ pub(super) fn read(root: &Path, config: &DataConfig, progress: Progress<'_>) -> 
     }
     let shape = reading.shape(root, &entries)?;
     let classes = classes(root, &entries, &mut notes);
-    let mut parts = Vec::new();
+    let (mut parts, mut names) = (Vec::new(), Vec::new());
     for role in [None, Some(Role::Train), Some(Role::Validation), Some(Role::Test)] {
         let of_role: Vec<&Entry> = entries.iter().map(|(entry, _)| entry).filter(|entry| entry.role == role).collect();
         if !of_role.is_empty() {
-            parts.push(reading.part(root, role, &of_role, shape, &classes)?);
+            let (part, kept) = reading.part(root, role, &of_role, shape, &classes)?;
+            parts.push(part);
+            names = kept;
         }
     }
     if let Some(first) = reading.skipped.first() {
         notes.push(format!("left out {} pictures that cannot be read, the first: {first}", reading.skipped.len()));
     }
+    if !matches!(parts[..], [Part { role: None, .. }]) {
+        names.clear();
+    }
     let classes = classes.iter().map(|class| class.to_string_lossy().into_owned()).collect();
-    Ok(Found { parts, classes, notes })
+    Ok(Found { parts, names, classes, notes })
 }
 
 /// The classes in order, if each picture has one.
@@ -142,7 +147,7 @@ impl Reading<'_> {
         shape.validate().map(|()| shape)
     }
 
-    /// Decodes the pictures of a part.
+    /// Decodes the pictures of a part. Returns the path of each below the folder, too.
     fn part(
         &mut self,
         root: &Path,
@@ -150,7 +155,7 @@ impl Reading<'_> {
         entries: &[&Entry],
         shape: ImageShape,
         classes: &[OsString],
-    ) -> Result<Part, Error> {
+    ) -> Result<(Part, Vec<String>), Error> {
         let DataConfig { fit, background, .. } = *self.config;
         let size = Size { height: shape.height, width: shape.width };
         let resize = Resize { size, fit, background };
@@ -177,14 +182,20 @@ impl Reading<'_> {
             bytes.copy_within(from * shape.dimensions()..(from + 1) * shape.dimensions(), to * shape.dimensions());
         }
         bytes.truncate(kept.len() * shape.dimensions());
-        Ok(Part {
+        let name = |index: &usize| {
+            let path = &entries[*index].path;
+            path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
+        };
+        let names = kept.iter().map(name).collect();
+        let part = Part {
             role,
             path: role.map_or_else(|| root.to_owned(), |role| root.join(role.name())),
             values: PixelValues::Bytes(bytes),
             count: kept.len(),
             layout: Layout::Image(shape),
             labels: (!classes.is_empty()).then_some(labels),
-        })
+        };
+        Ok((part, names))
     }
 }
 

@@ -17,6 +17,9 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 pub struct Loaded {
     /// The data.
     pub dataset: Dataset,
+    /// The path of each picture below its folder, if the data are pictures without parts: that of each training image, before any are
+    /// split off.
+    pub names: Vec<String>,
     /// The names of the classes, by label, if the data have them.
     pub classes: Vec<String>,
     /// A line each: what was taken for what, what was split off, and what was left out.
@@ -82,10 +85,10 @@ impl Loaded {
     }
 
     fn of(config: &DataConfig, mut found: Found) -> Result<Loaded, Error> {
-        let classes = std::mem::take(&mut found.classes);
+        let [classes, names] = [&mut found.classes, &mut found.names].map(std::mem::take);
         let mut notes = std::mem::take(&mut found.notes);
         let dataset = assemble::dataset(config, found, &mut notes)?;
-        Ok(Loaded { dataset, classes, notes })
+        Ok(Loaded { dataset, names, classes, notes })
     }
 }
 

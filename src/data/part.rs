@@ -76,6 +76,8 @@ pub(super) struct Part {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     pub parts: Vec<Part>,
+    /// The path of each picture below its folder, if the data are pictures without parts.
+    pub names: Vec<String>,
     /// The names of the classes, by label, if the data have them.
     pub classes: Vec<String>,
     /// What was taken for what, and what was left out.

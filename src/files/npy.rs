@@ -4,9 +4,12 @@
 
 mod array;
 
+use std::io::{self, Cursor, Write};
 use std::path::Path;
 
 use npyz::{AutoSerialize, WriterBuilder};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 pub(crate) use self::array::{Array, Header, MAX_HEADER, Values};
 use super::write_atomically;
@@ -19,33 +22,56 @@ use crate::Error;
 /// [`Error::Argument`] if the product of `shape` is not the number of values; [`Error::Io`] if the file cannot be
 /// written.
 pub fn write(path: &Path, values: &[f32], shape: &[usize]) -> Result<(), Error> {
-    let count = shape.iter().try_fold(1, |product: usize, &size| product.checked_mul(size));
-    if count != Some(values.len()) {
-        return Err(Error::Argument {
-            operation: "writing a NumPy array",
-            expected: format!("as many values as the shape {shape:?} holds"),
-            found: format!("{} values", values.len()),
-        });
-    }
-    write_array(path, values, shape)
+    check(values.len(), shape)?;
+    write_atomically(path, |file| serialise(file, values, shape))
 }
 
-/// Writes bytes, such as labels, as an array of one dimension.
+/// Writes bytes, such as labels or images, as an array of the given shape.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] if the file cannot be written.
-pub fn write_u8(path: &Path, values: &[u8]) -> Result<(), Error> {
-    write_array(path, values, &[values.len()])
+/// As [`write()`].
+pub fn write_u8(path: &Path, values: &[u8], shape: &[usize]) -> Result<(), Error> {
+    check(values.len(), shape)?;
+    write_atomically(path, |file| serialise(file, values, shape))
 }
 
-fn write_array<T: AutoSerialize + Copy>(path: &Path, values: &[T], shape: &[usize]) -> Result<(), Error> {
-    let shape: Vec<u64> = shape.iter().map(|&size| size as u64).collect();
+/// Writes an archive, `.npz`, of arrays of bytes under their names, each with its shape.
+///
+/// # Errors
+///
+/// As [`write()`].
+pub fn write_archive(path: &Path, arrays: &[(&str, &[u8], Vec<usize>)]) -> Result<(), Error> {
+    arrays.iter().try_for_each(|(_, values, shape)| check(values.len(), shape))?;
     write_atomically(path, |file| {
-        let mut array = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd()?;
-        array.extend(values.iter().copied())?;
-        array.finish()
+        let mut packed = Cursor::new(Vec::new());
+        let mut zip = ZipWriter::new(&mut packed);
+        for (name, values, shape) in arrays {
+            zip.start_file(format!("{name}.npy"), SimpleFileOptions::default())?;
+            serialise(&mut zip, values, shape)?;
+        }
+        zip.finish()?;
+        file.write_all(packed.get_ref())
     })
+}
+
+fn check(values: usize, shape: &[usize]) -> Result<(), Error> {
+    let count = shape.iter().try_fold(1, |product: usize, &size| product.checked_mul(size));
+    if count == Some(values) {
+        return Ok(());
+    }
+    Err(Error::Argument {
+        operation: "writing a NumPy array",
+        expected: format!("as many values as the shape {shape:?} holds"),
+        found: format!("{values} values"),
+    })
+}
+
+fn serialise<T: AutoSerialize + Copy>(file: &mut dyn Write, values: &[T], shape: &[usize]) -> io::Result<()> {
+    let shape: Vec<u64> = shape.iter().map(|&size| size as u64).collect();
+    let mut array = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(file).begin_nd()?;
+    array.extend(values.iter().copied())?;
+    array.finish()
 }
 
 /// Reads an array of floats: its values, row-major, and its shape.
@@ -105,7 +131,7 @@ mod tests {
         assert!(matches!(write(&path, &values, &[2, 2]), Err(Error::Argument { .. })));
         assert!(matches!(write(&path, &values, &[usize::MAX, 2]), Err(Error::Argument { .. })));
 
-        write_u8(&path, &[7, 2, 1]).unwrap();
+        write_u8(&path, &[7, 2, 1], &[3]).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes.ends_with(&[7, 2, 1]) && String::from_utf8_lossy(&bytes).contains("'|u1'"));
     }

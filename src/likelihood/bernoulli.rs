@@ -1,7 +1,7 @@
 //! The Bernoulli likelihood, from logits. The twin of `shaders/likelihood/bernoulli.wgsl` and of the file below it.
 
 use super::gradient::gradient;
-use super::{Density, Support, Terms};
+use super::{Density, Levels, Support, Terms};
 use crate::Error;
 use crate::data::{Binarize, Images};
 use crate::gpu::{Dispatch, Part, Source, Tensor, source};
@@ -22,6 +22,10 @@ impl Density for Bernoulli {
 
     fn is_discrete(&self) -> bool {
         true
+    }
+
+    fn levels(&self) -> Option<Box<dyn Levels>> {
+        Some(Box::new(Bernoulli))
     }
 
     fn expected(&self) -> String {

@@ -1,7 +1,7 @@
 //! The beta-binomial likelihood over the 256 levels of a byte. The twin of `shaders/likelihood/beta_binomial.wgsl` and of the
 //! file below it.
 
-use super::{BYTE_LEVELS, Density, Support, Terms};
+use super::{BYTE_LEVELS, Density, Levels, Support, Terms};
 use crate::Error;
 use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
 use crate::nn::{Epilogue, Recording};
@@ -43,6 +43,10 @@ impl Density for BetaBinomial {
 
     fn is_discrete(&self) -> bool {
         true
+    }
+
+    fn levels(&self) -> Option<Box<dyn Levels>> {
+        Some(Box::new(BetaBinomial))
     }
 
     fn stores_output(&self) -> bool {

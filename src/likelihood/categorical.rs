@@ -1,7 +1,7 @@
 //! The categorical likelihood over evenly spaced levels. The twin of `shaders/likelihood/categorical.wgsl` and of the file
 //! below it.
 
-use super::{BYTE_LEVELS, Density, Support, Terms};
+use super::{BYTE_LEVELS, Density, Levels, Support, Terms};
 use crate::Error;
 use crate::gpu::{Dispatch, Gpu, Part, Source, source};
 use crate::nn::{Epilogue, Recording};
@@ -33,6 +33,10 @@ impl Density for Categorical {
 
     fn is_discrete(&self) -> bool {
         true
+    }
+
+    fn levels(&self) -> Option<Box<dyn Levels>> {
+        Some(Box::new(Categorical { categories: self.categories }))
     }
 
     fn expected(&self) -> String {

@@ -2,7 +2,7 @@
 //! the file below it.
 
 use super::gradient::gradient;
-use super::{BYTE_LEVELS, Density, Support, Terms};
+use super::{BYTE_LEVELS, Density, Levels, Support, Terms};
 use crate::Error;
 use crate::gpu::{Dispatch, Part, Source, source};
 use crate::nn::{Epilogue, Recording};
@@ -31,6 +31,10 @@ impl Density for DiscretisedLogistic {
 
     fn is_discrete(&self) -> bool {
         true
+    }
+
+    fn levels(&self) -> Option<Box<dyn Levels>> {
+        Some(Box::new(DiscretisedLogistic))
     }
 
     /// `log_prob[b] = sum_d log(F((x + 1/510 - mean) / s) - F((x - 1/510 - mean) / s))`, where `F` is the sigmoid, 0 in

@@ -9,6 +9,7 @@ mod window;
 pub use window::Window;
 
 use super::dense::{Product, ProductSize, operands_of_software};
+use super::exact::{Exact, ExactConvolution, HostParameters};
 use super::product::check;
 use super::{Epilogue, Extent, Init, Layer, ParameterSpec, Recording, Role};
 use crate::Error;
@@ -273,6 +274,11 @@ impl Layer for Convolution {
     fn flops(&self) -> f64 {
         2.0 * (self.small.positions.iter().product::<usize>() * self.window.area()) as f64
             * (self.large.channels * self.small.channels) as f64
+    }
+
+    fn exact(&self, parameters: &HostParameters) -> Box<dyn Exact> {
+        let [weight, bias] = [self.weight(), self.bias()].map(|name| parameters.get(&name));
+        Box::new(ExactConvolution::new(self.window, [self.large, self.small], self.direction, weight, bias))
     }
 
     fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::exact::{ExactNorm, HostParameters};
 use super::{Epilogue, Init, Mode, ParameterSpec, Recording, Role};
 use crate::Error;
 use crate::error::require_shapes;
@@ -80,6 +81,11 @@ impl Norm {
         };
         let (role, init) = (Role::Rows(roles), Init::Rows(rows));
         ParameterSpec { name: self.name.clone(), shape: vec![rows.len(), self.width], role, init }
+    }
+
+    /// The normalisation on the CPU, as in evaluation.
+    pub(super) fn exact(&self, parameters: &HostParameters) -> ExactNorm {
+        ExactNorm::new(parameters.get(&self.name), self.width)
     }
 
     /// Makes the tensors for batches of up to `rows` rows.

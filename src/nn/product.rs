@@ -1,5 +1,6 @@
 //! Products: the layers of a stack, most of which have weights. Each is the only owner of its sizes, parameters and kernels.
 
+use super::exact::{Exact, HostParameters};
 use super::{Convolution, Dense, Epilogue, Identity, ParameterSpec, Recording, Resize};
 use crate::Error;
 use crate::error::require_shapes;
@@ -87,6 +88,9 @@ pub trait Layer {
 
     /// Floating-point operations of the forward pass for one sample of an example.
     fn flops(&self) -> f64;
+
+    /// The layer on the CPU.
+    fn exact(&self, parameters: &HostParameters) -> Box<dyn Exact>;
 
     /// Records the product. The epilogue decides what happens to the result.
     ///

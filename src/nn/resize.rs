@@ -1,5 +1,6 @@
 //! Pooling and enlargement: grids of positions of other sizes, without weights. The twin of `shaders/nn/resize.wgsl`.
 
+use super::exact::{Exact, HostParameters};
 use super::product::check;
 use super::{Epilogue, Extent, Layer, ParameterSpec, Recording};
 use crate::Error;
@@ -67,6 +68,34 @@ impl Resize {
     }
 }
 
+impl Exact for Resize {
+    fn evaluate(&self, input: &[f32]) -> Vec<f32> {
+        let Resize { large, small, factor, .. } = *self;
+        let ([height, width], [small_height, small_width]) = (large.positions, small.positions);
+        let channels = large.channels;
+        let near =
+            |y: usize, x: usize| (y / factor).min(small_height - 1) * small_width + (x / factor).min(small_width - 1);
+        let mut output = vec![0.0; self.output().len()];
+        for position in 0..height * width {
+            let (y, x) = (position / width, position % width);
+            let is_left_over = y / factor >= small_height || x / factor >= small_width;
+            let (from, to) = match self.kind {
+                Kind::Pool if is_left_over => continue,
+                Kind::Pool => (position, near(y, x)),
+                Kind::Enlarge => (near(y, x), position),
+            };
+            for channel in 0..channels {
+                output[to * channels + channel] += input[from * channels + channel];
+            }
+        }
+        if self.kind == Kind::Pool {
+            let scale = 1.0 / (factor * factor) as f32;
+            output.iter_mut().for_each(|value| *value *= scale);
+        }
+        output
+    }
+}
+
 impl Layer for Resize {
     fn input(&self) -> Extent {
         if self.kind == Kind::Pool { self.large } else { self.small }
@@ -82,6 +111,10 @@ impl Layer for Resize {
 
     fn flops(&self) -> f64 {
         self.large.len() as f64
+    }
+
+    fn exact(&self, _: &HostParameters) -> Box<dyn Exact> {
+        Box::new(*self)
     }
 
     fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {

@@ -9,6 +9,7 @@ pub use values::{StackGradients, StackValues};
 
 use std::ops::Range;
 
+use super::exact::{ExactBlock, ExactShortcut, ExactStack, HostParameters};
 use super::{Activation, Dense, Epilogue, Extent, Layer, Norm, ParameterSpec, Product, Recording, WeightGradient, sum};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
@@ -124,6 +125,25 @@ impl Stack {
     pub fn parameters(&self) -> impl Iterator<Item = ParameterSpec> {
         let of_projections = self.projections().flatten().flat_map(Layer::parameters);
         self.blocks.iter().flat_map(Block::parameters).chain(self.output.layer().parameters()).chain(of_projections)
+    }
+
+    /// The stack on the CPU.
+    pub fn exact(&self, parameters: &HostParameters) -> ExactStack {
+        let product = |product: &Product| product.layer().exact(parameters);
+        let block = |block: &Block| ExactBlock {
+            product: product(&block.product),
+            norm: block.norm.as_ref().map(|norm| norm.exact(parameters)),
+            activation: block.activation,
+        };
+        let shortcut = |Shortcut { blocks, projection }: &Shortcut| ExactShortcut {
+            blocks: blocks.clone(),
+            projection: projection.as_ref().map(product),
+        };
+        ExactStack {
+            blocks: self.blocks.iter().map(block).collect(),
+            shortcuts: self.shortcuts.iter().map(shortcut).collect(),
+            output: product(&self.output),
+        }
     }
 
     /// Floating-point operations of the forward pass for one sample of an example, product by product.

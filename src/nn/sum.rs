@@ -1,5 +1,6 @@
 //! Values that are passed on to an epilogue without a product, or added first. The twin of `shaders/nn/sum.wgsl`.
 
+use super::exact::{Exact, HostParameters};
 use super::{Epilogue, Extent, Layer, ParameterSpec, Recording};
 use crate::Error;
 use crate::error::require_shapes;
@@ -36,6 +37,12 @@ pub fn sum(
 #[derive(Clone, Copy, Debug)]
 pub struct Identity(pub Extent);
 
+impl Exact for Identity {
+    fn evaluate(&self, input: &[f32]) -> Vec<f32> {
+        input.to_vec()
+    }
+}
+
 impl Layer for Identity {
     fn input(&self) -> Extent {
         self.0
@@ -51,6 +58,10 @@ impl Layer for Identity {
 
     fn flops(&self) -> f64 {
         0.0
+    }
+
+    fn exact(&self, _: &HostParameters) -> Box<dyn Exact> {
+        Box::new(*self)
     }
 
     fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {

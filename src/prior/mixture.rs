@@ -5,9 +5,10 @@ use super::{LatentDensity, PriorContext, PriorState};
 use crate::Error;
 use crate::error::require_shapes;
 use crate::gpu::{Arena, Dispatch, Gpu, Part, Source, Tensor, source};
+use crate::nn::exact::{ExactStack, HostParameters};
 use crate::nn::{Init, ParameterSpec, Role};
-use crate::posterior::LogvarRange;
 use crate::posterior::normal::parameters;
+use crate::posterior::{LogvarRange, Reparameterised};
 use crate::step::At;
 
 const PART: Source = source!("prior/mixture.wgsl");
@@ -45,6 +46,16 @@ impl LatentDensity for MixtureOfNormals {
 
     fn widest(&self) -> usize {
         self.components
+    }
+
+    fn components(
+        &self,
+        latents: usize,
+        parameters: &HostParameters,
+        posterior: &dyn Reparameterised,
+        _encoder: &ExactStack,
+    ) -> Vec<[Vec<f32>; 2]> {
+        parameters.get(PARAMETER).chunks_exact(2 * latents).map(|row| posterior.mean_and_logvar(row)).collect()
     }
 
     fn state(&self, context: PriorContext<'_>) -> Result<Box<dyn PriorState>, Error> {

@@ -7,8 +7,10 @@ use crate::data::batch::DeviceImages;
 use crate::data::order;
 use crate::error::require;
 use crate::gpu::{Arena, Dispatch, Gpu, Part, Program, Tensor};
+use crate::nn::exact::{ExactStack, HostParameters};
 use crate::nn::{Epilogue, Init, Mode, ParameterSpec, Recording, Role, Stack, StackGradients, StackValues};
 use crate::noise::{self, Stream};
+use crate::posterior::Reparameterised;
 use crate::step::{At, Step};
 
 /// The name of the parameter.
@@ -34,6 +36,18 @@ impl LatentDensity for VampPrior {
 
     fn widest(&self) -> usize {
         self.components
+    }
+
+    fn components(
+        &self,
+        _latents: usize,
+        parameters: &HostParameters,
+        posterior: &dyn Reparameterised,
+        encoder: &ExactStack,
+    ) -> Vec<[Vec<f32>; 2]> {
+        let inputs = parameters.get(PSEUDO_INPUTS);
+        let of = |input: &[f32]| posterior.mean_and_logvar(&encoder.evaluate(input));
+        inputs.chunks_exact(inputs.len() / self.components).map(of).collect()
     }
 
     /// Pseudo-inputs become the first images of an order that depends on the seed, as the model sees them.

@@ -6,33 +6,29 @@ use std::path::PathBuf;
 
 use super::{CHECKPOINTS, RunDirectory, remove};
 use crate::Error;
-use crate::files::write_atomically;
+use crate::train::Checkpoint;
 
 impl RunDirectory {
-    /// Keeps the checkpoint of an epoch that was just written, and those of the epochs before it, up to `count` in all.
+    /// Keeps the checkpoint of an epoch, and those of the epochs before it, up to `count` in all. It comes before the run's own
+    /// checkpoint, so that no kill between the two loses it.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] if it cannot be written, or another one cannot be removed.
-    pub fn keep_checkpoint(&self, epoch: u32, count: u32) -> Result<(), Error> {
+    pub fn keep_checkpoint(&self, checkpoint: &Checkpoint, epoch: u32, count: u32) -> Result<(), Error> {
         if count == 0 {
             return Ok(());
         }
         let directory = self.path.join(CHECKPOINTS);
         fs::create_dir_all(&directory).map_err(Error::io("create the directory", &directory))?;
+        checkpoint.write(&self.kept(epoch))?;
         for other in self.kept_epochs()? {
             // Those of later epochs are from before the run went back.
-            if other >= epoch || other + count <= epoch {
+            if other > epoch || other + count <= epoch {
                 remove(&self.kept(other), |path| fs::remove_file(path))?;
             }
         }
-        // A second name of the same file, where the file system has such names.
-        let (from, to) = (self.checkpoint(), self.kept(epoch));
-        if fs::hard_link(&from, &to).is_ok() {
-            return Ok(());
-        }
-        let bytes = fs::read(&from).map_err(Error::io("read", &from))?;
-        write_atomically(&to, |file| file.write_all(&bytes))
+        Ok(())
     }
 
     /// The path of the checkpoint of an epoch.

@@ -13,6 +13,7 @@ use crate::Error;
 use crate::files::safetensors::{self, File, Values};
 use crate::gpu::{Arena, Gpu};
 use crate::nn::ParameterSpec;
+use crate::nn::exact::HostParameters;
 
 /// The metadata of a model file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +38,25 @@ impl Model {
     /// [`Error::Format`] if not.
     pub(crate) fn check_of<T: serde::de::DeserializeOwned>(&self, file: &File<'_, T>) -> Result<(), Error> {
         self.validate().map_err(|error| file.fault("a model that can exist", &error.to_string()))
+    }
+}
+
+impl Model {
+    /// Reads a model and its parameters, for a use without a GPU.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vae::load`].
+    pub fn read(path: &Path, bytes: &[u8]) -> Result<(Model, HostParameters), Error> {
+        let file = File::<Header>::new(path, bytes)?;
+        let model = file.header.model.clone();
+        model.check_of(&file)?;
+        let read = |spec: ParameterSpec| {
+            let values = file.values(&spec.name, &spec.shape)?;
+            Ok(Values { name: spec.name, shape: spec.shape, values })
+        };
+        let tensors = model.parameters().into_iter().map(read).collect::<Result<_, Error>>()?;
+        Ok((model, HostParameters::new(tensors)))
     }
 }
 

@@ -177,8 +177,8 @@ impl Training {
         self.writer.start(move || {
             // The metrics come before the checkpoint: see [`super::Resume`].
             run.write_metrics(&history)?;
+            run.keep_checkpoint(&checkpoint, epoch, output.keep)?;
             run.write_checkpoint(&checkpoint, best)?;
-            run.keep_checkpoint(epoch, output.keep)?;
             pictures?.map_or(Ok(()), |pictures| pictures.write(&run, epoch))
         })?;
         self.written = Instant::now();

@@ -3,6 +3,7 @@
 use super::{Product, ProductSize, ROWS};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Part, Tensor};
+use crate::nn::exact::{Exact, ExactDense, HostParameters};
 use crate::nn::product::check;
 use crate::nn::{Epilogue, Extent, Init, Layer, ParameterSpec, Recording, Role};
 
@@ -60,6 +61,10 @@ impl Layer for Dense {
 
     fn flops(&self) -> f64 {
         2.0 * (self.inputs * self.outputs) as f64
+    }
+
+    fn exact(&self, parameters: &HostParameters) -> Box<dyn Exact> {
+        Box::new(ExactDense::new(parameters.get(&self.weight()), parameters.get(&self.bias())))
     }
 
     /// Records the layer. The epilogue decides what happens to the output.

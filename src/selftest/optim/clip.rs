@@ -59,7 +59,7 @@ fn check_square(bench: &mut Bench<'_>) -> Result<(), Error> {
 
 /// Norms below and above the largest one, of values whose squares overflow, and of NaN.
 fn check_limit(bench: &mut Bench<'_>) -> Result<(), Error> {
-    for (name, scale, clip_norm) in [("small", 0.1, 1e3), ("large", 10.0, 1e-3), ("huge", 1e30, 1e28)] {
+    for (name, scale, clip_norm) in [("small", 0.1, 1e3), ("large", 10.0, 1e-3), ("huge", 1e25, 1e24)] {
         let gradients = State::draw(bench, |draw| scale * draw)?;
         let norm = gradients.words.iter().map(|g| g * g).sum::<f64>().sqrt();
         let factor = if norm > clip_norm { clip_norm / norm } else { 1.0 };
