@@ -107,6 +107,8 @@ impl Compress {
         let config = DataConfig { size: None, fit: Fit::default(), grey: false, skip_bad: false, ..config };
         let loaded = with_progress(|progress| Loaded::other(&self.data, &config, progress))?;
         loaded.notes.iter().for_each(|note| notify(note));
+        let found = format!("{} others, whose pixels would change", loaded.inexact);
+        require("DATA", loaded.inexact == 0, "pictures without transparent pixels, of 8 bits for each value", found)?;
         Ok(loaded)
     }
 

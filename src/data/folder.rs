@@ -31,7 +31,7 @@ const LISTED: usize = 3;
 /// sizes and `size` is not set.
 pub(super) fn read(root: &Path, config: &DataConfig, progress: Progress<'_>) -> Result<Found, Error> {
     require("--transpose", !config.transpose, "no such option for pictures", "a folder")?;
-    let mut reading = Reading { config, progress, skipped: Vec::new() };
+    let mut reading = Reading { config, progress, skipped: Vec::new(), inexact: 0 };
     let (entries, mut notes) = walk::pictures(root, |error| reading.skip(error))?;
     let entries = reading.headers(entries)?;
     if entries.is_empty() {
@@ -55,7 +55,7 @@ pub(super) fn read(root: &Path, config: &DataConfig, progress: Progress<'_>) -> 
         names.clear();
     }
     let classes = classes.iter().map(|class| class.to_string_lossy().into_owned()).collect();
-    Ok(Found { parts, names, classes, notes })
+    Ok(Found { parts, names, inexact: reading.inexact, classes, notes })
 }
 
 /// The classes in order, if each picture has one.
@@ -82,6 +82,8 @@ struct Reading<'a> {
     config: &'a DataConfig,
     progress: Progress<'a>,
     skipped: Vec<String>,
+    /// Pictures that said more than their pixels here do.
+    inexact: usize,
 }
 
 impl Reading<'_> {
@@ -161,8 +163,9 @@ impl Reading<'_> {
         let resize = Resize { size, fit, background };
         let mut bytes = vec![0; entries.len() * shape.dimensions()];
         let decode = |(entry, row): (&&Entry, &mut [u8])| {
-            let (pixels, from) = picture::pixels(&entry.path, shape.channels, background)?;
-            resize.image(&pixels, from, row)
+            let pixels = picture::pixels(&entry.path, shape.channels, background)?;
+            resize.image(&pixels.bytes, pixels.shape, row)?;
+            Ok(pixels.exact)
         };
         let rows = entries.iter().zip(bytes.chunks_exact_mut(shape.dimensions()));
         let results = parallel::map(rows, self.config.skip_bad, decode, &|done| (self.progress)(done, entries.len()));
@@ -170,7 +173,8 @@ impl Reading<'_> {
         let mut kept = Vec::new();
         for (index, (entry, result)) in entries.iter().zip(results).enumerate() {
             match result {
-                Ok(()) => {
+                Ok(exact) => {
+                    self.inexact += usize::from(!exact);
                     kept.push(index);
                     let class = entry.class.as_ref().and_then(|class| classes.binary_search(class).ok());
                     labels.extend(class.map(|class| class as u8));

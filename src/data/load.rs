@@ -20,6 +20,8 @@ pub struct Loaded {
     /// The path of each picture below its folder, if the data are pictures without parts: that of each training image, before any are
     /// split off.
     pub names: Vec<String>,
+    /// Pictures that have transparent pixels, or more than 8 bits for each value: both are lost.
+    pub inexact: usize,
     /// The names of the classes, by label, if the data have them.
     pub classes: Vec<String>,
     /// A line each: what was taken for what, what was split off, and what was left out.
@@ -86,9 +88,9 @@ impl Loaded {
 
     fn of(config: &DataConfig, mut found: Found) -> Result<Loaded, Error> {
         let [classes, names] = [&mut found.classes, &mut found.names].map(std::mem::take);
-        let mut notes = std::mem::take(&mut found.notes);
+        let (mut notes, inexact) = (std::mem::take(&mut found.notes), found.inexact);
         let dataset = assemble::dataset(config, found, &mut notes)?;
-        Ok(Loaded { dataset, names, classes, notes })
+        Ok(Loaded { dataset, names, inexact, classes, notes })
     }
 }
 

@@ -78,6 +78,8 @@ pub(super) struct Found {
     pub parts: Vec<Part>,
     /// The path of each picture below its folder, if the data are pictures without parts.
     pub names: Vec<String>,
+    /// Pictures that have transparent pixels, or more than 8 bits for each value: both are lost.
+    pub inexact: usize,
     /// The names of the classes, by label, if the data have them.
     pub classes: Vec<String>,
     /// What was taken for what, and what was left out.

@@ -42,13 +42,22 @@ pub(super) fn header(path: &Path) -> Result<Header, Error> {
     guard(path, || Ok(opened(path, file)?.1))
 }
 
+/// The pixels of a picture as a model sees them.
+pub(super) struct Pixels {
+    /// `(height, width, channels)`.
+    pub bytes: Vec<u8>,
+    pub shape: ImageShape,
+    /// Whether they say all that the file said: not if it has transparent pixels, or more than 8 bits for each value.
+    pub exact: bool,
+}
+
 /// Reads a picture: of one channel, or of three. Transparent pixels are laid over the background. Of an animation, the first
 /// image is read.
 ///
 /// # Errors
 ///
 /// [`Error::Io`] if the file cannot be read; [`Error::Format`] if it is damaged, or has no colours that can be converted.
-pub(super) fn pixels(path: &Path, channels: usize, background: Colour) -> Result<(Vec<u8>, ImageShape), Error> {
+pub(super) fn pixels(path: &Path, channels: usize, background: Colour) -> Result<Pixels, Error> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     if let Some(fault) = jpeg_fault(&bytes) {
         return Err(unlike(path, "a whole JPEG, grey or RGB", fault));
@@ -59,7 +68,8 @@ pub(super) fn pixels(path: &Path, channels: usize, background: Colour) -> Result
         let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| refused(path, error))?;
         picture.apply_orientation(orientation);
         let shape = ImageShape { channels, height: header.height, width: header.width };
-        Ok((opaque(picture, channels, background), shape))
+        let exact = is_exact(&picture);
+        Ok(Pixels { bytes: opaque(picture, channels, background), shape, exact })
     })
 }
 
@@ -106,6 +116,17 @@ fn refused(path: &Path, error: ImageError) -> Error {
         ImageError::IoError(_) => unlike(path, "a whole picture", "one that ends too early: the file is cut short"),
         _ => unlike(path, "a picture", format!("a damaged or unknown one ({reason})")),
     }
+}
+
+fn is_exact(picture: &DynamicImage) -> bool {
+    let colour = picture.color();
+    let has_more_bits = colour.bits_per_pixel() > 8 * u16::from(colour.channel_count());
+    let is_opaque = match picture {
+        DynamicImage::ImageLumaA8(pixels) => pixels.pixels().all(|pixel| pixel.0[1] == u8::MAX),
+        DynamicImage::ImageRgba8(pixels) => pixels.pixels().all(|pixel| pixel.0[3] == u8::MAX),
+        _ => !colour.has_alpha(),
+    };
+    is_opaque && !has_more_bits
 }
 
 /// The pixels as bytes, laid over the background.
@@ -176,7 +197,7 @@ mod tests {
         let path = folder.path().join(name);
         picture(&path, size, colour, bytes);
         let found = header(&path).unwrap();
-        let (pixels, shape) = pixels(&path, channels, Colour([255, 0, 0])).unwrap();
+        let Pixels { bytes: pixels, shape, .. } = pixels(&path, channels, Colour([255, 0, 0])).unwrap();
         assert_eq!([found.width, found.height].map(|side| side as u32), size);
         assert_eq!([shape.width, shape.height, shape.channels], [found.width, found.height, channels]);
         pixels
@@ -187,7 +208,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
         fs::write(&path, bytes).unwrap();
-        let error = header(&path).and_then(|_| pixels(&path, 3, Colour::default())).unwrap_err().to_string();
+        let error =
+            header(&path).and_then(|_| pixels(&path, 3, Colour::default()).map(|_| ())).unwrap_err().to_string();
         assert!(error.contains("/a: expected ") && !error.contains('\n'), "{error}");
         error
     }
@@ -229,7 +251,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
         fs::write(&path, encoded).unwrap();
-        let (pixels, shape) = pixels(&path, 1, Colour::default()).unwrap();
+        let Pixels { bytes: pixels, shape, .. } = pixels(&path, 1, Colour::default()).unwrap();
         assert_eq!((shape, header(&path).unwrap().height), (ImageShape::grey(16, 8), 16));
         assert!(pixels[0] < 20 && pixels[127] > 235, "{pixels:?}");
     }
