@@ -33,7 +33,7 @@ def png(images, bits):
         for index, image in enumerate(images):
             picture = Image.fromarray(image)
             path = Path(folder) / f"{index}.png"
-            (picture.convert("1") if bits else picture).save(path, optimize=True)
+            (picture.convert("1") if bits else picture).save(path, compress_level=9)
             paths.append(path)
         if shutil.which("optipng"):
             for start in range(0, len(paths), 500):
