@@ -304,6 +304,16 @@ fn a_folder_of_pictures_comes_back_with_two_commands_and_no_adapter() {
         let pixels = |folder: &str| image::open(here.join(folder).join(name)).unwrap().into_rgb8().into_raw();
         assert_eq!(pixels("pictures"), pixels("restored"), "{name}");
     }
+    // Pictures that are named one by one, from anywhere.
+    let second = here.join("pictures/b/02.png");
+    let list = ["compress", "run", "pictures/01.png", second.to_str().unwrap(), "pictures/39.png", "--out", "l.elbo"];
+    succeeds(here, &list);
+    succeeds(here, &["decompress", "l.elbo", "--model", "run", "--out", "list"]);
+    assert!(here.join("list/pictures/01.png").is_file() && here.join("list/02.png").is_file());
+    fs::copy(here.join("pictures/01.png"), here.join("01.png")).unwrap();
+    let (one, other) = (here.join("01.png"), here.join("pictures/01.png"));
+    let twice = ["compress", "run", one.to_str().unwrap(), other.to_str().unwrap(), "--out", "x.elbo"];
+    refuses(here, &twice, &["different names"]);
     // Whatever threads do, the bytes are the same; the model may be in the file.
     succeeds(here, &["compress", "run", "pictures", "--out", "again.elbo", "--chunk", "16", "--no-verify"]);
     assert_eq!(fs::read(here.join("p.elbo")).unwrap(), fs::read(here.join("again.elbo")).unwrap());

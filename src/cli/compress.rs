@@ -1,7 +1,8 @@
 //! `elbo compress`.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -31,9 +32,9 @@ Examples:
 pub struct Compress {
     #[command(flatten)]
     model: ModelArgs,
-    /// The images: whatever `elbo train --data` reads, of the model's size
-    #[arg(value_name = "MNIST|PATH")]
-    data: String,
+    /// The images: whatever `elbo train --data` reads, of the model's size, or several pictures
+    #[arg(value_name = "MNIST|PATH", required = true)]
+    data: Vec<String>,
     /// The file to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -54,6 +55,12 @@ pub struct Compress {
     /// Print JSON, for programs
     #[arg(long)]
     json: bool,
+}
+
+/// The name of a picture that is restored, as a PNG file.
+pub fn restored_name(name: &str) -> PathBuf {
+    let is_png = name.to_lowercase().ends_with(".png");
+    PathBuf::from(if is_png { name.to_owned() } else { format!("{name}.png") })
 }
 
 /// What is printed as JSON.
@@ -89,7 +96,7 @@ impl Compress {
         let (chunks, rate) = compress::encode(&codec, &levels, &|done| bar.set_position(done as u64))?;
         bar.finish_and_clear();
         let seconds = start.elapsed().as_secs_f64();
-        let header = self.header(&codec, split, names);
+        let header = self.header(&codec, split, names)?;
         let mut stream = Vec::new();
         compress::write(&mut stream, &header, self.embed_model.then_some(file.as_slice()), &chunks)
             .map_err(Error::io("write", &self.out))?;
@@ -105,22 +112,34 @@ impl Compress {
     fn load(&self) -> Result<Loaded, Error> {
         let config = self.model.config()?.data;
         let config = DataConfig { size: None, fit: Fit::default(), grey: false, skip_bad: false, ..config };
-        let loaded = with_progress(|progress| Loaded::other(&self.data, &config, progress))?;
+        let loaded = with_progress(|progress| Loaded::others(&self.data, &config, progress))?;
         loaded.notes.iter().for_each(|note| notify(note));
         let found = format!("{} others, whose pixels would change", loaded.inexact);
         require("DATA", loaded.inexact == 0, "pictures without transparent pixels, of 8 bits for each value", found)?;
         Ok(loaded)
     }
 
-    fn header(&self, codec: &Codec, split: &Split, names: Vec<String>) -> Header {
-        Header {
+    fn header(&self, codec: &Codec, split: &Split, names: Vec<String>) -> Result<Header, Error> {
+        // A path from the root is not kept: pictures are restored below a folder.
+        let below = |name: String| match Path::new(&name) {
+            path if path.is_absolute() => {
+                path.file_name().map_or(name.clone(), |name| name.to_string_lossy().into_owned())
+            }
+            _ => name,
+        };
+        let names: Vec<String> = names.into_iter().map(below).collect();
+        let mut restored = BTreeSet::new();
+        let twice = names.iter().find(|name| !restored.insert(restored_name(name)));
+        let found = twice.map_or("", String::as_str);
+        require("DATA", twice.is_none(), "pictures that are restored under different names", found)?;
+        Ok(Header {
             model: codec.model().hash().to_owned(),
             images: split.images.count(),
             image: codec.model().image(),
             codec: self.codec,
             names: (names.len() == split.images.count()).then_some(names),
             labels: if self.labels { split.labels.clone() } else { None },
-        }
+        })
     }
 
     fn verify(&self, codec: &Codec, stream: &[u8], levels: &[u8], count: usize) -> Result<(), Error> {

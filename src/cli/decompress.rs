@@ -11,6 +11,7 @@ use elbo::files::npy;
 use elbo::image::write_picture;
 use elbo::vae::{ExactModel, Model};
 
+use super::compress::restored_name;
 use super::input::image_bar;
 use super::{ModelArgs, say, warn};
 
@@ -112,13 +113,13 @@ impl Decompress {
 
     /// The name of a picture, as a PNG. A name that leads out of the folder is refused.
     fn name(&self, header: &Header, index: usize) -> Result<PathBuf, Error> {
-        let Some(name) = header.names.as_ref().map(|names| Path::new(&names[index])) else {
+        let Some(name) = header.names.as_ref().map(|names| &names[index]) else {
             return Ok(PathBuf::from(format!("{index:05}.png")));
         };
-        if name.components().all(|part| matches!(part, Component::Normal(_))) && name.file_name().is_some() {
-            return Ok(name.with_extension("png"));
+        if Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) && !name.is_empty() {
+            return Ok(restored_name(name));
         }
-        let found = format!("{}", name.display());
+        let found = name.clone();
         Err(Error::Format { path: self.stream.clone(), expected: "names of pictures below a folder".to_owned(), found })
     }
 }

@@ -30,9 +30,23 @@ const LISTED: usize = 3;
 /// [`Error::Format`] if there are none, or one cannot be read and `skip_bad` is not set; [`Error::Config`] if they have several
 /// sizes and `size` is not set.
 pub(super) fn read(root: &Path, config: &DataConfig, progress: Progress<'_>) -> Result<Found, Error> {
-    require("--transpose", !config.transpose, "no such option for pictures", "a folder")?;
-    let mut reading = Reading { config, progress, skipped: Vec::new(), inexact: 0 };
-    let (entries, mut notes) = walk::pictures(root, |error| reading.skip(error))?;
+    let mut reading = Reading::new(config, progress)?;
+    let (entries, notes) = walk::pictures(root, |error| reading.skip(error))?;
+    found(reading, root, entries, notes)
+}
+
+/// Reads pictures that are named one by one, in that order.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) fn read_list(paths: &[String], config: &DataConfig, progress: Progress<'_>) -> Result<Found, Error> {
+    let entry = |path: &String| Entry { path: path.into(), role: None, class: None };
+    found(Reading::new(config, progress)?, Path::new(""), paths.iter().map(entry).collect(), Vec::new())
+}
+
+/// The pictures of a folder, or of a list.
+fn found(mut reading: Reading<'_>, root: &Path, entries: Vec<Entry>, mut notes: Vec<String>) -> Result<Found, Error> {
     let entries = reading.headers(entries)?;
     if entries.is_empty() {
         return Err(unlike(root, "pictures that can be read", format!("{} that cannot", reading.skipped.len())));
@@ -86,7 +100,12 @@ struct Reading<'a> {
     inexact: usize,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn new(config: &'a DataConfig, progress: Progress<'a>) -> Result<Reading<'a>, Error> {
+        require("--transpose", !config.transpose, "no such option for pictures", "a folder")?;
+        Ok(Reading { config, progress, skipped: Vec::new(), inexact: 0 })
+    }
+
     /// Fails with an error, or counts it.
     fn skip(&mut self, error: Error) -> Result<(), Error> {
         if !self.config.skip_bad {

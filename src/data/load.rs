@@ -79,10 +79,22 @@ impl Loaded {
             ..config.clone()
         };
         let mut found = read("--data", source, &config, progress)?;
-        if let [part @ Part { role: None, .. }] = &found.parts[..] {
-            let [train, test] = [Role::Train, Role::Test].map(|role| Part { role: Some(role), ..part.clone() });
-            found.parts = vec![train, test];
+        found.be_whole();
+        Loaded::of(&config, found)
+    }
+
+    /// Reads other data, or, if there are several sources, pictures that are named one by one, in that order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Dataset::load`].
+    pub fn others(sources: &[String], config: &DataConfig, progress: Progress<'_>) -> Result<Loaded, Error> {
+        if let [source] = sources {
+            return Loaded::other(source, config, progress);
         }
+        let config = DataConfig { test: None, test_data: None, validation: Share::default(), ..config.clone() };
+        let mut found = folder::read_list(sources, &config, progress)?;
+        found.be_whole();
         Loaded::of(&config, found)
     }
 

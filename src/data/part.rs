@@ -105,3 +105,13 @@ impl Found {
         }
     }
 }
+
+impl Found {
+    /// Makes images without parts both the training and the test set.
+    pub fn be_whole(&mut self) {
+        if let [part @ Part { role: None, .. }] = &self.parts[..] {
+            let [train, test] = [Role::Train, Role::Test].map(|role| Part { role: Some(role), ..part.clone() });
+            self.parts = vec![train, test];
+        }
+    }
+}
