@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused to read or write a file.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("{}", one_line(format_args!("cannot {action} {}: {source}", path.display())))]
     Io {
         /// What was attempted, as a verb: `read`, `write`, `create`.
         action: &'static str,
@@ -21,7 +21,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file was read, but its content is not as expected.
-    #[error("{}: expected {expected}, found {found}", path.display())]
+    #[error("{}", one_line(format_args!("{}: expected {expected}, found {found}", path.display())))]
     Format {
         /// The file.
         path: PathBuf,
@@ -31,7 +31,7 @@ pub enum Error {
         found: String,
     },
     /// An option has a value that cannot work.
-    #[error("{option}: expected {expected}, found {found}")]
+    #[error("{}", one_line(format_args!("{option}: expected {expected}, found {found}")))]
     Config {
         /// The option as the user writes it, such as `--latents`.
         option: &'static str,
@@ -139,6 +139,15 @@ impl Error {
         let path = path.into();
         move |source| Error::Io { action, path, source }
     }
+}
+
+/// A text with its control characters escaped, as the text of a file may have line breaks, or codes for terminals.
+pub(crate) fn one_line(text: impl fmt::Display) -> String {
+    let mut line = String::new();
+    for c in text.to_string().chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
 }
 
 /// Fails unless an option's value fits.

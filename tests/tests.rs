@@ -66,6 +66,9 @@ mod cli;
 /// Data from folders, arrays and tables, and what is said about them.
 mod data;
 
+/// Every reader of files, given the corpora of the fuzzers and damaged copies of them.
+mod fuzz;
+
 /// Runs that stop, continue, overwrite others or meet a full disk.
 mod runs;
 

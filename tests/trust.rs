@@ -109,6 +109,8 @@ fn a_resumed_run_has_the_model_of_its_checkpoint() {
     let text = fs::read_to_string(&config).expect("a configuration");
     fs::write(&config, text.replace("\"latents\": 3", "\"latents\": 4")).expect("written");
     refuses(directory.path(), &["resume", "run", "--epochs", "3"], &["checkpoint.safetensors", "two runs"]);
+    fs::write(&config, text.replace("\"checkpoint_minutes\": 10.0", "\"checkpoint_minutes\": 1e300")).expect("written");
+    refuses(directory.path(), &["resume", "run", "--epochs", "3"], &["--checkpoint-minutes: expected a number from 0"]);
 }
 
 #[test]

@@ -145,10 +145,14 @@ impl Codec {
     pub fn decode(&self, words: Vec<u32>, count: usize) -> Result<Vec<u8>, Error> {
         let mut coder = Coder::resume(words)?;
         let dimensions = self.model.image().dimensions();
-        let mut levels = vec![0; count * dimensions];
-        for (index, image) in levels.chunks_exact_mut(dimensions).enumerate().rev() {
-            self.pop_image(&mut coder, image, index)?;
+        // The last image comes first. Memory grows with the images that are decoded, not with the number that the stream states.
+        let mut reversed = Vec::new();
+        for index in (0..count).rev() {
+            let start = reversed.len();
+            reversed.resize(start + dimensions, 0);
+            self.pop_image(&mut coder, &mut reversed[start..], index)?;
         }
+        let levels: Vec<u8> = reversed.rchunks_exact(dimensions).flatten().copied().collect();
         // The first words are a digest of the images.
         if coder.into_words().is_some_and(|words| words == self.initial_words(&levels)) {
             return Ok(levels);

@@ -60,6 +60,10 @@ fn check_sizes(part: &Part) -> Result<(), Error> {
         let found = format!("{} of {} values", part.count, part.layout.values());
         return Err(unlike(&part.path, "at least one example of at least one value", found));
     }
+    // An order of examples is a list of `u32`.
+    if u32::try_from(part.count).is_err() {
+        return Err(unlike(&part.path, format!("at most {} examples", u32::MAX), part.count.to_string()));
+    }
     match &part.labels {
         Some(labels) if labels.len() != part.count => {
             let expected = format!("as many labels as images ({})", part.count);
@@ -164,5 +168,20 @@ impl Split {
         kept.sort_unstable();
         split_off.sort_unstable();
         Ok([self.take(&kept)?, self.take(&split_off)?])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn examples_are_counted_in_32_bits() {
+        let values = PixelValues::Bytes(Vec::new());
+        let part =
+            Part { role: None, path: "a".into(), values, count: 1 << 32, layout: Layout::Vector(1), labels: None };
+        let error = check_sizes(&part).unwrap_err().to_string();
+        assert_eq!(error, "a: expected at most 4294967295 examples, found 4294967296");
     }
 }

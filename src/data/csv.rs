@@ -327,6 +327,7 @@ mod tests {
             ("a,b\n1,2\n\n3,4,5\n", "found 3 in line 4"),
             ("a,b\n1,2\n3,x\n", "found `x` in line 3, column 2 (`b`)"),
             ("1,2\n3,\n", "found `` in line 2, column 2"),
+            ("1,2\n3,\"x\n\u{1b}[2J\"\n", r"found `x\n\u{1b}[2J` in line 2, column 2"),
             ("1,2\n3,NaN\n", "expected finite numbers, found `NaN` in line 2, column 2"),
             ("1,2\n-inf,4\n", "found `-inf` in line 2, column 1"),
             (

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::part::{Found, Layout, Part, Role};
 use super::{DataConfig, Dataset, Share, Split, assemble, csv, folder, idx, npy, npz, unlike};
 use crate::Error;
-use crate::error::require;
+use crate::error::{one_line, require};
 
 /// What is told how many examples of a part are read, and of how many.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -102,6 +102,7 @@ impl Loaded {
         let [classes, names] = [&mut found.classes, &mut found.names].map(std::mem::take);
         let (mut notes, inexact) = (std::mem::take(&mut found.notes), found.inexact);
         let dataset = assemble::dataset(config, found, &mut notes)?;
+        let notes = notes.iter().map(one_line).collect();
         Ok(Loaded { dataset, names, inexact, classes, notes })
     }
 }

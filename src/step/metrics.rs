@@ -127,7 +127,7 @@ impl Sums {
 
     /// The means over the examples so far; NaN if there are none.
     pub fn averages(&self) -> Averages {
-        let examples = (self.examples - self.not_finite) as f64;
+        let examples = self.examples.saturating_sub(self.not_finite) as f64;
         let (nll, kl) = (-self.log_prob / examples, self.kl / examples);
         Averages { elbo: -nll - kl, nll, kl, loss: self.loss / examples }
     }

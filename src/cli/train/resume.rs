@@ -103,7 +103,8 @@ impl Resume {
         if let Some(data) = &self.data {
             options.data.source = full_path(data);
         }
-        options.validate()
+        options.validate()?;
+        output.validate()
     }
 }
 
