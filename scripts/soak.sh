@@ -58,7 +58,10 @@ while [ "$done_kills" -lt "$kills" ]; do
         (finish broken) 2> errors &
         process=$!
         sleep "$(awk -v ms=$((RANDOM % (length + length / 4))) 'BEGIN { print ms / 1000 }')"
-        if kill -KILL "$process" 2>/dev/null; then done_kills=$((done_kills + 1)); fi
+        if kill -KILL "$process" 2>/dev/null; then
+            done_kills=$((done_kills + 1))
+            if [ $((done_kills % 100)) -eq 0 ]; then echo "$done_kills kills"; fi
+        fi
         code=0
         wait "$process" 2>/dev/null || code=$?
         if [ "$code" -eq 0 ]; then break; fi

@@ -263,7 +263,7 @@ fn what_cannot_be_coded_is_refused() {
     }
     let codec = Codec::new(exact(), CodecConfig::default()).unwrap();
     let error = codec.levels_of(&images(2, 1)).unwrap_err().to_string();
-    assert!(error.starts_with("DATA: expected values k/1, "), "{error}");
+    assert!(error.starts_with("DATA: expected pixels of 0 and 1 alone"), "{error}");
     let small = Images::new(vec![0; 12], 1, ImageShape::grey(3, 4)).unwrap();
     assert!(codec.levels_of(&small).unwrap_err().to_string().contains("images of 6 x 7"));
     // A model whose parameters make NaN of an image.
@@ -330,7 +330,8 @@ fn a_folder_of_pictures_comes_back_with_two_commands_and_no_adapter() {
 fn other_images_and_names_that_lead_out_of_the_folder_are_refused() {
     let grey: Vec<u8> = (0..20 * 64).map(|i| (i % 256) as u8).collect();
     npy::write_u8(&home().join("grey.npy"), &grey, &[20, 8, 8]).unwrap();
-    refuses(home(), &["compress", "run", "grey.npy", "--out", "x.elbo"], &["DATA: expected values k/1"]);
+    refuses(home(), &["compress", "run", "grey.npy", "--out", "x.elbo"], &["DATA: expected pixels of 0 and 1"]);
+    refuses(home(), &["compress", "run", "grey.npy", "--out", "no/x.elbo"], &["cannot write to the folder no"]);
     refuses(home(), &["compress", "run", "mnist", "--out", "x.elbo"], &["images of 8 x 8", "28 x 28"]);
     refuses(home(), &["compress", "run", "nowhere", "--out", "x.elbo"], &["does not exist"]);
     let directory = pictures();

@@ -83,6 +83,9 @@ struct Printed {
 
 impl Compress {
     pub fn run(self) -> Result<ExitCode, Error> {
+        // The work is long: that its result can be written is checked before it.
+        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::metadata(folder).map_err(Error::io("write to the folder", folder))?;
         let path = self.model.path();
         let file = fs::read(&path).map_err(Error::io("read the model", &path))?;
         let (model, parameters) = Model::read(&path, &file)?;

@@ -113,7 +113,11 @@ impl Codec {
             let is_level = (0.0..=highest as f32).contains(&level) && (value - level / highest as f32).abs() <= 1e-6;
             is_level.then_some(level as u8).ok_or_else(|| Error::Config {
                 option: "DATA",
-                expected: format!("values k/{highest}, which are what the model's likelihood describes"),
+                expected: match highest {
+                    1 => "pixels of 0 and 1 alone, which the model's likelihood describes: binarise them first"
+                        .to_owned(),
+                    _ => format!("values k/{highest}, which the model's likelihood describes"),
+                },
                 found: format!("{value} in value {} of image {}", at % image.dimensions(), at / image.dimensions()),
             })
         };
