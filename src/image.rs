@@ -7,7 +7,7 @@ pub mod curves;
 use std::io;
 use std::path::Path;
 
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
 use crate::Error;
@@ -33,11 +33,7 @@ pub fn write_picture(path: &Path, bytes: &[u8], image: ImageShape) -> Result<(),
         let (expected, found) = (format!("{image} bytes"), bytes.len().to_string());
         return Err(Error::Argument { operation: "writing a picture", expected, found });
     }
-    write_atomically(path, |file| {
-        let encoder = PngEncoder::new_with_quality(file, CompressionType::Best, FilterType::Adaptive);
-        let written = encoder.write_image(bytes, image.width as u32, image.height as u32, colour);
-        written.map_err(io::Error::other)
-    })
+    write_png(path, bytes, image.width as u32, image.height as u32, colour)
 }
 
 /// Images of one size, to be drawn side by side.

@@ -45,6 +45,6 @@ impl Decode {
             });
         }
         let images = vae.decode(&latents, self.show.pixels(0))?;
-        file.write(&vae, &images, self.columns, "decoded")
+        file.write(&vae, images, self.columns, "decoded")
     }
 }

@@ -64,13 +64,13 @@ pub fn require_fits(option: &'static str, [rows, columns]: [usize; 2], vae: &Vae
 
 impl ImagesFile {
     /// Writes a model's images, `(N, dimensions)`, and says where they are.
-    pub fn write(&self, vae: &Vae, pixels: &[f32], columns: usize, what: &str) -> Result<ExitCode, Error> {
+    pub fn write(&self, vae: &Vae, pixels: Vec<f32>, columns: usize, what: &str) -> Result<ExitCode, Error> {
         let ImagesFile { path, is_array } = self;
         let image = vae.model().image;
         if *is_array {
-            npy::write(path, pixels, &[vec![pixels.len() / image.dimensions()], image.sizes()].concat())?;
+            npy::write(path, &pixels, &[vec![pixels.len() / image.dimensions()], image.sizes()].concat())?;
         } else {
-            Grid { pixels: &vae.model().shown(pixels.to_vec()), image, columns }.write(path)?;
+            Grid { pixels: &vae.model().shown(pixels), image, columns }.write(path)?;
         }
         say(format_args!("{what}: {}", path.display()))?;
         Ok(ExitCode::SUCCESS)

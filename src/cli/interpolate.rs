@@ -46,6 +46,6 @@ impl Interpolate {
                 latents.extend(from.iter().zip(to).map(|(from, to)| from + share * (to - from)));
             }
         }
-        file.write(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.steps, "interpolations, a pair a row")
+        file.write(&vae, vae.decode(&latents, self.show.pixels(0))?, self.steps, "interpolations, a pair a row")
     }
 }

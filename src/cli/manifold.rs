@@ -53,7 +53,7 @@ impl Manifold {
         if width > 2 {
             say(format_args!("note: the model's other {} latents are fixed at 0", width - 2))?;
         }
-        file.write(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.size, "manifold")
+        file.write(&vae, vae.decode(&latents, self.show.pixels(0))?, self.size, "manifold")
     }
 
     fn unfit(&self, expected: &str) -> Error {

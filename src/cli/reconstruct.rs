@@ -37,9 +37,9 @@ impl Reconstruct {
         let images = first(&data.test.images, self.count)?;
         let reconstructions = vae.reconstruct(&images, self.model.seed()?, self.show.pixels(0))?;
         if file.is_array {
-            return file.write(&vae, &reconstructions, self.columns, "reconstructions");
+            return file.write(&vae, reconstructions, self.columns, "reconstructions");
         }
         let pairs = paired_rows(&pixels(&images), &reconstructions, images.dimensions(), self.columns)?;
-        file.write(&vae, &pairs, self.columns, "originals above reconstructions")
+        file.write(&vae, pairs, self.columns, "originals above reconstructions")
     }
 }

@@ -34,6 +34,6 @@ impl Sample {
         let vae = self.model.load(gpu)?;
         require_fits("--count", [1, self.count], &vae)?;
         let images = vae.sample(self.count, self.seed, self.show.pixels(self.seed))?;
-        file.write(&vae, &images, self.columns, "samples")
+        file.write(&vae, images, self.columns, "samples")
     }
 }

@@ -57,6 +57,6 @@ impl Traverse {
                 latents[start + latent] = value;
             }
         }
-        file.write(&vae, &vae.decode(&latents, self.show.pixels(0))?, self.steps, "traversals, a latent a row")
+        file.write(&vae, vae.decode(&latents, self.show.pixels(0))?, self.steps, "traversals, a latent a row")
     }
 }
