@@ -19,9 +19,11 @@ pub trait Levels: Debug + Send + Sync {
     fn probabilities(&self, outputs: &[f32], probabilities: &mut [f64]);
 }
 
-fn sigmoid(x: f64) -> f64 {
+/// The sigmoid of a number, and that of the opposite number.
+fn sigmoids(x: f64) -> [f64; 2] {
     let e = libm::exp(-x.abs());
-    if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
+    let [large, small] = [1.0 / (1.0 + e), e / (1.0 + e)];
+    if x >= 0.0 { [large, small] } else { [small, large] }
 }
 
 /// Divides by the sum.
@@ -37,7 +39,7 @@ impl Levels for Bernoulli {
 
     fn probabilities(&self, outputs: &[f32], probabilities: &mut [f64]) {
         let logit = f64::from(outputs[0]);
-        (probabilities[0], probabilities[1]) = (sigmoid(-logit), sigmoid(logit));
+        [probabilities[1], probabilities[0]] = sigmoids(logit);
     }
 }
 
@@ -70,7 +72,7 @@ impl Levels for DiscretisedLogistic {
         let mut below = [0.0, 1.0];
         for (level, p) in probabilities.iter_mut().enumerate() {
             let edge = ((level as f64 + 0.5) / 255.0 - mean) * inverse;
-            let above = if level == BYTE_LEVELS - 1 { [1.0, 0.0] } else { [sigmoid(edge), sigmoid(-edge)] };
+            let above = if level == BYTE_LEVELS - 1 { [1.0, 0.0] } else { sigmoids(edge) };
             *p = if edge < 0.0 { above[0] - below[0] } else { below[1] - above[1] };
             below = above;
         }
