@@ -29,6 +29,9 @@ use crate::error::require;
 /// The default bins: fewer cost more than the ELBO, and more leave less of a posterior's parts to each (`benches/reproduce.md`).
 const BINS: u32 = 10;
 
+/// The default images of a chunk: its own first image costs them less than a thousandth.
+const CHUNK: u32 = 4096;
+
 /// The precisions of a stream, and how it is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Args, Serialize, Deserialize)]
 pub struct CodecConfig {
@@ -39,13 +42,13 @@ pub struct CodecConfig {
     #[arg(long, value_name = "BITS", default_value_t = coder::PRECISION)]
     pub precision: u32,
     /// Images of a chunk, which is decoded by itself; each chunk has its own first image
-    #[arg(long, value_name = "N", default_value_t = 4096)]
+    #[arg(long, value_name = "N", default_value_t = CHUNK)]
     pub chunk: u32,
 }
 
 impl Default for CodecConfig {
     fn default() -> CodecConfig {
-        CodecConfig { bins: BINS, precision: coder::PRECISION, chunk: 4096 }
+        CodecConfig { bins: BINS, precision: coder::PRECISION, chunk: CHUNK }
     }
 }
 

@@ -39,6 +39,7 @@ mod standardise;
 pub use binarize::Binarize;
 pub use config::{Colour, DataConfig, Fit, Share, Size};
 pub use fingerprint::Fingerprint;
+pub(crate) use fingerprint::hex;
 pub use images::Images;
 use images::PixelValues;
 pub use load::{Loaded, Progress};

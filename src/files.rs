@@ -32,9 +32,14 @@ pub fn is_temporary(name: &std::ffi::OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(suffix))
 }
 
+/// The folder that a file is in, or is to be written to.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     // A rename is atomic only within one file system: the temporary file belongs beside its target.
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = folder_of(path);
     // tempfile's own way of creating it gives 0600, which would hide the results from the user's group.
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY[0])

@@ -45,6 +45,10 @@ pub(crate) use crate::shaders::source;
 
 use crate::Error;
 
+/// What a person can change if a tensor is too large. Parameters and data that are have messages of their own.
+const TOO_LARGE: &str =
+    "use a smaller --batch-size or --micro-batch-size, fewer --samples, or narrower layers (--hidden)";
+
 /// An open device with its queue and the kernels compiled for it. Clones share the device.
 #[derive(Clone)]
 pub struct Gpu {

@@ -11,7 +11,7 @@ use elbo::Error;
 use elbo::compress::{self, Codec, CodecConfig, Header, Rate, Stream};
 use elbo::data::{DataConfig, Fit, Loaded, Split};
 use elbo::error::require;
-use elbo::files::write_atomically;
+use elbo::files::{folder_of, write_atomically};
 use elbo::vae::{ExactModel, Model};
 use serde::Serialize;
 
@@ -84,7 +84,7 @@ struct Printed {
 impl Compress {
     pub fn run(self) -> Result<ExitCode, Error> {
         // The work is long: that its result can be written is checked before it.
-        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(&self.out);
         fs::metadata(folder).map_err(Error::io("write to the folder", folder))?;
         let path = self.model.path();
         let file = fs::read(&path).map_err(Error::io("read the model", &path))?;

@@ -18,13 +18,7 @@ pub fn load(config: &DataConfig) -> Result<Loaded, Error> {
 
 /// Shows a progress bar over the pictures of a folder, if standard error is a terminal.
 pub fn with_progress(load: impl FnOnce(Progress<'_>) -> Result<Loaded, Error>) -> Result<Loaded, Error> {
-    let bar = if std::io::stderr().is_terminal() {
-        ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
-    } else {
-        ProgressBar::hidden()
-    };
-    let style = ProgressStyle::with_template("reading pictures [{bar:24}] {pos}/{len}, {eta} left");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = image_bar("reading pictures", 0);
     let loaded = load(&|done, of| {
         bar.set_length(of as u64);
         bar.set_position(done as u64);

@@ -15,6 +15,8 @@ pub struct Codec {
     model: ExactModel,
     config: CodecConfig,
     tables: Tables,
+    /// The components of the prior.
+    components: Vec<Normals>,
 }
 
 /// What some images took, in bits.
@@ -40,6 +42,7 @@ impl std::ops::AddAssign for Rate {
 const LOGVARS: [f64; 2] = [-40.0, 40.0];
 
 /// A normal distribution of each latent.
+#[derive(Debug)]
 struct Normals {
     means: Vec<f64>,
     deviations: Vec<f64>,
@@ -80,7 +83,8 @@ impl Codec {
     pub fn new(model: ExactModel, config: CodecConfig) -> Result<Codec, Error> {
         config.validate(model.levels.count())?;
         let tables = Tables::new(config.bins);
-        Ok(Codec { model, config, tables })
+        let components = model.components.iter().map(Normals::new).collect();
+        Ok(Codec { model, config, tables, components })
     }
 
     /// The model.
@@ -181,10 +185,9 @@ impl Codec {
         let pixels: Vec<f32> = levels.iter().map(|level| f32::from(*level) / highest).collect();
         let normals = Normals::new(&finite(self.model.encode(&pixels), "posterior", index)?);
         let (mut components, mut starts) = (Vec::new(), Vec::new());
-        if self.model.components.len() > 1 {
-            let log_densities: Vec<f64> = (0..self.model.components.len())
-                .map(|component| self.component(component).log_density(&normals.means))
-                .collect();
+        if self.components.len() > 1 {
+            let log_densities: Vec<f64> =
+                self.components.iter().map(|component| component.log_density(&normals.means)).collect();
             let most = log_densities.iter().fold(f64::NEG_INFINITY, |most, density| most.max(*density));
             components = log_densities.iter().map(|density| libm::exp(density - most)).collect();
             let sum: f64 = components.iter().sum();
@@ -192,10 +195,6 @@ impl Codec {
             quantise(&components, super::coder::PRECISION, &mut starts);
         }
         Ok(Posterior { components, starts, normals })
-    }
-
-    fn component(&self, component: usize) -> Normals {
-        Normals::new(&self.model.components[component])
     }
 
     /// The distribution of the bins of a latent under the posterior.
@@ -218,10 +217,10 @@ impl Codec {
         let posterior = self.posterior(levels, index)?;
         let choice = Cells { count: posterior.components.len(), start: |symbol: usize| posterior.starts[symbol] };
         let component = if choice.count > 0 { coder.pop(&choice) } else { 0 };
-        let prior = self.component(component);
+        let prior = &self.components[component];
         let bins: Vec<usize> =
-            (0..self.model.latents()).map(|latent| coder.pop(&self.bins(&posterior, &prior, latent))).collect();
-        let z = self.latents(&prior, &bins);
+            (0..self.model.latents()).map(|latent| coder.pop(&self.bins(&posterior, prior, latent))).collect();
+        let z = self.latents(prior, &bins);
         let mut log_prob = 0.0;
         self.each_value(&z, index, levels.len(), |value, probabilities, starts| {
             let level = usize::from(levels[value]);
@@ -239,13 +238,13 @@ impl Codec {
 
     /// Decodes the image that was coded last: everything of [`Codec::push_image`] in the opposite order.
     fn pop_image(&self, coder: &mut Coder, levels: &mut [u8], index: usize) -> Result<(), Error> {
-        let count = self.model.components.len();
+        let count = self.components.len();
         let component = if count > 1 { coder.pop(&uniform(count)) } else { 0 };
-        let prior = self.component(component);
+        let prior = &self.components[component];
         let mut bins: Vec<usize> =
             (0..self.model.latents()).map(|_| coder.pop(&uniform(self.tables.count()))).collect();
         bins.reverse();
-        let z = self.latents(&prior, &bins);
+        let z = self.latents(prior, &bins);
         // The values were put onto the stack from the first to the last.
         let mut all = Vec::new();
         self.each_value(&z, index, levels.len(), |_, _, starts| {
@@ -258,7 +257,7 @@ impl Codec {
         }
         let posterior = self.posterior(levels, index)?;
         for (latent, bin) in bins.iter().enumerate().rev() {
-            coder.push(*bin, &self.bins(&posterior, &prior, latent))?;
+            coder.push(*bin, &self.bins(&posterior, prior, latent))?;
         }
         if count > 1 {
             coder.push(component, &Cells { count, start: |symbol: usize| posterior.starts[symbol] })?;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::CodecConfig;
 use super::chunk::{Codec, Rate};
 use crate::Error;
-use crate::data::ImageShape;
+use crate::data::{ImageShape, parallel};
 
 const MAGIC: [u8; 8] = *b"ELBO\x00\x01\r\n";
 const VERSION: u16 = 1;
@@ -79,10 +79,9 @@ pub struct Decoded {
 /// As [`Codec::encode`].
 pub fn encode(codec: &Codec, levels: &[u8], progress: &(dyn Fn(usize) + Sync)) -> Result<(Vec<Vec<u32>>, Rate), Error> {
     let (dimensions, chunk) = (codec.model().image().dimensions(), codec.config().chunk as usize);
-    let results =
-        crate::data::parallel::all(levels.chunks(chunk * dimensions), |part| codec.encode(part), &|chunks| {
-            progress((chunks * chunk).min(levels.len() / dimensions));
-        })?;
+    let done = |chunks: usize| progress((chunks * chunk).min(levels.len() / dimensions));
+    let results = parallel::map(levels.chunks(chunk * dimensions), false, |part| codec.encode(part), &done);
+    let results = results.into_iter().collect::<Result<Vec<_>, Error>>()?;
     let mut rate = Rate::default();
     let words = results.into_iter().map(|(words, of_chunk)| {
         rate += of_chunk;
@@ -241,14 +240,12 @@ impl<'a> Stream<'a> {
             return Err(bad("images and precisions of its model".to_owned(), format!("images of {image}")));
         }
         let chunk = precisions.chunk as usize;
-        let results = crate::data::parallel::each(
-            self.chunks.iter(),
-            |(images, bytes)| {
-                let word = |word: &[u8]| u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-                codec.decode(bytes.chunks_exact(4).map(word).collect(), *images)
-            },
-            &|chunks| progress((chunks * chunk).min(self.header.images)),
-        );
+        let decode = |(images, bytes): &(usize, &[u8])| {
+            let word = |word: &[u8]| u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+            codec.decode(bytes.chunks_exact(4).map(word).collect(), *images)
+        };
+        let done = |chunks: usize| progress((chunks * chunk).min(self.header.images));
+        let results = parallel::map(self.chunks.iter(), true, decode, &done);
         let (mut levels, mut fault) = (Vec::new(), self.fault.clone());
         for result in results {
             match result {

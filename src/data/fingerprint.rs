@@ -24,8 +24,13 @@ impl Fingerprint {
                 PixelValues::Floats(floats) => digest.update(bytemuck::cast_slice::<f32, u8>(floats)),
             }
         }
-        Fingerprint(digest.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+        Fingerprint(hex(&digest.finalize()[..8]))
     }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for Fingerprint {

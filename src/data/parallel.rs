@@ -5,8 +5,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use crate::Error;
-
 /// The name of the threads, by which a program can keep quiet about panics of decoders: they become errors.
 pub const THREAD: &str = "elbo-data";
 
@@ -14,7 +12,7 @@ pub const THREAD: &str = "elbo-data";
 /// result is the first failure.
 ///
 /// `progress` is told the number of items that are done.
-pub(super) fn map<T: Send, R: Send, E: Send>(
+pub(crate) fn map<T: Send, R: Send, E: Send>(
     items: impl Iterator<Item = T> + Send,
     all: bool,
     work: impl Fn(T) -> Result<R, E> + Sync,
@@ -49,28 +47,6 @@ pub(super) fn map<T: Send, R: Send, E: Send>(
         results.truncate(at + 1);
     }
     results.into_iter().map(|(_, result)| result).collect()
-}
-
-/// The result of `work` for each item, in order, up to the first failure.
-///
-/// # Errors
-///
-/// The first failure.
-pub fn all<T: Send, R: Send>(
-    items: impl Iterator<Item = T> + Send,
-    work: impl Fn(T) -> Result<R, Error> + Sync,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Result<Vec<R>, Error> {
-    map(items, false, work, progress).into_iter().collect()
-}
-
-/// The result of `work` for each item, in order.
-pub fn each<T: Send, R: Send>(
-    items: impl Iterator<Item = T> + Send,
-    work: impl Fn(T) -> Result<R, Error> + Sync,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Vec<Result<R, Error>> {
-    map(items, true, work, progress)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::shader::Access;
-use super::tensor::TOO_LARGE;
 use super::texture::Texture;
-use super::{Choice, Gpu, Kernel, KernelTable, Tensor};
+use super::{Choice, Gpu, Kernel, KernelTable, TOO_LARGE, Tensor};
 use crate::Error;
 
 /// A kernel with the tensors it works on and the size of its grid. Clones share them.

@@ -202,7 +202,7 @@ impl Kernel {
                     needed: groups as u64,
                     unit: "workgroups along one axis",
                     allowed: u64::from(allowed),
-                    hint: super::tensor::TOO_LARGE,
+                    hint: super::TOO_LARGE,
                 })?;
         }
         Ok(workgroups)

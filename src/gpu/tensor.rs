@@ -7,12 +7,8 @@ use std::sync::{Arc, Mutex, Weak};
 use bytemuck::Pod;
 
 use super::texture::Texture;
-use super::{Gpu, lock};
+use super::{Gpu, TOO_LARGE, lock};
 use crate::Error;
-
-/// What a person can change if a tensor is too large. Parameters and data that are have messages of their own.
-pub(super) const TOO_LARGE: &str =
-    "use a smaller --batch-size or --micro-batch-size, fewer --samples, or narrower layers (--hidden)";
 
 /// Words in a `vec4`; rows are padded to a multiple of it.
 const QUAD: usize = 4;

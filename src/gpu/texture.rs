@@ -46,7 +46,7 @@ impl Texture {
             needed: height,
             unit: "rows",
             allowed: u64::from(allowed),
-            hint: super::tensor::TOO_LARGE,
+            hint: super::TOO_LARGE,
         })?;
         let texture = gpu.inner.device.create_texture(&wgpu::TextureDescriptor {
             label: None,

@@ -74,20 +74,19 @@ impl ExactStack {
     /// The output of the last layer for one example.
     pub fn evaluate(&self, input: &[f32]) -> Vec<f32> {
         let mut values: Vec<Vec<f32>> = Vec::with_capacity(self.blocks.len());
-        let of = |values: &[Vec<f32>], index: usize| {
-            if index == 0 { input.to_vec() } else { values[index - 1].clone() }
-        };
         for (index, block) in self.blocks.iter().enumerate() {
-            let mut result = block.product.evaluate(&of(&values, index));
+            let before = |block: usize| block.checked_sub(1).map_or(input, |block| &values[block]);
+            let mut result = block.product.evaluate(before(index));
             if let Some(norm) = &block.norm {
                 norm.apply(&mut result);
             }
             if let Some(activation) = block.activation {
                 result = activation.exact(&result);
             } else if let Some(shortcut) = self.shortcuts.iter().find(|shortcut| shortcut.blocks.end == index + 1) {
-                let from = of(&values, shortcut.blocks.start);
-                let brought = shortcut.projection.as_ref().map(|projection| projection.evaluate(&from));
-                result.iter_mut().zip(brought.unwrap_or(from)).for_each(|(value, other)| *value += other);
+                let from = before(shortcut.blocks.start);
+                let projected = shortcut.projection.as_ref().map(|projection| projection.evaluate(from));
+                let brought = projected.as_deref().unwrap_or(from);
+                result.iter_mut().zip(brought).for_each(|(value, other)| *value += other);
             }
             values.push(result);
         }

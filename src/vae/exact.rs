@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::Model;
 use crate::Error;
-use crate::data::ImageShape;
+use crate::data::{ImageShape, hex};
 use crate::error::require;
 use crate::likelihood::Levels;
 use crate::nn::exact::{ExactStack, HostParameters};
@@ -80,5 +80,5 @@ fn hash(model: &Model, parameters: &HostParameters) -> String {
         digest.update(tensor.name.as_bytes());
         tensor.values.iter().for_each(|value| digest.update(value.to_bits().to_le_bytes()));
     }
-    digest.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.finalize()[..16])
 }
