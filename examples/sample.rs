@@ -32,7 +32,7 @@ pub fn run(path: &Path, model: Option<&Path>) -> Result<(), Error> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).map_err(Error::io("create", directory))?;
     }
-    Grid { pixels: &samples, image: vae.model().image, columns: 8 }.write(path)?;
+    Grid { pixels: &samples, image: vae.model().image()?, columns: 8 }.write(path)?;
     println!("wrote {}", path.display());
     Ok(())
 }

@@ -17,6 +17,7 @@ mod sample;
 mod selftest;
 mod train;
 mod traverse;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -36,7 +37,7 @@ use elbo::gpu::{AdapterRequest, Backend, Gpu, KernelRequest};
 use elbo::likelihood::Pixels;
 use elbo::nn::Variant;
 use elbo::run::RunDirectory;
-use elbo::vae::Vae;
+use elbo::vae::{Model, Vae};
 
 use self::input::{DataArgs, SplitName};
 
@@ -177,6 +178,11 @@ impl ModelArgs {
         let path = self.path();
         std::fs::File::open(&path).map_err(Error::io("read the model", &path))?;
         Vae::load(&gpu.open()?, &path)
+    }
+
+    /// The description of the model.
+    fn model(&self) -> Result<Model, Error> {
+        Model::describe_file(&self.path())
     }
 
     /// The model's file.

@@ -4,8 +4,10 @@
 //! here alone.
 
 mod model;
+mod text;
 
 pub use model::ModelConfig;
+pub use text::TextConfig;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};

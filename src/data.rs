@@ -18,6 +18,7 @@ pub mod batch;
 mod binarize;
 mod config;
 mod csv;
+mod examples;
 mod fingerprint;
 #[cfg(test)]
 mod fixtures;
@@ -35,9 +36,12 @@ mod range;
 mod resize;
 mod shape;
 mod standardise;
+mod text;
 
+pub use batch::beginning;
 pub use binarize::Binarize;
 pub use config::{Colour, DataConfig, Fit, Share, Size};
+pub use examples::{DataRef, DataShape, Examples};
 pub use fingerprint::Fingerprint;
 pub(crate) use fingerprint::hex;
 pub use images::Images;
@@ -45,6 +49,7 @@ use images::PixelValues;
 pub use load::{Loaded, Progress};
 pub use shape::ImageShape;
 pub use standardise::Standardisation;
+pub use text::{Corpus, LoadedText, Sentences, TextOptions, TextShape, Tokens, Vocabulary};
 
 /// Images and their labels.
 #[derive(Clone, Debug, PartialEq)]

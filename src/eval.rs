@@ -8,12 +8,13 @@ pub(crate) use importance::accumulate;
 pub use importance::{ImportanceEstimate, estimate};
 pub use latents::LatentStatistics;
 pub(crate) use latents::sum as sum_latents;
-pub use report::{Report, ReportRequest, report};
+pub use report::{Report, ReportRequest, TextReport, report};
 
 use std::ops::ControlFlow;
 
 use crate::Error;
-use crate::data::order::sequential;
+use crate::data::Examples;
+use crate::data::order::{longest_first, sequential};
 use crate::gpu::Tensor;
 use crate::noise::{self, Stream};
 use crate::step::metrics::{Averages, Sums};
@@ -35,7 +36,15 @@ impl Default for LossWeights {
     }
 }
 
-/// A recorded evaluation of a model over a set of images. It can be run many times. [`report`] evaluates a model once.
+/// The positions of each example and the order of an evaluation. Sentences come the longest first, so that batches have similar
+/// lengths.
+fn lengths_and_order(examples: Examples<'_>) -> (Vec<u32>, Vec<u32>) {
+    let lengths = examples.lengths();
+    let order = if lengths.is_empty() { sequential(examples.count()) } else { longest_first(&lengths) };
+    (lengths, order)
+}
+
+/// A recorded evaluation of a model over a set of examples. It can be run many times. [`report`] evaluates a model once.
 ///
 /// ```
 /// # use elbo::config::ModelConfig;
@@ -49,7 +58,7 @@ impl Default for LossWeights {
 /// # fn main() -> Result<(), elbo::Error> {
 /// # let gpu = Gpu::open(&AdapterRequest::default())?;
 /// # let config = ModelConfig { latents: 2, ..ModelConfig::default() };
-/// # let vae = Vae::new(&gpu, Model { image: ImageShape::grey(4, 4), config }, 0)?;
+/// # let vae = Vae::new(&gpu, Model { data: ImageShape::grey(4, 4).into(), config }, 0)?;
 /// # let images = Images::new([[0; 8], [255; 8]].concat().repeat(3), 3, ImageShape::grey(4, 4))?;
 /// let network = Network::evaluation(&vae, 2, &ObjectiveConfig::default())?; // two images at a time
 /// let described = vae.model().describe("evaluating a model", &images, "given")?;
@@ -71,7 +80,7 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Uploads the images and records the forward pass over `network`, whose tensors may be shared with training.
+    /// Uploads the examples and records the forward pass over `network`, whose tensors may be shared with training.
     ///
     /// The noise depends only on the seed and the example, so the batch size changes the result only by rounding.
     ///
@@ -85,24 +94,27 @@ impl Evaluation {
     pub fn new(
         vae: &Vae,
         network: &Network,
-        images: Described<'_>,
+        examples: Described<'_>,
         weights: LossWeights,
         seed: u64,
     ) -> Result<Evaluation, Error> {
-        let (count, batch_size) = (images.images().count(), network.x.rows());
+        let (examples, batch_size) = (examples.examples(), network.batch());
+        let count = examples.count();
         let pass = Pass::new(&vae.gpu, count, batch_size)?;
-        let device_images = vae.upload(images.images(), Stream::BinariseEvaluation)?;
-        let mut recipe = network.evaluation_step(&device_images, &pass)?;
+        let on_device = vae.upload(examples, Stream::BinariseEvaluation)?;
+        let mut recipe = network.evaluation_step(&on_device, &pass)?;
         let latents = Tensor::zeros(&vae.gpu, 3 * count.div_ceil(batch_size), network.kl.columns())?;
         recipe.step.push(latents::sum(network.at(&pass.step), &network.posterior, &network.kl, &latents)?);
         recipe.step.push(network.finish(&pass)?);
         let key = noise::key(seed, Stream::Evaluation);
         let objective = [weights.kl_weight as f32, weights.capacity, 0.0, 0.0];
-        let steps = batches(count, batch_size)
-            .zip(0..)
-            .map(|((first, examples), row)| Step { row, first, examples, objective, key, ..Step::default() })
-            .collect();
-        Ok(Evaluation { vae: vae.clone(), pass, recipe, order: sequential(count), steps, latents })
+        let (lengths, order) = lengths_and_order(examples);
+        let step = |((first, examples), row)| {
+            let step = Step { row, first, examples, objective, key, ..Step::default() };
+            Step { length: step.longest(&order, &lengths), ..step }
+        };
+        let steps = batches(count, batch_size).zip(0..).map(step).collect();
+        Ok(Evaluation { vae: vae.clone(), pass, recipe, order, steps, latents })
     }
 
     /// Evaluates the model with the parameters that it has now.

@@ -17,6 +17,7 @@ mod gradient;
 mod levels;
 mod pixels;
 mod support;
+pub mod tokens;
 
 pub use levels::Levels;
 pub use pixels::Pixels;

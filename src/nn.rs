@@ -3,11 +3,13 @@
 mod activation;
 mod convolution;
 mod dense;
+mod embedding;
 mod epilogue;
 pub mod exact;
 mod normalise;
 mod parameter;
 mod product;
+mod recurrent;
 mod resize;
 pub mod spec;
 mod stack;
@@ -16,10 +18,13 @@ mod sum;
 pub use activation::Activation;
 pub use convolution::{Convolution, Direction, Window};
 pub use dense::{Dense, ProductSize, Variant, WeightGradient, cost, weight_gradients};
+pub use embedding::{Embedding, Places};
 pub use epilogue::Epilogue;
 pub use normalise::{Norm, NormKind, NormValues};
 pub use parameter::{Init, Initialisation, ParameterSpec, Role, arena, initialise};
 pub use product::{Extent, Layer, Product};
+pub use recurrent::{Cell, Positions, Recurrent, RecurrentGradients, RecurrentSpec, RecurrentValues, spread, take};
+pub(crate) use recurrent::{gru, lstm};
 pub use resize::Resize;
 pub use spec::{LayerSpec, Layers, Spatial};
 pub use stack::{Stack, StackConfig, StackGradients, StackValues, Upsample};
@@ -67,6 +72,12 @@ impl<'a> Recording<'a> {
     #[must_use]
     pub fn of(self, output: Extent) -> Recording<'a> {
         Recording { positions: output.rows(), ..self }
+    }
+
+    /// The same for the rows of all positions of sentences.
+    #[must_use]
+    pub fn over_sequence(self) -> Recording<'a> {
+        Recording { at: At { sequence: true, ..self.at }, ..self }
     }
 
     /// Makes a kernel of a layer: as [`At::launch`], with the override `POSITIONS`.

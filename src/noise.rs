@@ -20,6 +20,10 @@ pub enum Stream {
     BinariseEvaluation = 6,
     /// Draws of pixels from the likelihood.
     Pixels = 8,
+    /// The choice of the words that a decoder of text does not see in training.
+    WordDropout = 9,
+    /// Draws of words from a decoder of text.
+    Words = 10,
 }
 
 /// The key of WGSL's generator: seed (low, high), stream, 0.

@@ -17,7 +17,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::data::batch::DeviceImages;
+use crate::data::batch::DeviceExamples;
 use crate::error::require;
 use crate::gpu::{Arena, Dispatch, Gpu, Part, Tensor};
 use crate::nn::exact::{ExactStack, HostParameters};
@@ -96,6 +96,11 @@ impl PriorConfig {
         require("--components", fits, &format!("a number from 1 to {MOST_COMPONENTS}"), self.components)
     }
 
+    /// Whether its components come from the encoder, which then has to be one of images.
+    pub fn has_pseudo_inputs(&self) -> bool {
+        self.kind == Prior::VampPrior
+    }
+
     /// Whether the KL divergence from the posterior has a closed form. If it has none, it is the sample estimate
     /// `log q(z|x) - log p(z)`, whatever the configuration asks for.
     pub fn has_closed_form(&self) -> bool {
@@ -108,7 +113,7 @@ impl PriorConfig {
 pub(crate) struct PriorContext<'a> {
     pub gpu: &'a Gpu,
     pub parameters: &'a Arena,
-    pub encoder: &'a Stack,
+    pub encoder: Option<&'a Stack>,
     pub posterior: &'a PosteriorConfig,
     pub latents: usize,
     /// The largest number of draws, `B * samples`.
@@ -144,7 +149,7 @@ pub(crate) trait LatentDensity: Debug {
     fn start_from(
         &self,
         _gpu: &Gpu,
-        _upload: &dyn Fn() -> Result<DeviceImages, Error>,
+        _upload: &dyn Fn() -> Result<DeviceExamples, Error>,
         _parameters: &Arena,
         _seed: u64,
     ) -> Result<(), Error> {

@@ -163,6 +163,11 @@ impl RunDirectory {
         self.path.join(SAMPLES).join(format!("{epoch:04}.png"))
     }
 
+    /// The sentences written after an epoch, by a model of text.
+    pub fn sentences(&self, epoch: u32) -> PathBuf {
+        self.path.join(SAMPLES).join(format!("{epoch:04}.txt"))
+    }
+
     /// The reconstructions made after an epoch.
     pub fn reconstructions(&self, epoch: u32) -> PathBuf {
         self.path.join(RECONSTRUCTIONS).join(format!("{epoch:04}.png"))

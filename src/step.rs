@@ -40,13 +40,21 @@ pub struct Step {
     pub chunks_left: u32,
     /// The fraction of its batch's examples that this step has.
     pub share: f32,
+    /// Positions of its longest sentence, for models of text.
+    pub length: u32,
     /// Fills whole `vec4`s.
-    pub reserved: [u32; 3],
+    pub reserved: [u32; 2],
 }
 
 impl Step {
     /// Words of a row.
     const WORDS: usize = size_of::<Step>() / size_of::<u32>();
+
+    /// The positions of its longest sentence; 0 if examples have no lengths.
+    pub(crate) fn longest(&self, order: &[u32], lengths: &[u32]) -> u32 {
+        let examples = order[self.first as usize..][..self.examples as usize].iter();
+        examples.filter_map(|example| lengths.get(*example as usize)).max().copied().unwrap_or(0)
+    }
 
     /// A tensor for one step.
     ///
@@ -87,15 +95,23 @@ pub struct At<'a> {
     pub step: &'a Tensor,
     /// Rows of each example: its importance samples after z is drawn, or one.
     pub samples: usize,
+    /// Whether the rows are those of all positions of sentences: (position, example, sample), the sample varies fastest.
+    pub sequence: bool,
 }
 
 impl<'a> At<'a> {
-    /// Makes a kernel of a step, with the binding `step` and the override `SAMPLES`.
+    /// The context for an ordinary row for each sample.
+    pub fn new(gpu: &'a Gpu, step: &'a Tensor, samples: usize) -> At<'a> {
+        At { gpu, step, samples, sequence: false }
+    }
+
+    /// Makes a kernel of a step, with the binding `step` and the overrides `SAMPLES` and `SEQUENCE`.
     ///
     /// # Errors
     ///
     /// As [`Gpu::launch`].
     pub fn launch(self, part: Part, entry: &str) -> Result<Launch<'a>, Error> {
-        self.gpu.launch(part.offer("SAMPLES", self.samples).lend("step", self.step), entry)
+        let part = part.offer("SAMPLES", self.samples).offer("SEQUENCE", usize::from(self.sequence));
+        self.gpu.launch(part.lend("step", self.step), entry)
     }
 }

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::config::TrainingConfig;
-use crate::data::{Fingerprint, order};
+use crate::data::Fingerprint;
 use crate::eval::{Evaluation, LossWeights};
 use crate::gpu::{Arena, DispatchTime, Gpu, HostTime, KernelTable, Program};
 use crate::noise::Stream;
@@ -126,7 +126,7 @@ pub struct Trainer {
     /// Whether the evaluation is on a validation set, and not on the test set.
     validates: bool,
     progress: Progress,
-    /// The images that it is trained and evaluated on.
+    /// The examples that it is trained and evaluated on.
     data: Fingerprint,
     /// Those of the checkpoint that it goes on from, if that is known.
     begun_with: Option<Fingerprint>,
@@ -141,7 +141,7 @@ impl Trainer {
     /// [`Error::Config`] if the prior needs more images; [`Error::Limit`] for sizes beyond the adapter's.
     pub fn new(gpu: &Gpu, plan: &Plan<'_>) -> Result<Trainer, Error> {
         let vae = Vae::new(gpu, plan.model.clone(), plan.config.seed)?;
-        vae.start_prior(plan.train.images(), plan.config.seed)?;
+        vae.start_prior(plan.train.examples(), plan.config.seed)?;
         Trainer::from_vae(vae, plan, Progress::default())
     }
 
@@ -157,9 +157,10 @@ impl Trainer {
             return Err(Error::Argument { operation: "training a model", expected, found });
         }
         let Plan { config, train, held_out, validates, .. } = plan;
-        let train = train.images();
+        let train = train.examples();
         progress.check(train.count(), config.batch_size)?;
-        let table = Table::new(config, train.count(), Network::most_examples(&vae, config.objective.samples));
+        let most = Network::most_examples(&vae, config.objective.samples);
+        let table = Table::new(config, train.count(), train.lengths(), most);
         vae.model().config.validate_batch(table.micro_batch())?;
         let sizes = StepSizes { examples: table.micro_batch(), chunks: table.chunks(), steps: table.len() };
         let step = TrainingStep::new(&vae, &vae.upload(train, Stream::Binarise)?, config, sizes)?;
@@ -175,7 +176,7 @@ impl Trainer {
             step,
             validates: *validates,
             progress,
-            data: Fingerprint::of([train, held_out.images()]),
+            data: Fingerprint::of([train, held_out.examples()]),
             begun_with: None,
             divergence,
         })
@@ -231,14 +232,14 @@ impl Trainer {
     ///
     /// [`Error::Gpu`] if the device was lost.
     pub fn host_time(&mut self) -> Result<(HostTime, Duration), Error> {
-        let (order, steps) = (order::sequential(self.examples), self.table.steps(1, 0));
+        let (steps, order) = self.table.epoch(1, 0);
         let segment = Segment { order: &order, steps: &steps, from: 0 };
         self.step.pass.host_time(&self.vae.gpu, &self.program, segment)
     }
 
     /// Makes the first step of an epoch the current one.
     fn first_step(&self) -> Result<(), Error> {
-        self.table.steps(1, 0)[0].write_to(&self.vae.gpu, &self.step.pass.step)
+        self.table.epoch(1, 0).0[0].write_to(&self.vae.gpu, &self.step.pass.step)
     }
 
     /// The choices that led to the kernels of a step.

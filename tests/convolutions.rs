@@ -76,7 +76,7 @@ fn a_convolution_and_its_transpose_are_adjoint() {
         let small = layers[0].output();
         let examples = 3;
         let step = Step { examples: examples as u32, ..Step::default() }.upload(gpu()).unwrap();
-        let at = At { gpu: gpu(), step: &step, samples: 1 };
+        let at = At::new(gpu(), &step, 1);
         let tensor = |extent: Extent, seed: usize| {
             let [rows, columns] = extent.matrix(examples);
             let values: Vec<f32> =

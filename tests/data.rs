@@ -54,7 +54,7 @@ fn the_same_pictures_in_every_format_give_the_same_bits() {
     let model = |data: &str| {
         let printed = succeeds(home, &train(data, "run", &["--overwrite", "--size", "6x5"]));
         assert!(printed.contains("no test set: 4 of the 40 images"), "{printed}");
-        assert!(printed.contains("batches of 8, as there are few training images"), "{printed}");
+        assert!(printed.contains("batches of 8, as there are few training examples"), "{printed}");
         fs::read(home.join("run/model.safetensors")).expect("a model")
     };
     let expected = model("pictures");

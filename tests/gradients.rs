@@ -7,8 +7,9 @@ use clap::ValueEnum;
 use elbo::nn::Activation;
 use elbo::selftest::Matrix;
 use elbo::selftest::likelihood::{
-    Share, bernoulli, beta_binomial, categorical, discretised_logistic, evaluate, gaussian, gaussian_predicted,
+    Share, bernoulli, beta_binomial, categorical, discretised_logistic, evaluate, gaussian, gaussian_predicted, tokens,
 };
+use elbo::selftest::nn::recurrent::{gru, lstm};
 use elbo::selftest::nn::{activation, dense};
 use elbo::selftest::objective::{penalised, weighted};
 use elbo::selftest::posterior::normal;
@@ -30,6 +31,38 @@ fn dense_layers() {
     check(&dense::backward_input(&doutput, &weight), &input, |input| f(input, &weight, &bias)).unwrap();
     check(&dweight, &weight, |weight| f(&input, weight, &bias)).unwrap();
     check(&dbias, &bias, |bias| f(&input, &weight, bias)).unwrap();
+}
+
+#[test]
+fn recurrent_units() {
+    let (d, e) = (1.3, -0.7);
+    // The products of the input and of the state, and the state before.
+    let x = matrix(1, 7, 1.5, 1);
+    let parts = |x: &Matrix| {
+        let at = |first: usize| [0, 1, 2].map(|gate| x.at(0, first + gate));
+        (at(0), at(3), x.at(0, 6))
+    };
+    let (a, c, state) = parts(&x);
+    let (da, dc, dstate) = gru::go_back(gru::advance(a, c, state).0, c[2], state, d);
+    let gradient = Matrix::vector([&da[..], &dc, &[dstate]].concat());
+    check(&gradient, &x, |x| {
+        let (a, c, state) = parts(x);
+        d * gru::advance(a, c, state).1
+    })
+    .unwrap();
+    // The sums of the products, and the cell before.
+    let x = matrix(1, 5, 1.5, 2);
+    let advance = |x: &Matrix| lstm::advance([0, 1, 2, 3].map(|gate| x.at(0, gate)), x.at(0, 4));
+    let (gates, cell, _) = advance(&x);
+    let (sums, dcell) = lstm::go_back(gates, [x.at(0, 4), cell], d, e);
+    check(&Matrix::vector([&sums[..], &[dcell]].concat()), &x, |x| {
+        let (_, cell, state) = advance(x);
+        d * state + e * cell
+    })
+    .unwrap();
+    let logits = matrix(1, 5, 4.0, 3);
+    let gradient = Matrix::vector(tokens::backward(logits.row(0), 2));
+    check(&gradient, &logits, |logits| -tokens::log_prob(logits.row(0), 2)).unwrap();
 }
 
 /// The activations that are functions of one value.

@@ -211,7 +211,7 @@ fn an_update_reaches_the_end_of_a_folded_grid() {
     let step = Step { optimiser: adam.constants(0.5, 1), ..Step::default() };
     // A batch that is not whole yet changes nothing.
     let step_tensor = Step { chunks_left: 1, ..step }.upload(gpu()).unwrap();
-    let at = At { gpu: gpu(), step: &step_tensor, samples: 1 };
+    let at = At::new(gpu(), &step_tensor, 1);
     let mut program = Program::default();
     let (states, weights) = (&[moment1, moment2], &[]);
     let update = Update { parameters: &parameters, gradients: &gradients, states, clip: None, weights };

@@ -57,7 +57,7 @@ impl Bare {
         record: impl FnOnce(Recording<'_>) -> Result<(Epilogue, Option<Dispatch>), elbo::Error>,
     ) {
         let step = Step { examples: outputs.rows() as u32, ..Step::default() }.upload(gpu()).unwrap();
-        let at = At { gpu: gpu(), step: &step, samples: 1 };
+        let at = At::new(gpu(), &step, 1);
         let recording = Recording::new(at, &self.parameters, Mode::Training);
         let (epilogue, after) = record(recording).unwrap();
         let mut program = Program::default();

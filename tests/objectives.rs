@@ -182,7 +182,7 @@ impl LinearGaussian {
             },
             ..ModelConfig::default()
         };
-        let vae = Vae::new(gpu(), Model { image: ImageShape::grey(2, 3), config }, 0).unwrap();
+        let vae = Vae::new(gpu(), Model { data: ImageShape::grey(2, 3).into(), config }, 0).unwrap();
         let weight = [[0.5, 0.25], [-0.5, 0.25], [0.25, 0.0], [0.0, -0.5], [0.25, 0.5], [-0.25, 0.5]];
         assert_eq!((0..6).map(|d| weight[d][0] * weight[d][1]).sum::<f64>(), 0.0);
         let bias = 0.4;

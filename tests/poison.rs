@@ -228,7 +228,7 @@ fn run(rows: usize, record: impl FnOnce(At<'_>) -> Result<Vec<Dispatch>, Error>)
     let row = Step { examples: rows as u32, objective: [1.0, 0.0, 0.0, 0.0], ..Step::default() };
     let step = row.upload(gpu()).unwrap();
     let mut program = Program::default();
-    program.extend(record(At { gpu: gpu(), step: &step, samples: 1 }).unwrap());
+    program.extend(record(At::new(gpu(), &step, 1)).unwrap());
     gpu().run(&program, 1);
 }
 

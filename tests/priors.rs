@@ -144,7 +144,7 @@ fn draws_have_the_moments_of_the_mixture() {
         prior: PriorConfig { kind: Prior::Mixture, components: 3 },
         ..ModelConfig::default()
     };
-    let vae = Vae::new(gpu(), Model { image: ImageShape::grey(1, LATENTS), config: model }, 0).unwrap();
+    let vae = Vae::new(gpu(), Model { data: ImageShape::grey(1, LATENTS).into(), config: model }, 0).unwrap();
     let identity: Vec<f32> = (0..LATENTS * LATENTS).map(|i| f32::from(i / LATENTS == i % LATENTS)).collect();
     vae.parameters().get("likelihood.weight").write(gpu(), &identity).unwrap();
     vae.parameters().get("likelihood.bias").write(gpu(), &[0f32; LATENTS]).unwrap();

@@ -253,6 +253,7 @@ fn a_step_is_laid_out_in_rust_as_in_wgsl() -> Result<(), String> {
         chunk,
         chunks_left,
         share,
+        length,
         reserved
     });
     // WGSL pads the struct implicitly; Rust has to do it explicitly.

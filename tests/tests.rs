@@ -54,6 +54,9 @@ mod colour;
 /// Priors that are mixtures, over whole models.
 mod priors;
 
+/// Text: training, evaluation and sentences, from files to the command line.
+mod text;
+
 /// The programs in `examples/`.
 mod examples;
 

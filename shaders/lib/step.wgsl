@@ -3,6 +3,7 @@
 
 override SAMPLES: u32 = 1u;     // importance samples of each example, in kernels after z is drawn
 override POSITIONS: u32 = 1u;   // positions of each sample, in layers that have several
+override SEQUENCE: bool = false; // whether a row is (position, example, sample) instead, in layers over sentences
 
 struct Step {
     row: u32,           // this row's number in the table
@@ -17,11 +18,22 @@ struct Step {
     chunk: u32,         // steps of the same batch before this one: a batch that is too large for memory is split
     chunks_left: u32,   // steps of the same batch after this one; the last one updates the parameters
     share: f32,         // fraction of its batch's examples
+    length: u32,        // positions of its longest sentence, in layers over sentences
 }
 
 // The rows of this step. Kernels leave the rows after them unchanged.
 fn live_rows() -> u32 {
-    return step.examples * SAMPLES * POSITIONS;
+    return step.examples * SAMPLES * select(POSITIONS, step.length, SEQUENCE);
+}
+
+// Rows of each position of a sequence.
+fn rows_of_position() -> u32 {
+    return step.examples * SAMPLES;
+}
+
+// The row of the draws that a row belongs to, in layers over sentences.
+fn draw_of(row: u32) -> u32 {
+    return select(row, row % rows_of_position(), SEQUENCE);
 }
 
 // The example that a row belongs to: its row of the data, whose positions are all in one row.

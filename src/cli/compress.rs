@@ -91,7 +91,7 @@ impl Compress {
         let (model, parameters) = Model::read(&path, &file)?;
         let codec = Codec::new(ExactModel::new(&model, &parameters)?, self.codec)?;
         let Loaded { dataset, names, .. } = self.load()?;
-        let split = self.split.of(&dataset)?;
+        let split = self.split.of_images(&dataset)?;
         let levels = codec.levels_of(&split.images)?;
         let count = split.images.count();
         let start = Instant::now();

@@ -1,17 +1,19 @@
 //! `elbo data`.
 
+mod text;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use elbo::Error;
-use elbo::data::{Binarize, DataConfig, ImageShape, Images, Loaded, Split, Standardisation};
+use elbo::data::{Binarize, Corpus, DataConfig, ImageShape, Images, Loaded, Split, Standardisation};
 use elbo::image::Grid;
 use elbo::likelihood::{Likelihood, LikelihoodConfig};
 use serde::Serialize;
 
-use super::input::load;
+use super::input::load_images;
 use super::{first, pixels, say, say_json};
 
 /// Images in a row of the picture.
@@ -19,7 +21,7 @@ const COLUMNS: usize = 10;
 /// Classes that are listed with their numbers of images.
 const CLASSES: usize = 12;
 
-/// Show what would be read: parts, shape, range, classes, and which likelihood fits
+/// Show what would be read: parts, shape, range, classes, and which likelihood fits; of text, lengths, vocabulary and examples
 #[derive(Args)]
 #[command(
     mut_arg("data", |data| data.long(None).index(1).required(false)),
@@ -27,6 +29,7 @@ const CLASSES: usize = 12;
 Examples:
   elbo data pictures --size 64 --out grid.png
   elbo data images.npz
+  elbo data sentences.txt --vocabulary 5000
   elbo data train.csv --label 1 --json"
 )]
 pub struct Data {
@@ -74,7 +77,11 @@ struct Part<'a> {
 
 impl Data {
     pub fn run(self) -> Result<ExitCode, Error> {
-        let loaded = load(&self.config)?;
+        if Corpus::is_at(&self.config) {
+            return text::show(&Corpus::load(&self.config)?, self.out.as_deref(), self.json);
+        }
+        self.config.text.require_none()?;
+        let loaded = load_images(&self.config)?;
         let report = Report::new(&loaded, self.config.standardise);
         if let Some(path) = &self.out {
             self.write_grid(&loaded.dataset.train.images, path)?;

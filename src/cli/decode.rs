@@ -8,9 +8,10 @@ use elbo::Error;
 use elbo::files::npy;
 
 use super::images::ImagesArgs;
+use super::words::WordsArgs;
 use super::{GpuArgs, ModelArgs, ShowArgs};
 
-/// Decode latents from an .npy file into a PNG grid or another .npy file
+/// Decode latents from an .npy file into a PNG grid, another .npy file, or lines of text
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -29,11 +30,14 @@ pub struct Decode {
     columns: usize,
     #[command(flatten)]
     out: ImagesArgs,
+    #[command(flatten)]
+    words: WordsArgs,
 }
 
 impl Decode {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
-        let file = self.out.file(&self.model, "decode")?;
+        let is_text = self.model.model()?.text().is_ok();
+        let file = if is_text { None } else { Some(self.out.file(&self.model, "decode")?) };
         let (latents, shape) = npy::read(&self.latents)?;
         let vae = self.model.load(gpu)?;
         let width = vae.model().config.latents;
@@ -44,6 +48,9 @@ impl Decode {
                 found: format!("{shape:?}"),
             });
         }
+        let Some(file) = file else {
+            return self.out.write_sentences(&vae.write_sentences(&latents, self.words.choice(false, 0)?)?);
+        };
         let images = vae.decode(&latents, self.show.pixels(0))?;
         file.write(&vae, images, self.columns, "decoded")
     }

@@ -10,7 +10,7 @@ use elbo::files::npy;
 
 use super::{DataArgs, GpuArgs, ModelArgs, SplitName, say};
 
-/// Encode images into posterior means and log variances, as .npy files
+/// Encode images or sentences into posterior means and log variances, as .npy files
 ///
 /// Writes mean.npy and logvar.npy, f32 (N, latents), and labels.npy, u8 (N).
 #[derive(Args)]
@@ -19,7 +19,7 @@ pub struct Encode {
     model: ModelArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Which images
+    /// Which examples
     #[arg(long, value_enum, default_value_t)]
     split: SplitName,
     /// The directory to write to [default: encoded in the run]
@@ -29,16 +29,16 @@ pub struct Encode {
 
 impl Encode {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
-        let data = self.data.load(&self.model)?;
-        let split = self.split.of(&data)?;
+        let loaded = self.data.load_any(&self.model)?;
+        let examples = self.split.of(loaded.data())?;
         let vae = self.model.load(gpu)?;
-        let posterior = vae.encode(&split.images, self.model.seed()?)?;
+        let posterior = vae.encode(examples, self.model.seed()?)?;
         let directory = self.model.output(self.out.as_ref(), "encoded");
         fs::create_dir_all(&directory).map_err(Error::io("create the directory", &directory))?;
-        let shape = [split.images.count(), vae.model().config.latents];
+        let shape = [examples.count(), vae.model().config.latents];
         npy::write(&directory.join("mean.npy"), &posterior.mean, &shape)?;
         npy::write(&directory.join("logvar.npy"), &posterior.logvar, &shape)?;
-        let labels = match &split.labels {
+        let labels = match self.split.labels(loaded.data())? {
             Some(labels) => {
                 npy::write_u8(&directory.join("labels.npy"), labels, &[labels.len()])?;
                 "labels.npy"

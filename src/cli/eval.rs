@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use clap::Args;
 use elbo::Error;
-use elbo::eval::{Report, ReportRequest, report};
+use elbo::eval::{Report, ReportRequest, TextReport, report};
 use elbo::files::npy;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -31,16 +31,16 @@ pub struct Eval {
     model: ModelArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Which images
+    /// Which examples
     #[arg(long, value_enum, default_value_t)]
     split: SplitName,
-    /// Estimate log p(x) with K posterior samples of each image; papers use 5000
+    /// Estimate log p(x) with K posterior samples of each example; papers use 5000
     #[arg(long, value_name = "K")]
     importance_samples: Option<usize>,
     /// Seed of the noise, and of the draws that binarise grey images [default: the run's]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Write the estimate of each image's log p(x) as a NumPy array, f32 (N)
+    /// Write the estimate of each example's log p(x) as a NumPy array, f32 (N)
     #[arg(long, value_name = "NPY", requires = "importance_samples")]
     per_example: Option<PathBuf>,
     /// Print JSON, for programs
@@ -60,8 +60,9 @@ struct Printed<'a> {
 impl Eval {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let config = self.model.config()?;
-        let data = self.data.load(&self.model)?;
-        let images = &self.split.of(&data)?.images;
+        let loaded = self.data.load_any(&self.model)?;
+        let data = loaded.data();
+        let examples = self.split.of(data)?;
         let vae = self.model.load(gpu)?;
         let request = ReportRequest {
             batch_size: config.training.batch_size,
@@ -70,7 +71,7 @@ impl Eval {
         };
         let stop = stop_on_interrupt("the estimate");
         let bar = progress_bar(self.importance_samples.is_some());
-        let report = report(&vae, images, request, |done| {
+        let report = report(&vae, examples, request, |done| {
             bar.set_position((1000.0 * done) as u64);
             if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -80,9 +81,9 @@ impl Eval {
         };
         // The estimate took long: it is printed before anything else can fail.
         if self.json {
-            say_json(&Printed { data: &data.name, split: self.split, report: &report })?;
+            say_json(&Printed { data: data.name(), split: self.split, report: &report })?;
         } else {
-            self.print(&data.name, &report)?;
+            self.print(data.name(), &report)?;
             if !vae.model().config.likelihood.is_discrete() {
                 say(DENSITY)?;
             }
@@ -91,7 +92,7 @@ impl Eval {
             let values: Vec<f32> = estimate.log_prob.iter().map(|value| *value as f32).collect();
             npy::write(path, &values, &[values.len()])?;
             if !self.json {
-                say(format_args!("log p(x) of each image: {}", path.display()))?;
+                say(format_args!("log p(x) of each example: {}", path.display()))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -99,7 +100,8 @@ impl Eval {
 
     fn print(&self, data: &str, report: &Report) -> Result<(), Error> {
         let split = format!("{:?}", self.split).to_lowercase();
-        say(format_args!("{data}, {} {split} images, nats per example:", report.examples))?;
+        let kind = if report.text.is_some() { "sentences" } else { "images" };
+        say(format_args!("{data}, {} {split} {kind}, nats per example:", report.examples))?;
         if let Some(log_prob) = report.log_prob {
             let error = log_prob.standard_error.map(|error| format!("standard error {error:.3}, "));
             say(format_args!(
@@ -117,6 +119,12 @@ impl Eval {
         if let Some(bits) = report.bits_per_dim {
             let of = if report.log_prob.is_some() { "log p(x)" } else { "elbo: an upper bound" };
             say(format_args!("bits/dim   {bits:10.4}   from {of}"))?;
+        }
+        if let Some(TextReport { perplexity, tokens, unknown, bits_per_character }) = report.text {
+            let of = if report.log_prob.is_some() { "log p(x)" } else { "elbo: an upper bound" };
+            let what = format!("of {tokens} tokens, with the ends of sentences, {unknown} of them unknown");
+            say(format_args!("perplexity {perplexity:10.2}   from {of}, {what}"))?;
+            say(format_args!("bits/char  {bits_per_character:10.4}"))?;
         }
         say(format_args!("active units: {} of {}", report.active_units, report.latents))?;
         if let Some(kl) = &report.kl_per_latent {

@@ -4,15 +4,48 @@ use std::io::IsTerminal;
 
 use clap::{Args, ValueEnum};
 use elbo::Error;
-use elbo::data::{DataConfig, Dataset, Loaded, Progress, Split};
+use elbo::data::{Corpus, DataConfig, DataRef, Dataset, Examples, Loaded, LoadedText, Progress, Share, Split};
 use elbo::error::require;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::{ModelArgs, notify};
 
+/// Data of one kind that were loaded.
+pub enum AnyData {
+    Images(Box<Loaded>),
+    Text(Box<LoadedText>),
+}
+
+impl AnyData {
+    /// The data.
+    pub fn data(&self) -> DataRef<'_> {
+        match self {
+            AnyData::Images(loaded) => DataRef::Images(&loaded.dataset),
+            AnyData::Text(loaded) => DataRef::Text(&loaded.corpus),
+        }
+    }
+
+    /// What was taken for what.
+    pub fn notes(&self) -> &[String] {
+        match self {
+            AnyData::Images(loaded) => &loaded.notes,
+            AnyData::Text(loaded) => &loaded.notes,
+        }
+    }
+}
+
 /// Loads data to train on, with a progress bar.
-pub fn load(config: &DataConfig) -> Result<Loaded, Error> {
+pub fn load(config: &DataConfig) -> Result<AnyData, Error> {
+    if Corpus::is_at(config) {
+        return Corpus::load(config).map(Box::new).map(AnyData::Text);
+    }
+    config.text.require_none()?;
+    load_images(config).map(Box::new).map(AnyData::Images)
+}
+
+/// The same for images.
+pub fn load_images(config: &DataConfig) -> Result<Loaded, Error> {
     with_progress(|progress| Loaded::new(config, progress))
 }
 
@@ -48,16 +81,49 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
+    /// Loads images.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the model is one of text.
     pub fn load(&self, model: &ModelArgs) -> Result<Dataset, Error> {
+        model.model()?.image()?;
+        match self.load_any(model)? {
+            AnyData::Images(loaded) => Ok(loaded.dataset),
+            AnyData::Text(_) => unreachable!("data are of the model's kind"),
+        }
+    }
+
+    /// Loads data of the model's kind.
+    pub fn load_any(&self, model: &ModelArgs) -> Result<AnyData, Error> {
         let config = model.config()?.data;
+        let of_run = model.is_in_a_run();
+        let found = format!("none, and {} is in no run's directory, which would name them", model.run.display());
+        require("--data", of_run || self.data.is_some(), "the data, mnist or a path", found)?;
+        if let Ok(shape) = model.model()?.text() {
+            let config = match &self.data {
+                None => config,
+                Some(source) => DataConfig {
+                    source: source.clone(),
+                    test_data: None,
+                    test: None,
+                    validation: Share::default(),
+                    ..config
+                },
+            };
+            let is_whole = self.data.is_some();
+            let loaded = Corpus::load_for(&config, shape, is_whole)?;
+            if is_whole {
+                loaded.notes.iter().for_each(|note| notify(note));
+            }
+            return Ok(AnyData::Text(Box::new(loaded)));
+        }
         let Some(source) = &self.data else {
-            let found = format!("none, and {} is in no run's directory, which would name them", model.run.display());
-            require("--data", model.is_in_a_run(), "the data, mnist or a path", found)?;
-            return Ok(load(&config)?.dataset);
+            return load_images(&config).map(Box::new).map(AnyData::Images);
         };
         let loaded = with_progress(|progress| Loaded::other(source, &config, progress))?;
         loaded.notes.iter().for_each(|note| notify(note));
-        Ok(loaded.dataset)
+        Ok(AnyData::Images(Box::new(loaded)))
     }
 }
 
@@ -75,15 +141,36 @@ pub enum SplitName {
 }
 
 impl SplitName {
-    pub fn of(self, data: &Dataset) -> Result<&Split, Error> {
+    /// A part of images.
+    pub fn of_images(self, data: &Dataset) -> Result<&Split, Error> {
         match self {
-            SplitName::Train => Ok(&data.train),
-            SplitName::Test => Ok(&data.test),
-            SplitName::Validation => data.validation.as_ref().ok_or_else(|| Error::Config {
-                option: "--split",
-                expected: "data with a validation set, or a run with --validation".to_owned(),
-                found: data.name.clone(),
-            }),
+            SplitName::Train => Some(&data.train),
+            SplitName::Test => Some(&data.test),
+            SplitName::Validation => data.validation.as_ref(),
         }
+        .ok_or_else(|| self.missing(&data.name))
+    }
+
+    /// A part of any data.
+    pub fn of(self, data: DataRef<'_>) -> Result<Examples<'_>, Error> {
+        match self {
+            SplitName::Train => Some(data.train()),
+            SplitName::Test => Some(data.test()),
+            SplitName::Validation => data.validation(),
+        }
+        .ok_or_else(|| self.missing(data.name()))
+    }
+
+    /// The labels of a part, if there are any.
+    pub fn labels(self, data: DataRef<'_>) -> Result<Option<&[u8]>, Error> {
+        match data {
+            DataRef::Images(data) => self.of_images(data).map(|split| split.labels.as_deref()),
+            DataRef::Text(_) => Ok(None),
+        }
+    }
+
+    fn missing(self, data: &str) -> Error {
+        let expected = "data with a validation set, or a run with --validation".to_owned();
+        Error::Config { option: "--split", expected, found: data.to_owned() }
     }
 }

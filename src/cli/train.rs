@@ -4,6 +4,7 @@ mod device;
 mod pictures;
 mod progress;
 mod resume;
+mod shown;
 mod training;
 mod writer;
 
@@ -36,11 +37,12 @@ Examples:
   elbo train --data /usr/share/datasets/fashion-mnist --likelihood discretised-logistic --out runs/fashion
   elbo train --data pictures --size 64 --likelihood discretised-logistic --out runs/pictures
   elbo train --binarize dynamic --objective iwae --samples 5 --validation 10000 --patience 10 --epochs 100
+  elbo train --data sentences.txt --latents 32 --kl-warmup 5 --word-dropout 0.3 --out runs/text
   elbo train --latents 10 --kl-weight 4 --kl-warmup 5 --out runs/beta")]
 pub struct Train {
     #[command(flatten)]
     config: Config,
-    /// Examples per step; the last batch of an epoch may be smaller [default: 128, or fewer for few training images, so that an
+    /// Examples per step; the last batch of an epoch may be smaller [default: 128, or fewer for few training examples, so that an
     /// epoch has 40 steps]
     #[arg(long, value_name = "N", help_heading = "Training")]
     batch_size: Option<usize>,
@@ -65,27 +67,28 @@ impl Train {
             RunDirectory::check(out, self.overwrite)?;
         }
         let loaded = load(&self.config.data)?;
-        let mut notes = loaded.notes;
-        let data = loaded.dataset;
+        let mut notes = loaded.notes().to_vec();
+        let data = loaded.data();
+        let examples = data.train().count();
         // The full paths are kept, so that the run can be evaluated and resumed from anywhere.
         let DataConfig { source, test_data, .. } = &mut self.config.data;
         for source in std::iter::once(source).chain(test_data) {
             *source = full_path(source);
         }
-        if self.batch_size.is_none() && self.config.training.shrink_batch(data.train.images.count()) {
+        if self.batch_size.is_none() && self.config.training.shrink_batch(examples) {
             let size = self.config.training.batch_size;
-            notes.push(format!("batches of {size}, as there are few training images (--batch-size)"));
+            notes.push(format!("batches of {size}, as there are few training examples (--batch-size)"));
         }
-        let plan = Plan::new(&self.config, &data)?;
+        let plan = Plan::new(&self.config, data)?;
         if self.config.model.hidden.is_none() && !self.args.quiet {
-            let (layers, image) = (plan.model().hidden(), plan.model().image);
+            let (layers, data) = (plan.model().hidden(), &plan.model().data);
             let normalised = plan.model().normalise() == NormKind::Batch;
             let normalised = if normalised { ", with batch normalisation" } else { "" };
-            say(format_args!("layers: {layers}{normalised}, which suit images of {image} (--hidden for others)"))?;
+            say(format_args!("layers: {layers}{normalised}, which suit {data} (--hidden for others)"))?;
         }
-        let epochs = plan.training().epochs_for(data.train.images.count());
+        let epochs = plan.training().epochs_for(examples);
         if self.config.training.epochs.is_none() && epochs != TrainingConfig::default().epochs_for(usize::MAX) {
-            notes.push(format!("{epochs} epochs, as there are few training images (--epochs)"));
+            notes.push(format!("{epochs} epochs, as there are few training examples (--epochs)"));
         }
         self.config.training.epochs = Some(epochs);
         self.config.model = plan.model().config.clone();
@@ -102,7 +105,7 @@ impl Train {
         if !self.args.quiet {
             notes.iter().try_for_each(say)?;
         }
-        Training::new(run, config, gpu, trainer, self.args).run(&data, gpu_args)
+        Training::new(run, config, gpu, trainer, self.args).run(data, gpu_args)
     }
 }
 

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::text::TextConfig;
 use crate::Error;
 use crate::data::{Binarize, Standardisation};
 use crate::error::require;
@@ -10,7 +11,7 @@ use crate::likelihood::LikelihoodConfig;
 use crate::nn::{Activation, Extent, Initialisation, Layers, NormKind, Upsample, WIDEST};
 use crate::objective::{Objective, ObjectiveConfig};
 use crate::posterior::PosteriorConfig;
-use crate::prior::{Prior, PriorConfig};
+use crate::prior::PriorConfig;
 
 /// The shape of the model.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -61,6 +62,10 @@ pub struct ModelConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub posterior: PosteriorConfig,
+    /// What models of text have besides.
+    #[command(flatten)]
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub text: TextConfig,
     /// How values become those that the model sees, measured in the training set with `--standardise`.
     #[arg(skip)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +91,7 @@ impl Default for ModelConfig {
             likelihood: LikelihoodConfig::default(),
             prior: PriorConfig::default(),
             posterior: PosteriorConfig::default(),
+            text: TextConfig::default(),
             standardisation: None,
         }
     }
@@ -112,7 +118,7 @@ impl ModelConfig {
 
     /// Whether hidden layers can be normalised.
     pub fn may_normalise(&self) -> bool {
-        self.prior.kind != Prior::VampPrior
+        !self.prior.has_pseudo_inputs()
     }
 
     /// The layers that are given, with the names of their options.

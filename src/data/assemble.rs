@@ -159,14 +159,7 @@ impl Split {
     ///
     /// [`Error::Argument`] if one of them is empty.
     pub(super) fn split_off(&self, count: usize, seed: Option<u64>) -> Result<[Split; 2], Error> {
-        let total = self.images.count();
-        let mut kept = match seed {
-            None => order::sequential(total),
-            Some(seed) => order::shuffled(total, seed, 0),
-        };
-        let mut split_off = kept.split_off(total - count);
-        kept.sort_unstable();
-        split_off.sort_unstable();
+        let [kept, split_off] = order::split_off(self.images.count(), count, seed);
         Ok([self.take(&kept)?, self.take(&split_off)?])
     }
 }

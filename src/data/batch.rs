@@ -1,5 +1,9 @@
 //! Images on the GPU, and the gathering of batches from them. The twin of `shaders/data/batch.wgsl`.
 
+mod sentences;
+
+pub use sentences::{DeviceSentences, TokenBatch, beginning};
+
 use super::{Binarize, Images, PixelValues};
 use crate::Error;
 use crate::error::require_shapes;
@@ -8,6 +12,25 @@ use crate::noise::Stream;
 use crate::step::At;
 
 const SOURCE: Source = source!("data/batch.wgsl");
+
+/// Examples uploaded once.
+#[derive(Debug)]
+pub enum DeviceExamples {
+    /// Images.
+    Images(DeviceImages),
+    /// Sentences.
+    Sentences(DeviceSentences),
+}
+
+impl DeviceExamples {
+    /// Their number.
+    pub fn count(&self) -> usize {
+        match self {
+            DeviceExamples::Images(images) => images.count(),
+            DeviceExamples::Sentences(sentences) => sentences.count(),
+        }
+    }
+}
 
 /// Images uploaded once, as bytes or as floats, and how the model sees them.
 ///

@@ -6,13 +6,14 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::Dataset;
+use super::{Dataset, TextOptions};
 use crate::Error;
 use crate::error::require;
 
 /// What `--data` may be.
 const DATA: &str = "mnist, which is built in; a folder of pictures, with subfolders as labels and train/, valid/, test/ as parts; a .npz or .npy \
-file; a CSV or TSV file of numbers; an IDX file, or a folder of them under the names of MNIST or EMNIST";
+file; a CSV or TSV file of numbers; an IDX file, or a folder of them under the names of MNIST or EMNIST; a text file, .txt or .txt.gz, \
+a sentence a line, or a folder of train.txt, valid.txt and test.txt";
 
 /// Where the data come from, and how they become images of one size.
 #[derive(Clone, Debug, PartialEq, Args, Serialize, Deserialize)]
@@ -85,6 +86,10 @@ pub struct DataConfig {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "is_default")]
     pub standardise: bool,
+    /// How text becomes tokens.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub text: TextOptions,
 }
 
 impl Default for DataConfig {
@@ -106,6 +111,7 @@ impl Default for DataConfig {
             label: None,
             scale: None,
             standardise: false,
+            text: TextOptions::default(),
         }
     }
 }
@@ -119,6 +125,7 @@ impl DataConfig {
     pub fn validate(&self) -> Result<(), Error> {
         let scale = self.scale.unwrap_or(1.0);
         require("--scale", scale.is_normal() && scale > 0.0, "a finite number above 0", scale)?;
+        self.text.validate()?;
         let is_none = |share: Share| share == Share::default();
         require("--test", !self.test.is_some_and(is_none), "a number from 1, or a fraction, as 0.1", 0)?;
         let chosen = !is_none(self.validation) || self.validation_seed.is_none();

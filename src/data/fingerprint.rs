@@ -5,23 +5,33 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Images;
+use super::Examples;
 use super::images::PixelValues;
 
-/// A digest of images: of their sizes, their values and their order. Other images have another one.
+/// A digest of examples: of their sizes, their values and their order. Others have another one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// The first 64 bits of the SHA-256 of several stacks of images, as hexadecimal digits.
-    pub fn of<'a>(stacks: impl IntoIterator<Item = &'a Images>) -> Fingerprint {
+    /// The first 64 bits of the SHA-256 of several sets of examples, as hexadecimal digits.
+    pub fn of<'a>(sets: impl IntoIterator<Item = Examples<'a>>) -> Fingerprint {
         let mut digest = Sha256::new();
-        for images in stacks {
-            digest.update(format!("{} images of {}\n", images.count(), images.shape()));
-            match &images.pixels {
-                PixelValues::Bytes(bytes) => digest.update(bytes),
-                PixelValues::Floats(floats) => digest.update(bytemuck::cast_slice::<f32, u8>(floats)),
+        for examples in sets {
+            match examples {
+                Examples::Images(images) => {
+                    digest.update(format!("{} images of {}\n", images.count(), images.shape()));
+                    match &images.pixels {
+                        PixelValues::Bytes(bytes) => digest.update(bytes),
+                        PixelValues::Floats(floats) => digest.update(bytemuck::cast_slice::<f32, u8>(floats)),
+                    }
+                }
+                Examples::Sentences(sentences) => {
+                    let words = sentences.vocabulary().len();
+                    digest.update(format!("{} sentences of {words} words\n", sentences.count()));
+                    digest.update(bytemuck::cast_slice::<u32, u8>(&sentences.words));
+                    digest.update(bytemuck::cast_slice::<u32, u8>(&sentences.starts));
+                }
             }
         }
         Fingerprint(hex(&digest.finalize()[..8]))
@@ -41,7 +51,7 @@ impl fmt::Display for Fingerprint {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ImageShape;
+    use super::super::{ImageShape, Images};
     use super::*;
 
     #[test]
@@ -53,9 +63,10 @@ mod tests {
         let floats = Images::from_floats(a.pixels().collect(), 2, square).unwrap();
         let others =
             [&b, &images([1, 2, 3, 4, 5, 6, 7, 8], 2, row), &images([1, 2, 3, 4, 5, 6, 7, 8], 1, long), &floats];
-        assert_eq!(Fingerprint::of([&a]), Fingerprint::of([&a.clone()]));
-        assert_eq!(Fingerprint::of([&a]).to_string().len(), 16);
-        assert!(others.iter().all(|other| Fingerprint::of([*other]) != Fingerprint::of([&a])));
-        assert_ne!(Fingerprint::of([&a, &b]), Fingerprint::of([&b, &a]));
+        let of = |images: &[&Images]| Fingerprint::of(images.iter().map(|images| Examples::Images(images)));
+        assert_eq!(of(&[&a]), of(&[&a.clone()]));
+        assert_eq!(of(&[&a]).to_string().len(), 16);
+        assert!(others.iter().all(|other| of(&[*other]) != of(&[&a])));
+        assert_ne!(of(&[&a, &b]), of(&[&b, &a]));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use super::lengths_and_order;
 use crate::Error;
-use crate::data::order::sequential;
 use crate::error::require_shapes;
 use crate::gpu::{Dispatch, Part, Source, Tensor, source};
 use crate::noise::{self, Stream};
@@ -73,13 +73,14 @@ impl ImportanceEstimate {
 /// Burda et al. 2016, section 2 and equation 8.
 pub fn estimate(
     vae: &Vae,
-    images: Described<'_>,
+    examples: Described<'_>,
     samples: usize,
     seed: u64,
     mut on_update: impl FnMut(f64) -> ControlFlow<()>,
 ) -> Result<Option<ImportanceEstimate>, Error> {
-    let images = images.images();
-    let (gpu, count) = (vae.gpu(), images.count());
+    let examples = examples.examples();
+    let (gpu, count) = (vae.gpu(), examples.count());
+    let (lengths, order) = lengths_and_order(examples);
     // As few steps as possible, as full as possible: extra samples of the last step are dropped.
     let widest = BYTES / (size_of::<f32>() * vae.model().widest());
     let rows = ROWS.min(widest).min(Network::most_examples(vae, 1)).max(1);
@@ -88,12 +89,14 @@ pub fn estimate(
     let objective = ObjectiveConfig { samples: per_step, kl: KlEstimate::Sampled, ..ObjectiveConfig::default() };
     let network = Network::evaluation(vae, batch, &objective)?;
     let total = count.div_ceil(batch) * samples.div_ceil(per_step);
-    let mut steps = steps(count, batch, samples, per_step, noise::key(seed, Stream::Evaluation));
+    let key = noise::key(seed, Stream::Evaluation);
+    let mut steps =
+        steps(count, batch, samples, per_step, key).map(|step| Step { length: step.longest(&order, &lengths), ..step });
 
     let mut pass = Pass::with_steps(gpu, count, total.min(STEPS))?;
     let log_weights = Tensor::zeros(gpu, 1, batch * per_step)?;
     let estimates = Tensor::zeros(gpu, count, 4)?;
-    let Recipe { before, mut step } = network.terms_step(&vae.upload(images, Stream::BinariseEvaluation)?, &pass)?;
+    let Recipe { before, mut step } = network.terms_step(&vae.upload(examples, Stream::BinariseEvaluation)?, &pass)?;
     let at = network.at(&pass.step);
     step.push(weighted::log_weights(at, &network.log_prob, &network.kl, &log_weights)?);
     step.push(accumulate(at, &log_weights, &estimates)?);
@@ -103,7 +106,7 @@ pub fn estimate(
     let mut sums = Sums::default();
     for first in (0..total).step_by(STEPS) {
         let table: Vec<Step> = steps.by_ref().take(STEPS).zip(0..).map(|(step, row)| Step { row, ..step }).collect();
-        let segment = Segment { order: &sequential(count), steps: &table, from: 0 };
+        let segment = Segment { order: &order, steps: &table, from: 0 };
         let done = pass.run(gpu, &step, segment, |row, step_sums| {
             for (step, step_sums) in table[row..].iter().zip(step_sums) {
                 sums.add(step, step_sums);
@@ -116,13 +119,16 @@ pub fn estimate(
     }
     let estimates = estimates.read::<f32>(gpu)?;
     let of_each = |value: fn([f64; 3], f64) -> f64| -> Vec<f64> {
-        let wide = |row: &[f32]| [0, 1, 2].map(|column: usize| f64::from(row[column]));
-        estimates.chunks_exact(4).map(|row| value(wide(row), samples as f64)).collect()
+        let mut values = vec![0.0; count];
+        for (row, example) in estimates.chunks_exact(4).zip(&order) {
+            values[*example as usize] = value([0, 1, 2].map(|column| f64::from(row[column])), samples as f64);
+        }
+        values
     };
     let log_prob = of_each(|[largest, sum, _], samples| largest + (sum / samples).ln());
     if let Some(example) = log_prob.iter().position(|value| !value.is_finite()) {
         let term = sums.averages().first_not_finite().map_or("the estimate", |(term, _)| term);
-        let (operation, place) = ("estimating log p(x)", format!("{term} of image {example}"));
+        let (operation, place) = ("estimating log p(x)", format!("{term} of example {example}"));
         return Err(Error::NotFinite { operation, place, value: log_prob[example] as f32 });
     }
     let elbo = of_each(|[_, _, total], samples| total / samples);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Evaluation, ImportanceEstimate, LossWeights, estimate};
 use crate::Error;
-use crate::data::Images;
+use crate::data::{Examples, Sentences};
 use crate::error::require;
 use crate::objective::ObjectiveConfig;
 use crate::step::metrics::Averages;
@@ -47,6 +47,9 @@ pub struct Report {
     /// `-log p(x)` in bits per dimension, from `log_prob`, or else an upper bound from `elbo`; only if the likelihood
     /// is discrete. The dimensions are all values of an image, `D = height * width * channels`.
     pub bits_per_dim: Option<f64>,
+    /// What is said of text; only for sentences.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextReport>,
     /// Whether `nll`, and every value computed from it, comes from a log likelihood: not for Bernoulli on grey pixels.
     pub is_log_likelihood: bool,
     /// The KL divergence of each latent, if the prior gives a closed form.
@@ -58,6 +61,34 @@ pub struct Report {
     /// The estimate for each image.
     #[serde(skip)]
     pub estimate: Option<ImportanceEstimate>,
+}
+
+/// What is said of text, from the same value as bits per dimension.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TextReport {
+    /// `exp(-log p(x) / tokens)`: all words count, and the end of each sentence, but neither the token before the first word nor what
+    /// fills a batch up.
+    pub perplexity: f64,
+    /// The tokens that it counts.
+    pub tokens: usize,
+    /// Of them, words that the vocabulary does not have: they count as one word.
+    pub unknown: usize,
+    /// Bits for each character of the sentences as they are shown, with the end of each line.
+    pub bits_per_character: f64,
+}
+
+impl TextReport {
+    fn of(sentences: &Sentences, log_prob: f64) -> TextReport {
+        let (total, tokens) = (-log_prob * sentences.count() as f64, sentences.positions());
+        let characters: usize =
+            (0..sentences.count()).map(|sentence| sentences.text(sentence).chars().count() + 1).sum();
+        TextReport {
+            perplexity: (total / tokens as f64).exp(),
+            tokens,
+            unknown: sentences.unknown(),
+            bits_per_character: total / LN_2 / characters as f64,
+        }
+    }
 }
 
 /// The mean of the estimates of log p(x).
@@ -85,7 +116,7 @@ pub struct LogProb {
 /// # fn main() -> Result<(), elbo::Error> {
 /// # let gpu = Gpu::open(&AdapterRequest::default())?;
 /// # let config = ModelConfig { latents: 2, ..ModelConfig::default() };
-/// # let vae = Vae::new(&gpu, Model { image: ImageShape::grey(4, 4), config }, 0)?;
+/// # let vae = Vae::new(&gpu, Model { data: ImageShape::grey(4, 4).into(), config }, 0)?;
 /// # let images = Images::new([[0; 8], [255; 8]].concat().repeat(3), 3, ImageShape::grey(4, 4))?;
 /// let request = ReportRequest { batch_size: 100, importance_samples: Some(50), seed: 0 };
 /// if let Some(report) = report(&vae, &images, request, |_done| ControlFlow::Continue(()))? {
@@ -103,9 +134,9 @@ pub struct LogProb {
 ///
 /// [`Error::Config`] for an invalid number of samples; the errors of [`Evaluation::new`], [`Evaluation::run`] and
 /// [`estimate`].
-pub fn report(
+pub fn report<'a>(
     vae: &Vae,
-    images: &Images,
+    examples: impl Into<Examples<'a>>,
     request: ReportRequest,
     on_update: impl FnMut(f64) -> ControlFlow<()>,
 ) -> Result<Option<Report>, Error> {
@@ -114,8 +145,9 @@ pub fn report(
     require("--importance-samples", (1..=MOST_SAMPLES).contains(&samples), "a number from 1 to 1048576", samples)?;
     require("--batch-size", batch_size > 0, "at least 1", batch_size)?;
     let model = &vae.model().config;
-    let batch_size = batch_size.min(images.count()).min(Network::most_examples(vae, 1));
-    let described = vae.model().describe("evaluating a model", images, "given")?;
+    let examples = examples.into();
+    let batch_size = batch_size.min(examples.count()).min(Network::most_examples(vae, 1));
+    let described = vae.model().describe("evaluating a model", examples, "given")?;
     let network = Network::evaluation(vae, batch_size, &ObjectiveConfig::default())?;
     let mut evaluation = Evaluation::new(vae, &network, described, LossWeights::default(), seed)?;
     let mut averages = evaluation.run()?;
@@ -136,11 +168,12 @@ pub fn report(
         importance_samples: estimate.samples,
     });
     let Averages { elbo, nll, kl, .. } = averages;
-    let is_log_likelihood = model.likelihood.is_log_likelihood_of(images, model.binarize);
+    let is_log_likelihood =
+        examples.images().is_none_or(|images| model.likelihood.is_log_likelihood_of(images, model.binarize));
     let of_bits = log_prob.map_or(elbo, |log_prob| log_prob.mean);
-    let bits_per_dim = -of_bits / (LN_2 * images.dimensions() as f64);
+    let bits_per_dim = examples.images().map(|images| -of_bits / (LN_2 * images.dimensions() as f64));
     Ok(Some(Report {
-        examples: images.count(),
+        examples: examples.count(),
         samples,
         elbo,
         nll,
@@ -148,7 +181,8 @@ pub fn report(
         // Importance weights need the KL estimate of each sample.
         kl_is_estimate: estimate.is_some() || model.kl_is_estimate(),
         log_prob,
-        bits_per_dim: (model.likelihood.is_discrete() && is_log_likelihood).then_some(bits_per_dim),
+        bits_per_dim: bits_per_dim.filter(|_| model.likelihood.is_discrete() && is_log_likelihood),
+        text: examples.sentences().map(|sentences| TextReport::of(sentences, of_bits)),
         is_log_likelihood,
         active_units: statistics.active_units(),
         kl_per_latent: (!model.kl_is_estimate()).then_some(statistics.kl),

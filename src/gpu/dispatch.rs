@@ -17,10 +17,12 @@ pub struct Dispatch {
     read: Vec<Tensor>,
     written: Vec<Tensor>,
     /// The textures that it reads live as long as a dispatch that reads them.
-    _textures: Vec<Arc<Texture>>,
+    textures: Vec<Arc<Texture>>,
     workgroups: [u32; 3],
     /// The choices that led to its kernel.
     choices: Vec<Choice>,
+    /// The position of sentences that it is for, if it is for one.
+    position: Option<u32>,
 }
 
 impl Dispatch {
@@ -82,9 +84,10 @@ impl Dispatch {
             bind_group,
             read,
             written,
-            _textures: textures,
+            textures,
             workgroups,
             choices: Vec::new(),
+            position: None,
         })
     }
 
@@ -92,6 +95,15 @@ impl Dispatch {
     pub(crate) fn chosen_by(mut self, choice: &Choice) -> Dispatch {
         self.choices.push(choice.clone());
         self
+    }
+
+    /// The same for one position of sentences: it is left out of steps whose sentences are all shorter.
+    pub(crate) fn at_position(self, position: usize) -> Dispatch {
+        Dispatch { position: Some(position as u32), ..self }
+    }
+
+    fn is_within(&self, length: u32) -> bool {
+        self.position.is_none_or(|position| position < length)
     }
 
     /// The tensors that it writes.
@@ -170,14 +182,19 @@ impl Program {
 
     /// Records the program `times` times, in one compute pass if no tensor has a texture to keep up to date.
     pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, times: u32) {
-        record(&self.dispatches, encoder, times);
+        record(&self.dispatches, encoder, (0..times).map(|_| u32::MAX));
+    }
+
+    /// Records the program once for each step, of which the lengths of the longest sentences are given.
+    pub(super) fn record_steps(&self, encoder: &mut wgpu::CommandEncoder, lengths: impl Iterator<Item = u32>) {
+        record(&self.dispatches, encoder, lengths);
     }
 }
 
 /// The wall-clock time of one replay of dispatches, from `times` replays in one submission.
 pub(super) fn time(gpu: &Gpu, dispatches: &[Dispatch], times: u32) -> Result<Duration, Error> {
     let start = Instant::now();
-    gpu.submit(|encoder| record(dispatches, encoder, times));
+    gpu.submit(|encoder| record(dispatches, encoder, (0..times).map(|_| u32::MAX)));
     gpu.wait()?;
     Ok(start.elapsed() / times)
 }
@@ -185,20 +202,36 @@ pub(super) fn time(gpu: &Gpu, dispatches: &[Dispatch], times: u32) -> Result<Dur
 fn record<'a>(
     dispatches: impl IntoIterator<Item = &'a Dispatch> + Clone,
     encoder: &mut wgpu::CommandEncoder,
-    times: u32,
+    lengths: impl Iterator<Item = u32>,
 ) {
     let mut open = None;
-    for _ in 0..times {
-        for dispatch in dispatches.clone() {
+    // Textures whose buffers were written since their last copy, and whether by an empty grid.
+    let mut stale: Vec<(Arc<Texture>, bool)> = Vec::new();
+    let copy = |encoder: &mut wgpu::CommandEncoder, texture: &Texture, is_empty: bool| {
+        if is_empty { texture.record_texels(encoder) } else { texture.record_copy(encoder) }
+    };
+    for length in lengths {
+        for dispatch in dispatches.clone().into_iter().filter(|dispatch| dispatch.is_within(length)) {
+            for texture in &dispatch.textures {
+                if let Some(index) = stale.iter().position(|(other, _)| Arc::ptr_eq(other, texture)) {
+                    open = None;
+                    let (texture, is_empty) = stale.swap_remove(index);
+                    copy(encoder, &texture, is_empty);
+                }
+            }
             let descriptor = wgpu::ComputePassDescriptor::default();
             let pass = open.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
             dispatch.record(pass);
             for texture in dispatch.written.iter().filter_map(Tensor::existing_texture) {
-                open = None;
-                if dispatch.is_empty() { texture.record_texels(encoder) } else { texture.record_copy(encoder) }
+                if !stale.iter().any(|(other, _)| Arc::ptr_eq(other, &texture)) {
+                    stale.push((texture, dispatch.is_empty()));
+                }
             }
         }
     }
+    drop(open);
+    // What is read next finds them up to date.
+    stale.iter().for_each(|(texture, is_empty)| copy(encoder, texture, *is_empty));
 }
 
 impl From<Dispatch> for Program {

@@ -38,10 +38,17 @@ impl Readback {
         Ok(Readback { staging, pending: None })
     }
 
-    /// Replays a program `times` times and copies rows `first_row..` of `from`, `rows` of them, in one submission.
+    /// Replays a program for steps of the given lengths, and copies as many rows of `from`, from `first_row` on, in one submission.
     ///
     /// It does not wait: [`Readback::collect`] does.
-    pub fn submit(&mut self, gpu: &Gpu, program: &Program, times: u32, from: &Tensor, first_row: usize, rows: usize) {
+    pub fn submit(&mut self, gpu: &Gpu, program: &Program, lengths: &[u32], from: &Tensor, first_row: usize) {
+        let mut encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        program.record_steps(&mut encoder, lengths.iter().copied());
+        self.finish(gpu, encoder, from, first_row, lengths.len());
+    }
+
+    /// Copies rows of a tensor after everything else.
+    fn finish(&mut self, gpu: &Gpu, mut encoder: wgpu::CommandEncoder, from: &Tensor, first_row: usize, rows: usize) {
         if self.pending.take().is_some() {
             // The last copy was not collected, for example because a pass ended with an error. A mapped buffer cannot
             // be copied to.
@@ -50,8 +57,6 @@ impl Readback {
         let row_bytes = Tensor::bytes_of(1, from.columns());
         let (buffer, offset) = from.raw();
         let bytes = row_bytes * rows as u64;
-        let mut encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        program.record(&mut encoder, times);
         let start = offset + row_bytes * first_row as u64;
         encoder.copy_buffer_to_buffer(buffer, start, &self.staging, 0, bytes);
         let (sender, mapped) = mpsc::channel();
@@ -89,7 +94,8 @@ impl Readback {
 
     /// Copies a whole tensor and waits for it.
     pub(super) fn fetch<T: Pod>(&mut self, gpu: &Gpu, from: &Tensor) -> Result<Vec<T>, Error> {
-        self.submit(gpu, &Program::default(), 0, from, 0, from.rows());
+        let encoder = gpu.inner.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.finish(gpu, encoder, from, 0, from.rows());
         self.collect(gpu)
     }
 }

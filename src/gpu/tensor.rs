@@ -91,6 +91,11 @@ impl Tensor {
         Tensor { buffer: Arc::clone(&self.buffer), offset: self.offset + offset, rows, columns }
     }
 
+    /// The first rows of this matrix.
+    pub fn first_rows(&self, rows: usize) -> Tensor {
+        self.region(0, rows, self.columns)
+    }
+
     /// The same memory with other rows and columns.
     ///
     /// # Errors

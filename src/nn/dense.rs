@@ -44,8 +44,8 @@ impl<'a> Product<'a> {
     pub fn dispatch(&self, recording: Recording<'_>, epilogue: Option<&Epilogue>) -> Result<Vec<Dispatch>, Error> {
         let gpu = recording.at.gpu;
         let (variant, choice) = choice::choose(gpu, self.size, &self.tensors, |variant| {
-            // No step is running yet: a step with a whole batch is measured.
-            let step = Step { examples: self.examples as u32, ..Step::default() }.upload(gpu)?;
+            // No step is running yet: a step with a whole batch is measured. Those of all positions count as examples.
+            let step = Step { examples: self.examples as u32, length: 1, ..Step::default() }.upload(gpu)?;
             let recording = Recording { at: At { step: &step, ..recording.at }, ..recording };
             self.record(recording, epilogue, variant)
         });

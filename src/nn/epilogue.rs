@@ -9,6 +9,7 @@ use crate::gpu::{Gpu, Part, Source, Tensor, source};
 
 pub(super) const SOURCE: Source = source!("nn/epilogue.wgsl");
 const PLUS: Source = source!("nn/epilogue/plus.wgsl");
+const ONTO: Source = source!("nn/epilogue/onto.wgsl");
 
 /// The part for the slot `epilogue`, for a result of `rows` by `columns`.
 #[derive(Clone, Debug)]
@@ -44,6 +45,12 @@ impl Epilogue {
         require_shapes("adding a shortcut", [result.shape()], [shortcut.shape()])?;
         let part = Part::new(PLUS).size("COLUMNS", result.columns()).bind("result", result).bind("shortcut", shortcut);
         Ok(Epilogue::new(part, result.shape()))
+    }
+
+    /// The epilogue that adds the result to what is stored.
+    pub fn onto(result: &Tensor) -> Epilogue {
+        let part = Part::new(ONTO).size("COLUMNS", result.columns()).bind("result", result);
+        Epilogue::new(part, result.shape())
     }
 
     /// Columns of a row that one partial sum covers.

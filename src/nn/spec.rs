@@ -5,18 +5,20 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extent, WIDEST, Window};
+use super::{Extent, RecurrentSpec, WIDEST, Window};
 use crate::Error;
 use crate::error::require;
 
 /// A hidden layer of the encoder, which the decoder mirrors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a width, or a text such as \"conv32k4s2\", \"res64\" or \"pool\"")]
+#[serde(untagged, expecting = "a width, or a text such as \"conv32k4s2\", \"res64\", \"pool\" or \"gru256\"")]
 pub enum LayerSpec {
     /// `400`: a dense layer of that width.
     Dense(usize),
-    /// Another kind of layer.
+    /// A layer over a grid of positions.
     Spatial(#[serde(with = "as_text")] Spatial),
+    /// `gru256`, `lstm256`: a recurrent layer over sentences.
+    Recurrent(#[serde(with = "as_text")] RecurrentSpec),
 }
 
 /// A hidden layer that keeps a grid of positions.
@@ -46,7 +48,7 @@ impl LayerSpec {
     pub fn output(self, input: Extent) -> Extent {
         let grid = |positions, channels| Extent { positions, channels, packed: false };
         match self {
-            LayerSpec::Dense(width) => Extent::vector(width),
+            LayerSpec::Dense(width) | LayerSpec::Recurrent(RecurrentSpec { units: width, .. }) => Extent::vector(width),
             LayerSpec::Spatial(Spatial::Convolution { channels, window }) => {
                 grid(input.positions.map(|n| window.outputs(n)), channels)
             }
@@ -59,7 +61,15 @@ impl LayerSpec {
         if let Ok(width) = text.parse() {
             return Some(LayerSpec::Dense(width));
         }
-        Spatial::parse(text).map(LayerSpec::Spatial)
+        text.parse().map(LayerSpec::Recurrent).ok().or_else(|| text.parse().map(LayerSpec::Spatial).ok())
+    }
+}
+
+impl FromStr for Spatial {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Spatial, String> {
+        Spatial::parse(text).ok_or_else(|| format!("no such layer: {text}"))
     }
 }
 
@@ -105,23 +115,26 @@ impl fmt::Display for LayerSpec {
         match self {
             LayerSpec::Dense(width) => write!(f, "{width}"),
             LayerSpec::Spatial(spatial) => write!(f, "{spatial}"),
+            LayerSpec::Recurrent(recurrent) => write!(f, "{recurrent}"),
         }
     }
 }
 
 mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use super::Spatial;
-
-    pub(super) fn serialize<S: Serializer>(spatial: &Spatial, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(spatial)
+    pub(super) fn serialize<T: Display, S: Serializer>(layer: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(layer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spatial, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Spatial::parse(&text).ok_or_else(|| D::Error::custom(format!("no such layer: {text}")))
+    pub(super) fn deserialize<'de, T: FromStr<Err = String>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -170,9 +183,9 @@ impl Layers {
         extents
     }
 
-    /// Whether all layers are dense.
-    pub fn are_dense(&self) -> bool {
-        self.0.iter().all(|layer| matches!(layer, LayerSpec::Dense(_)))
+    /// Whether there are layers over a grid of positions.
+    pub fn are_convolutions(&self) -> bool {
+        self.0.iter().any(|layer| matches!(layer, LayerSpec::Spatial(_)))
     }
 
     /// Checks the values that need no data. `unit` is the number of values of a product for one unit of a layer: channels
@@ -201,6 +214,10 @@ impl Layers {
                     require(option, fits, &expected, layer)?;
                 }
                 LayerSpec::Spatial(Spatial::Pool) => {}
+                LayerSpec::Recurrent(RecurrentSpec { units, .. }) => {
+                    let fits = (1..=WIDEST).contains(&units) && units.is_multiple_of(4);
+                    require(option, fits, "units that are a multiple of 4, such as gru256", layer)?;
+                }
             }
         }
         Ok(())
@@ -214,6 +231,8 @@ impl Layers {
     pub fn validate_for(&self, option: &'static str, input: Extent) -> Result<(), Error> {
         let extents = self.extents(input);
         for (layer, around) in self.0.iter().zip(extents.windows(2)) {
+            let is_recurrent = matches!(layer, LayerSpec::Recurrent(_));
+            require(option, !is_recurrent, "dense layers and convolutions for images", layer)?;
             let LayerSpec::Spatial(spatial) = layer else { continue };
             let [input, output] = [around[0], around[1]];
             let [height, width] = input.positions;

@@ -119,13 +119,15 @@ pub fn softmax(at: At<'_>, log_weights: &Tensor, weights: &Tensor, loss: &Tensor
 /// # Shapes
 ///
 /// - `weights`: `(B * samples)`
-/// - `doutput`: `(B * samples, outputs)`
+/// - `doutput`: `(B * samples, outputs)`, or with a row for each position of a sentence
 ///
 /// # Errors
 ///
 /// [`Error::Argument`] if the rows differ.
 pub fn scale(at: At<'_>, weights: &Tensor, doutput: &Tensor) -> Result<Dispatch, Error> {
-    check(weights.columns(), doutput.rows())?;
+    // A sentence has a row for each position.
+    let positions = if at.sequence { doutput.rows() / weights.columns().max(1) } else { 1 };
+    check(positions * weights.columns(), doutput.rows())?;
     let part = Part::new(SCALE).bind("weights", weights).bind("doutput", doutput);
     at.launch(part, "scale")?.over([doutput.stride() / 4, doutput.rows(), 1])
 }

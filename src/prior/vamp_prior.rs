@@ -3,7 +3,7 @@
 use super::mixture::Mixture;
 use super::{LatentDensity, PriorContext, PriorState};
 use crate::Error;
-use crate::data::batch::DeviceImages;
+use crate::data::batch::DeviceExamples;
 use crate::data::order;
 use crate::error::require;
 use crate::gpu::{Arena, Dispatch, Gpu, Part, Program, Tensor};
@@ -54,24 +54,26 @@ impl LatentDensity for VampPrior {
     fn start_from(
         &self,
         gpu: &Gpu,
-        upload: &dyn Fn() -> Result<DeviceImages, Error>,
+        upload: &dyn Fn() -> Result<DeviceExamples, Error>,
         parameters: &Arena,
         seed: u64,
     ) -> Result<(), Error> {
-        let (images, inputs) = (upload()?, parameters.get(PSEUDO_INPUTS));
+        let DeviceExamples::Images(images) = upload()? else { unreachable!("a checked model has images") };
+        let inputs = parameters.get(PSEUDO_INPUTS);
         let (count, examples) = (inputs.rows(), images.count());
         require("--components", count <= examples, &format!("at most the {examples} training images"), count)?;
         // Epochs count from 1.
         let order = Tensor::from_values(gpu, 1, examples, &order::shuffled(examples, seed, 0))?;
         let key = noise::key(seed, Stream::Training);
         let step = Step { examples: count as u32, key, ..Step::default() }.upload(gpu)?;
-        let gathered = images.gather(At { gpu, step: &step, samples: 1 }, &order, &inputs)?;
+        let gathered = images.gather(At::new(gpu, &step, 1), &order, &inputs)?;
         gpu.run(&Program::from(gathered), 1);
         Ok(())
     }
 
     fn state(&self, context: PriorContext<'_>) -> Result<Box<dyn PriorState>, Error> {
         let PriorContext { gpu, parameters, encoder, posterior, latents, trains, .. } = context;
+        let encoder = encoder.expect("a checked model has an encoder of images");
         let inputs = parameters.get(PSEUDO_INPUTS);
         let components = || Tensor::zeros(gpu, inputs.rows(), posterior.distribution().outputs(latents));
         let values = encoder.values(gpu, &inputs)?;
@@ -107,7 +109,7 @@ struct State {
 
 impl State {
     fn recording(&self) -> Recording<'_> {
-        let at = At { gpu: &self.gpu, step: &self.step, samples: 1 };
+        let at = At::new(&self.gpu, &self.step, 1);
         Recording { accumulate: true, ..Recording::new(at, &self.parameters, Mode::Training) }
     }
 }

@@ -101,6 +101,8 @@ pub struct Bench<'a> {
     pub step_tensor: Tensor,
     /// Rows per example of the tensors made from now on.
     pub samples: usize,
+    /// Positions of the step's sentences, and those that the tensors made from now on have room for.
+    positions: [usize; 2],
     rng: ChaCha8Rng,
     tamper: Tamper<'a>,
     on_outcome: &'a mut dyn FnMut(&Outcome),
@@ -128,7 +130,26 @@ impl<'a> Bench<'a> {
         };
         let step_tensor = step.upload(gpu)?;
         let rng = ChaCha8Rng::seed_from_u64(0);
-        Ok(Bench { gpu, sizes, step, step_tensor, samples: 1, rng, tamper, on_outcome, passed: true })
+        Ok(Bench {
+            gpu,
+            sizes,
+            step,
+            step_tensor,
+            samples: 1,
+            positions: [1; 2],
+            rng,
+            tamper,
+            on_outcome,
+            passed: true,
+        })
+    }
+
+    /// Makes the rows of tensors made from now on those of sentences of the first number of positions, with room for the second; one
+    /// position is none.
+    pub fn over_positions(&mut self, positions: [usize; 2]) -> Result<(), Error> {
+        self.positions = positions;
+        self.step.length = positions[0] as u32;
+        self.step.write_to(self.gpu, &self.step_tensor)
     }
 
     /// Whether every outcome so far was right.
@@ -154,7 +175,8 @@ impl<'a> Bench<'a> {
 
     fn batch(&mut self, columns: usize, past: f32, value: impl Fn(f32, usize) -> f32) -> Result<Operand, Error> {
         let Sizes { batch, rows, .. } = self.sizes;
-        let (batch, rows) = (batch * self.samples, rows * self.samples);
+        let [length, most] = self.positions;
+        let (batch, rows) = (batch * self.samples * most, rows * self.samples * length);
         let tensor = Tensor::zeros(self.gpu, batch, columns)?;
         let stride = tensor.stride();
         let mut words = vec![past; tensor.padded_len()];
@@ -170,12 +192,12 @@ impl<'a> Bench<'a> {
 
     /// An output `(B * samples, columns)`, without any right word yet.
     pub fn output(&self, columns: usize) -> Result<Tensor, Error> {
-        poisoned(self.gpu, Tensor::zeros(self.gpu, self.sizes.batch * self.samples, columns)?)
+        poisoned(self.gpu, Tensor::zeros(self.gpu, self.sizes.batch * self.samples * self.positions[1], columns)?)
     }
 
     /// The context in which kernels are recorded.
     pub fn at(&self) -> At<'_> {
-        At { gpu: self.gpu, step: &self.step_tensor, samples: self.samples }
+        At { sequence: self.positions[1] > 1, ..At::new(self.gpu, &self.step_tensor, self.samples) }
     }
 
     /// The context in which layers are recorded, in training.

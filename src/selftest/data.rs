@@ -4,4 +4,4 @@ mod batch;
 
 use super::Checks;
 
-pub(super) const CHECKS: &[Checks] = &[batch::CHECKS];
+pub(super) const CHECKS: &[Checks] = &[batch::CHECKS, batch::sentences::CHECKS];

@@ -9,6 +9,7 @@ pub mod gaussian;
 pub mod gaussian_predicted;
 mod gradient;
 mod pixels;
+pub mod tokens;
 
 use clap::ValueEnum;
 
@@ -29,6 +30,7 @@ pub(super) const CHECKS: &[Checks] = &[
     discretised_logistic::CHECKS,
     beta_binomial::CHECKS,
     categorical::CHECKS,
+    tokens::CHECKS,
     pixels::CHECKS,
     &[("NaN, likelihood: log_prob", check_nan)],
 ];

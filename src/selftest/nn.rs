@@ -3,8 +3,10 @@
 pub mod activation;
 pub mod convolution;
 pub mod dense;
+pub(super) mod embedding;
 pub(super) mod epilogue;
 pub mod normalise;
+pub mod recurrent;
 pub(super) mod resize;
 pub(super) mod sum;
 
@@ -18,4 +20,8 @@ pub(super) const CHECKS: &[Checks] = &[
     normalise::layer::CHECKS,
     resize::CHECKS,
     sum::CHECKS,
+    embedding::CHECKS,
+    recurrent::gru::CHECKS,
+    recurrent::lstm::CHECKS,
+    recurrent::last::CHECKS,
 ];

@@ -139,7 +139,8 @@ impl Pass {
             let most = if stopping { rest } else { steps.len() - submitted };
             let count = self.steps_per_submission.min(most);
             if count > 0 {
-                self.readbacks[turn].submit(gpu, program, count as u32, &self.metrics, submitted, count);
+                let lengths: Vec<_> = steps[submitted..submitted + count].iter().map(|step| step.length).collect();
+                self.readbacks[turn].submit(gpu, program, &lengths, &self.metrics, submitted);
                 submitted += count;
             }
             in_flight[turn] = count;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Plan, Progress, Trainer};
 use crate::Error;
 use crate::config::TrainingConfig;
-use crate::data::{Dataset, Fingerprint};
+use crate::data::{DataRef, Fingerprint};
 use crate::files::safetensors::{self, File, Values};
 use crate::gpu::Gpu;
 use crate::vae::{Model, Vae};
@@ -93,7 +93,12 @@ impl Trainer {
     /// # Errors
     ///
     /// As [`Vae::load`], and [`Error::Format`] if it is a model without the state of a training.
-    pub fn resume(gpu: &Gpu, data: &Dataset, config: &TrainingConfig, path: &Path) -> Result<Trainer, Error> {
+    pub fn resume<'a>(
+        gpu: &Gpu,
+        data: impl Into<DataRef<'a>>,
+        config: &TrainingConfig,
+        path: &Path,
+    ) -> Result<Trainer, Error> {
         let bytes = fs::read(path).map_err(Error::io("read", path))?;
         let file = File::<Header>::new(path, &bytes)?;
         let model = file.header.model.clone();

@@ -17,18 +17,21 @@ pub struct Divergence {
 }
 
 impl Divergence {
-    /// Looks at the model and the training images.
+    /// Looks at the model and the training set.
     ///
     /// # Errors
     ///
     /// [`Error::NotFinite`] if a value becomes too large.
-    pub fn of(model: &Model, images: Described<'_>) -> Result<Divergence, Error> {
+    pub fn of(model: &Model, examples: Described<'_>) -> Result<Divergence, Error> {
         let reach = |images: &Images| match images.bytes() {
             Some(_) => 1.0,
             None => images.pixels().fold(0.0, |most: f32, value| most.max(value.abs())),
         };
         Ok(Divergence {
-            reach: reach(&*model.seen(images.images())?),
+            reach: examples
+                .examples()
+                .images()
+                .map_or(Ok(1.0), |images| model.seen(images).map(|seen| reach(&seen)))?,
             is_standardised: model.config.standardisation.is_some(),
             has_logvar_range: model.config.posterior.logvar_range.is_some(),
         })

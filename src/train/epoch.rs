@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::{EpochProgress, Progress, Trainer};
 use crate::Error;
-use crate::data::order;
 use crate::step::metrics::EpochMetrics;
 use crate::step::{Segment, Step, StepSums};
 
@@ -82,8 +81,7 @@ impl Trainer {
 
     /// The steps of an epoch, and the order of its examples.
     pub(super) fn steps_of(&self, epoch: u32) -> (Vec<Step>, Vec<u32>) {
-        let order = order::shuffled(self.examples, self.config.seed, epoch);
-        (self.table.steps(epoch, self.progress.history.lr_cuts), order)
+        self.table.epoch(epoch, self.progress.history.lr_cuts)
     }
 }
 

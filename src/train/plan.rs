@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::config::{Config, TrainingConfig};
-use crate::data::{Dataset, Standardisation};
+use crate::data::{DataRef, Standardisation};
 use crate::error::require;
 use crate::vae::{Described, Model};
 
@@ -34,7 +34,7 @@ pub struct Plan<'a> {
     pub(super) model: Model,
     pub(super) config: TrainingConfig,
     pub(super) train: Described<'a>,
-    /// The images of the evaluation after each epoch.
+    /// The examples of the evaluation after each epoch.
     pub(super) held_out: Described<'a>,
     /// Whether these are the validation set, and not the test set.
     pub(super) validates: bool,
@@ -46,13 +46,14 @@ impl<'a> Plan<'a> {
     /// # Errors
     ///
     /// [`Error::Config`] for the first value that cannot work, by itself, with another one, or with the data.
-    pub fn new(config: &Config, data: &'a Dataset) -> Result<Plan<'a>, Error> {
+    pub fn new(config: &Config, data: impl Into<DataRef<'a>>) -> Result<Plan<'a>, Error> {
+        let data = data.into();
         // A model's file says what it has, not that it was chosen.
-        let mut model = Model { image: data.train.images.shape(), config: config.model.clone() }.suited();
+        let mut model = Model { data: data.shape(), config: config.model.clone() }.suited();
         // Choices have to fit what is given, too, as batch normalisation the batches.
         Config { model: model.config.clone(), ..config.clone() }.validate()?;
         if config.data.standardise {
-            model.config.standardisation = Some(Standardisation::of(&data.train.images));
+            model.config.standardisation = data.train().images().map(Standardisation::of);
         }
         model.validate()?;
         Plan::of_model(model, &config.training, data)
@@ -63,7 +64,7 @@ impl<'a> Plan<'a> {
         &self.config
     }
 
-    /// The model, with the layers that were chosen for the images.
+    /// The model, with the layers that were chosen for the data.
     pub fn model(&self) -> &Model {
         &self.model
     }
@@ -72,22 +73,24 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Plan::new`]; [`Error::Argument`] if the images have another size than the model's.
-    pub fn of_model(model: Model, config: &TrainingConfig, data: &'a Dataset) -> Result<Plan<'a>, Error> {
+    /// As [`Plan::new`]; [`Error::Argument`] if the examples are of another kind or size than the model's.
+    pub fn of_model(model: Model, config: &TrainingConfig, data: impl Into<DataRef<'a>>) -> Result<Plan<'a>, Error> {
+        let data = data.into();
+        let (train, count) = (data.train(), data.train().count());
         config.validate()?;
-        config.validate_for(data.train.images.count())?;
+        config.validate_for(count)?;
         model.config.validate_objective(&config.objective)?;
-        model.check_size("training a model", &data.train.images)?;
-        let validates = data.validation.is_some();
+        model.check_size("training a model", train)?;
+        let validates = data.validation().is_some();
         let has_validation = validates || config.patience == 0;
         require("--patience", has_validation, "--validation or data with a validation set", config.patience)?;
-        let (part, held_out) = match &data.validation {
-            Some(validation) => ("validation", &validation.images),
-            None => ("test", &data.test.images),
+        let (part, held_out) = match data.validation() {
+            Some(validation) => ("validation", validation),
+            None => ("test", data.test()),
         };
-        let config = TrainingConfig { epochs: Some(config.epochs_for(data.train.images.count())), ..config.clone() };
+        let config = TrainingConfig { epochs: Some(config.epochs_for(count)), ..config.clone() };
         Ok(Plan {
-            train: model.describe("training a model", &data.train.images, "training")?,
+            train: model.describe("training a model", train, "training")?,
             held_out: model.describe("evaluating a model", held_out, part)?,
             model,
             config,

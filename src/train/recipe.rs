@@ -3,7 +3,7 @@
 use super::player::Player;
 use crate::Error;
 use crate::config::TrainingConfig;
-use crate::data::batch::DeviceImages;
+use crate::data::batch::DeviceExamples;
 use crate::gpu::Program;
 use crate::step::Pass;
 use crate::vae::{Network, Vae};
@@ -31,7 +31,7 @@ pub struct TrainingStep {
     pub pass: Pass,
     /// The units of training, each with parameters of its own.
     pub players: Vec<Player>,
-    /// The first phase: from the images to the gradients.
+    /// The first phase: from the examples to the gradients.
     pub gradients: Program,
     /// The last phase: from the gradients to the parameters, and on to the next step.
     pub update: Program,
@@ -45,17 +45,17 @@ impl TrainingStep {
     /// [`Error::Limit`] for sizes beyond the adapter's; [`Error::Gpu`] if memory runs out.
     pub fn new(
         vae: &Vae,
-        images: &DeviceImages,
+        examples: &DeviceExamples,
         config: &TrainingConfig,
         sizes: StepSizes,
     ) -> Result<TrainingStep, Error> {
         let gpu = vae.gpu();
         let network = Network::training(vae, sizes.examples, &config.objective)?;
-        let pass = Pass::with_steps(gpu, images.count(), sizes.steps)?;
+        let pass = Pass::with_steps(gpu, examples.count(), sizes.steps)?;
         let player = Player::new(gpu, vae.specs(), vae.parameters(), &config.optimiser, sizes.chunks)?;
         let at = network.at(&pass.step);
         let (mut gradients, mut update) = (Program::default(), Program::default());
-        gradients.extend(network.training_step(images, &pass, &player.gradients)?);
+        gradients.extend(network.training_step(examples, &pass, &player.gradients)?);
         gradients.extend(player.accumulate(at)?);
         update.extend(player.update(at, &pass.metrics)?);
         update.push(network.finish(&pass)?);

@@ -1,6 +1,7 @@
 //! The table of steps of an epoch: batches, their learning rates, their weights.
 
 use crate::config::TrainingConfig;
+use crate::data::order;
 use crate::noise::{self, Stream};
 use crate::step::{Step, batches};
 
@@ -9,15 +10,17 @@ use crate::step::{Step, batches};
 pub struct Table {
     config: TrainingConfig,
     examples: usize,
+    /// The positions of each example, if they are sentences.
+    lengths: Vec<u32>,
     /// Examples of a batch that are processed at a time.
     micro_batch: usize,
 }
 
 impl Table {
-    /// Cuts epochs of `examples` into batches, and these into parts of at most `most` examples.
-    pub fn new(config: &TrainingConfig, examples: usize, most: usize) -> Table {
+    /// Cuts epochs of `examples` into batches, and these into parts of at most `most` examples. Sentences have lengths.
+    pub fn new(config: &TrainingConfig, examples: usize, lengths: Vec<u32>, most: usize) -> Table {
         let micro_batch = config.micro_batch_size.unwrap_or(config.batch_size).min(config.batch_size).min(most.max(1));
-        Table { config: config.clone(), examples, micro_batch }
+        Table { config: config.clone(), examples, lengths, micro_batch }
     }
 
     /// Examples of a batch that are processed at a time.
@@ -41,8 +44,20 @@ impl Table {
         (self.updates() - 1) * self.chunks() + last.div_ceil(self.micro_batch)
     }
 
-    /// The steps of an epoch; `cuts` is the number of cuts of the learning rate by the schedule `plateau`.
-    pub fn steps(&self, epoch: u32, cuts: u32) -> Vec<Step> {
+    /// The steps of an epoch and the order of its examples; batches have sentences of similar length. `cuts` is the number of cuts of
+    /// the learning rate by the schedule `plateau`.
+    pub fn epoch(&self, epoch: u32, cuts: u32) -> (Vec<Step>, Vec<u32>) {
+        let TrainingConfig { batch_size, seed, .. } = self.config;
+        let mut steps = self.steps(epoch, cuts);
+        if self.lengths.is_empty() {
+            return (steps, order::shuffled(self.examples, seed, epoch));
+        }
+        let order = order::by_length(&self.lengths, batch_size, seed, epoch);
+        steps.iter_mut().for_each(|step| step.length = step.longest(&order, &self.lengths));
+        (steps, order)
+    }
+
+    fn steps(&self, epoch: u32, cuts: u32) -> Vec<Step> {
         let TrainingConfig { batch_size, seed, ref optimiser, ref objective, .. } = self.config;
         let rule = optimiser.rule();
         let key = noise::key(seed, Stream::Training);
@@ -104,7 +119,12 @@ mod tests {
     use crate::objective::ObjectiveConfig;
 
     fn table(micro_batch_size: Option<usize>, most: usize) -> Table {
-        Table::new(&TrainingConfig { batch_size: 10, micro_batch_size, ..TrainingConfig::default() }, 23, most)
+        Table::new(
+            &TrainingConfig { batch_size: 10, micro_batch_size, ..TrainingConfig::default() },
+            23,
+            Vec::new(),
+            most,
+        )
     }
 
     #[test]
@@ -131,7 +151,7 @@ mod tests {
         let weights = |kl_warmup, kl_warmup_steps| {
             let objective = ObjectiveConfig { kl_warmup, kl_warmup_steps, ..ObjectiveConfig::default() };
             let config = TrainingConfig { batch_size: 10, objective, ..TrainingConfig::default() };
-            let table = Table::new(&config, 23, 99);
+            let table = Table::new(&config, 23, Vec::new(), 99);
             let of_epoch = |epoch| table.steps(epoch, 0).into_iter().map(|step| step.objective[0]).collect::<Vec<_>>();
             ([of_epoch(1), of_epoch(2)].concat(), table.warms_up(1), table.warms_up(2))
         };

@@ -14,6 +14,7 @@ use crate::posterior::PosteriorConfig;
 #[derive(Debug)]
 pub struct ExactModel {
     model: Model,
+    image: ImageShape,
     hash: String,
     encoder: ExactStack,
     decoder: ExactStack,
@@ -31,7 +32,7 @@ impl ExactModel {
     ///
     /// [`Error::Config`] if the likelihood is a density, which has no levels.
     pub fn new(model: &Model, parameters: &HostParameters) -> Result<ExactModel, Error> {
-        let config = &model.config;
+        let (config, image) = (&model.config, model.image()?);
         let levels = config.likelihood.density().levels();
         let levels = levels.ok_or_else(|| Error::Config {
             option: "--likelihood",
@@ -40,16 +41,16 @@ impl ExactModel {
             found: "a density, which gives no level a probability".into(),
         })?;
         require("--standardise", config.standardisation.is_none(), "a model of bytes", "one of standardised values")?;
-        let (encoder, decoder) = (model.encoder().exact(parameters), model.decoder().exact(parameters));
+        let (encoder, decoder) = (model.encoder(image).exact(parameters), model.decoder(image).exact(parameters));
         let (posterior, prior) = (config.posterior, config.prior.density());
         let components = prior.components(config.latents, parameters, &*posterior.distribution(), &encoder);
         let hash = hash(model, parameters);
-        Ok(ExactModel { model: model.clone(), hash, encoder, decoder, posterior, components, levels })
+        Ok(ExactModel { model: model.clone(), image, hash, encoder, decoder, posterior, components, levels })
     }
 
     /// The size of an image.
     pub fn image(&self) -> ImageShape {
-        self.model.image
+        self.image
     }
 
     /// The number of latents.

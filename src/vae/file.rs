@@ -42,6 +42,18 @@ impl Model {
 }
 
 impl Model {
+    /// Reads the description of a model alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vae::load`].
+    pub fn describe_file(path: &Path) -> Result<Model, Error> {
+        let bytes = fs::read(path).map_err(Error::io("read the model", path))?;
+        let file = File::<Header>::new(path, &bytes)?;
+        file.header.model.check_of(&file)?;
+        Ok(file.header.model.clone())
+    }
+
     /// Reads a model and its parameters, for a use without a GPU.
     ///
     /// # Errors

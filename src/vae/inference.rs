@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::recipe::Recipe;
 use super::{Network, Vae};
 use crate::Error;
-use crate::data::Images;
 use crate::data::order::sequential;
+use crate::data::{Examples, Images};
 use crate::gpu::Tensor;
 use crate::likelihood::Pixels;
 use crate::noise::{self, Stream};
@@ -16,7 +16,7 @@ use crate::step::{self, Step};
 /// The most rows that are processed at a time.
 const BATCH: usize = 256;
 
-/// The posterior of each of `N` images, row-major.
+/// The posterior of each of `N` examples, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PosteriorParameters {
     /// `(N, L)`.
@@ -26,25 +26,27 @@ pub struct PosteriorParameters {
 }
 
 impl Vae {
-    /// The posterior of each image. The seed is for models that binarise grey images by draws: with a run's own, they are those that it
+    /// The posterior of each example. The seed is for models that binarise grey images by draws: with a run's own, they are those that it
     /// is evaluated on.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the images have another size than the model's; [`Error::NotFinite`] if a mean or a log
+    /// [`Error::Argument`] if the examples are of another kind or size than the model's; [`Error::NotFinite`] if a mean or a log
     /// variance is NaN or infinite.
-    pub fn encode(&self, images: &Images, seed: u64) -> Result<PosteriorParameters, Error> {
-        self.model.check_size("encoding images", images)?;
+    pub fn encode<'a>(&self, examples: impl Into<Examples<'a>>, seed: u64) -> Result<PosteriorParameters, Error> {
+        let examples = examples.into();
+        self.model.check_size("encoding", examples)?;
+        let count = examples.count();
         let latents = self.model.config.latents;
         let distribution = self.model.config.posterior.distribution();
-        let network = Network::evaluation(self, self.batch(images.count()), &ObjectiveConfig::default())?;
-        let device_images = self.upload(images, Stream::BinariseEvaluation)?;
-        let order = Tensor::from_values(&self.gpu, 1, images.count(), &sequential(images.count()))?;
+        let network = Network::evaluation(self, self.batch(count), &ObjectiveConfig::default())?;
+        let on_device = self.upload(examples, Stream::BinariseEvaluation)?;
+        let order = Tensor::from_values(&self.gpu, 1, count, &sequential(count))?;
         let step = Step::tensor(&self.gpu)?;
-        let recipe = network.encoding_step(&device_images, &step, &order)?;
+        let recipe = network.encoding_step(&on_device, &step, &order)?;
         let mut parameters = PosteriorParameters { mean: Vec::new(), logvar: Vec::new() };
         let key = noise::key(seed, Stream::Evaluation);
-        let batches = Batches { rows: 0..images.count(), key, step: &step, recipe: &recipe };
+        let batches = Batches { rows: 0..count, key, step: &step, recipe: &recipe, length: self.model.length() };
         self.run(batches, &network.posterior, |rows| {
             for row in rows.chunks_exact(network.posterior.columns()) {
                 let [mean, logvar] = distribution.mean_and_logvar(row);
@@ -52,8 +54,8 @@ impl Vae {
                 parameters.logvar.extend(logvar);
             }
         })?;
-        check_finite("encoding images", "means", &parameters.mean, latents)?;
-        check_finite("encoding images", "log variances", &parameters.logvar, latents)?;
+        check_finite("encoding", "means", &parameters.mean, latents)?;
+        check_finite("encoding", "log variances", &parameters.logvar, latents)?;
         Ok(parameters)
     }
 
@@ -64,15 +66,8 @@ impl Vae {
     /// [`Error::Argument`] if the number of values is not a multiple of the model's latents, or there are none;
     /// [`Error::NotFinite`] if a latent or a pixel is NaN or infinite.
     pub fn decode(&self, latents: &[f32], shown: Pixels) -> Result<Vec<f32>, Error> {
-        let width = self.model.config.latents;
-        if latents.is_empty() || !latents.len().is_multiple_of(width) {
-            return Err(Error::Argument {
-                operation: "decoding latents",
-                expected: format!("rows of {width} values"),
-                found: format!("{} values", latents.len()),
-            });
-        }
-        check_finite("decoding latents", "latents", latents, width)?;
+        let (width, dimensions) = (self.model.config.latents, self.model.image()?.dimensions());
+        self.check_latents(latents)?;
         let mut images = Vec::new();
         let batch = self.batch(latents.len() / width);
         for (number, chunk) in latents.chunks(batch * width).enumerate() {
@@ -83,11 +78,11 @@ impl Vae {
             // The noise of a pixel depends on the row's index among all rows.
             let first = number * batch;
             let rows = first..first + pixels.rows();
-            let batches = Batches { rows, key: [0; 4], step: &step, recipe: &recipe };
+            let batches = Batches { rows, key: [0; 4], step: &step, recipe: &recipe, length: 0 };
             self.run(batches, &pixels, |rows| images.extend_from_slice(rows))?;
         }
         self.model.unstandardise(&mut images);
-        check_finite("decoding latents", "images", &images, self.model.dimensions())?;
+        check_finite("decoding latents", "images", &images, dimensions)?;
         Ok(images)
     }
 
@@ -98,6 +93,7 @@ impl Vae {
     ///
     /// [`Error::NotFinite`] if a pixel is NaN or infinite; [`Error::Gpu`] if the device was lost.
     pub fn sample(&self, count: usize, seed: u64, shown: Pixels) -> Result<Vec<f32>, Error> {
+        let dimensions = self.model.image()?.dimensions();
         if count == 0 {
             return Ok(Vec::new());
         }
@@ -106,10 +102,10 @@ impl Vae {
         let recipe = network.sampling_step(&step, shown, &pixels)?;
         let mut images = Vec::new();
         let key = noise::key(seed, Stream::Prior);
-        let batches = Batches { rows: 0..count, key, step: &step, recipe: &recipe };
+        let batches = Batches { rows: 0..count, key, step: &step, recipe: &recipe, length: 0 };
         self.run(batches, &pixels, |rows| images.extend_from_slice(rows))?;
         self.model.unstandardise(&mut images);
-        check_finite("drawing samples", "images", &images, self.model.dimensions())?;
+        check_finite("drawing samples", "images", &images, dimensions)?;
         Ok(images)
     }
 
@@ -122,24 +118,48 @@ impl Vae {
         self.decode(&self.encode(images, seed)?.mean, shown)
     }
 
+    /// Checks that there are whole rows of finite latents.
+    pub(super) fn check_latents(&self, latents: &[f32]) -> Result<(), Error> {
+        let width = self.model.config.latents;
+        if latents.is_empty() || !latents.len().is_multiple_of(width) {
+            return Err(Error::Argument {
+                operation: "decoding latents",
+                expected: format!("rows of {width} values"),
+                found: format!("{} values", latents.len()),
+            });
+        }
+        check_finite("decoding latents", "latents", latents, width)
+    }
+
+    /// Draws `count` rows of latents from the prior.
+    pub(super) fn drawn(&self, network: &Network, count: usize, seed: u64) -> Result<Vec<f32>, Error> {
+        let step = Step::tensor(&self.gpu)?;
+        let recipe = network.drawing_step(&step)?;
+        let mut latents = Vec::new();
+        let key = noise::key(seed, Stream::Prior);
+        let batches = Batches { rows: 0..count, key, step: &step, recipe: &recipe, length: 0 };
+        self.run(batches, &network.z, |rows| latents.extend_from_slice(rows))?;
+        Ok(latents)
+    }
+
     /// Rows to process at a time, of `count`.
-    fn batch(&self, count: usize) -> usize {
+    pub(super) fn batch(&self, count: usize) -> usize {
         BATCH.min(count).min(Network::most_examples(self, 1)).max(1)
     }
 
     /// The step that the kernels read, and the tensor that decoded images go to.
     fn decoding_tensors(&self, network: &Network) -> Result<(Tensor, Tensor), Error> {
-        let pixels = Tensor::zeros(&self.gpu, network.z.rows(), self.model.dimensions())?;
+        let pixels = Tensor::zeros(&self.gpu, network.z.rows(), self.model.image()?.dimensions())?;
         Ok((Step::tensor(&self.gpu)?, pixels))
     }
 
     /// Replays a recipe over rows in batches as large as `output`, and passes the rows of each to `take`.
     fn run(&self, batches: Batches<'_>, output: &Tensor, mut take: impl FnMut(&[f32])) -> Result<(), Error> {
-        let Batches { rows, key, step, recipe } = batches;
+        let Batches { rows, key, step, recipe, length } = batches;
         self.gpu.run(&recipe.before, 1);
         for (first, examples) in step::batches(rows.len(), output.rows()) {
             let first = first + rows.start as u32;
-            Step { first, examples, key, ..Step::default() }.write_to(&self.gpu, step)?;
+            Step { first, examples, key, length, ..Step::default() }.write_to(&self.gpu, step)?;
             self.gpu.run(&recipe.step, 1);
             take(&output.read::<f32>(&self.gpu)?[..examples as usize * output.columns()]);
         }
@@ -154,6 +174,8 @@ struct Batches<'a> {
     key: [u32; 4],
     step: &'a Tensor,
     recipe: &'a Recipe,
+    /// The most positions of an example, if it is a sentence.
+    length: u32,
 }
 
 /// Fails with the first row of `columns` values that contains NaN or an infinity.

@@ -3,7 +3,7 @@
 
 use super::Network;
 use crate::Error;
-use crate::data::batch::DeviceImages;
+use crate::data::batch::DeviceExamples;
 use crate::gpu::{Arena, Dispatch, Program, Tensor};
 use crate::likelihood::Pixels;
 use crate::nn::Mode;
@@ -27,9 +27,14 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the images have another size than the model's.
-    pub fn training_step(&self, images: &DeviceImages, pass: &Pass, gradients: &Arena) -> Result<Vec<Dispatch>, Error> {
-        let mut dispatches = images.gather(self.at(&pass.step), &pass.order, &self.x)?;
+    /// [`Error::Argument`] if the examples are of another kind or size than the model's.
+    pub fn training_step(
+        &self,
+        examples: &DeviceExamples,
+        pass: &Pass,
+        gradients: &Arena,
+    ) -> Result<Vec<Dispatch>, Error> {
+        let mut dispatches = self.gather(examples, &pass.step, &pass.order, Mode::Training)?;
         // The prior depends on parameters that every update changes.
         dispatches.extend(self.prepare()?);
         dispatches.extend(self.forward(&pass.step, Mode::Training)?);
@@ -42,9 +47,9 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the images have another size than the model's.
-    pub(crate) fn evaluation_step(&self, images: &DeviceImages, pass: &Pass) -> Result<Recipe, Error> {
-        let mut recipe = self.gathered(images, &pass.step, &pass.order)?;
+    /// [`Error::Argument`] if the examples are of another kind or size than the model's.
+    pub(crate) fn evaluation_step(&self, examples: &DeviceExamples, pass: &Pass) -> Result<Recipe, Error> {
+        let mut recipe = self.gathered(examples, &pass.step, &pass.order)?;
         recipe.before.extend(self.prepare()?);
         recipe.step.extend(self.forward(&pass.step, Mode::Evaluation)?);
         Ok(recipe)
@@ -56,20 +61,25 @@ impl Network {
     /// # Errors
     ///
     /// As [`Network::evaluation_step`].
-    pub(crate) fn terms_step(&self, images: &DeviceImages, pass: &Pass) -> Result<Recipe, Error> {
-        let mut recipe = self.gathered(images, &pass.step, &pass.order)?;
+    pub(crate) fn terms_step(&self, examples: &DeviceExamples, pass: &Pass) -> Result<Recipe, Error> {
+        let mut recipe = self.gathered(examples, &pass.step, &pass.order)?;
         recipe.before.extend(self.prepare()?);
         recipe.step.extend(self.terms(&pass.step, Mode::Evaluation)?);
         Ok(recipe)
     }
 
-    /// Records the posterior of a batch of images.
+    /// Records the posterior of a batch.
     ///
     /// # Errors
     ///
     /// As [`Network::evaluation_step`].
-    pub(super) fn encoding_step(&self, images: &DeviceImages, step: &Tensor, order: &Tensor) -> Result<Recipe, Error> {
-        let mut recipe = self.gathered(images, step, order)?;
+    pub(super) fn encoding_step(
+        &self,
+        examples: &DeviceExamples,
+        step: &Tensor,
+        order: &Tensor,
+    ) -> Result<Recipe, Error> {
+        let mut recipe = self.gathered(examples, step, order)?;
         recipe.step.extend(self.encode(step, Mode::Evaluation)?);
         Ok(recipe)
     }
@@ -91,16 +101,26 @@ impl Network {
     ///
     /// As [`Network::decoding_step`].
     pub(super) fn sampling_step(&self, step: &Tensor, shown: Pixels, pixels: &Tensor) -> Result<Recipe, Error> {
-        let mut recipe = Recipe::default();
-        recipe.before.extend(self.prepare()?);
-        recipe.step.push(self.draw_prior(step)?);
+        let mut recipe = self.drawing_step(step)?;
         recipe.step.extend(self.decode(step, shown, pixels)?);
         Ok(recipe)
     }
 
-    fn gathered(&self, images: &DeviceImages, step: &Tensor, order: &Tensor) -> Result<Recipe, Error> {
+    /// Records draws from the prior into `z`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Network::decoding_step`].
+    pub(super) fn drawing_step(&self, step: &Tensor) -> Result<Recipe, Error> {
         let mut recipe = Recipe::default();
-        recipe.step.extend(images.gather(self.at(step), order, &self.x)?);
+        recipe.before.extend(self.prepare()?);
+        recipe.step.push(self.draw_prior(step)?);
+        Ok(recipe)
+    }
+
+    fn gathered(&self, examples: &DeviceExamples, step: &Tensor, order: &Tensor) -> Result<Recipe, Error> {
+        let mut recipe = Recipe::default();
+        recipe.step.extend(self.gather(examples, step, order, Mode::Evaluation)?);
         Ok(recipe)
     }
 }

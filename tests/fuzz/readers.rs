@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use elbo::compress::{Codec, CodecConfig, Stream};
 use elbo::config::Config;
-use elbo::data::{DataConfig, Dataset, Fit, ImageShape, Images, Loaded, Split};
+use elbo::data::{Corpus, DataConfig, Dataset, Fit, ImageShape, Images, Loaded, LoadedText, Split, Tokens};
 use elbo::files::{npy, safetensors};
 use elbo::run::RunDirectory;
 use elbo::train::Progress;
@@ -24,7 +24,7 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 pub type Reader = fn(&Path, &[u8]) -> Result<(), Error>;
 
 /// All readers, by the names of their fuzzers and corpora.
-pub const ALL: [(&str, Reader); 8] = [
+pub const ALL: [(&str, Reader); 9] = [
     ("config", config),
     ("csv", csv),
     ("idx", idx),
@@ -33,6 +33,7 @@ pub const ALL: [(&str, Reader); 8] = [
     ("npz", npz),
     ("pictures", pictures),
     ("stream", stream),
+    ("text", text),
 ];
 
 /// Two images of 2 x 2 bytes as an array, and as an IDX file.
@@ -75,6 +76,23 @@ pub fn csv(folder: &Path, bytes: &[u8]) -> Result<(), Error> {
     let path = write(folder, "a.csv", bytes);
     let labelled = DataConfig { label: Some("1".to_owned()), standardise: true, ..DataConfig::default() };
     load(&path, &DataConfig::default()).or(load(&path, &labelled))
+}
+
+/// A text file, plain and compressed, as words, characters and bytes. Whatever was read is shown.
+pub fn text(folder: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let of = |name: &str, tokens| {
+        let source = write(folder, name, bytes).display().to_string();
+        let mut config = DataConfig { source, ..DataConfig::default() };
+        config.text.tokens = Some(tokens);
+        one_line(Corpus::load(&config)).map(|LoadedText { corpus, .. }| {
+            for sentence in 0..corpus.train.count() {
+                let words = corpus.train.vocabulary().encode(corpus.train.text(sentence).as_bytes());
+                assert!(!words.is_empty() || !corpus.train.words(sentence).is_empty());
+            }
+        })
+    };
+    let plain = of("a.txt", Tokens::Word).or(of("a.txt", Tokens::Byte));
+    plain.or(of("a.txt.gz", Tokens::Char))
 }
 
 /// A picture beside a good one, both brought to one size. The parity of its length decides how it fits.
@@ -128,10 +146,11 @@ fn read_model(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         progress.sums.averages();
     }
     let (model, parameters) = Model::read(path, bytes)?;
-    if model.dimensions() <= MOST_VALUES
+    let dimensions = model.image().map_or(usize::MAX, |image| image.dimensions());
+    if dimensions <= MOST_VALUES
         && let Ok(exact) = one_line(ExactModel::new(&model, &parameters))
     {
-        let levels: Vec<u8> = (0..2 * model.dimensions()).map(|i| (i * 7 % exact.levels.count()) as u8).collect();
+        let levels: Vec<u8> = (0..2 * dimensions).map(|i| (i * 7 % exact.levels.count()) as u8).collect();
         let codec = Codec::new(exact, CODEC)?;
         if let Ok((words, _)) = one_line(codec.encode(&levels)) {
             assert_eq!(codec.decode(words, 2).expect("the images that were coded"), levels);
@@ -146,7 +165,7 @@ fn decompress(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let Some(model) = stream.model else { return Ok(()) };
     let (model, parameters) = Model::read(path, model)?;
     let codec = Codec::new(ExactModel::new(&model, &parameters)?, stream.header.codec)?;
-    if stream.header.images.saturating_mul(model.dimensions()) <= MOST_VALUES {
+    if stream.header.images.saturating_mul(codec.model().image().dimensions()) <= MOST_VALUES {
         stream.decode(&codec, &|_| ())?;
     }
     Ok(())

@@ -145,7 +145,7 @@ impl Model {
         let (x, dy) = (tensor(input), tensor(doutput));
         let [y, dx] = [OUTPUTS, INPUTS].map(|columns| Tensor::zeros(gpu(), rows, columns).unwrap());
         let step = Step { examples: examples as u32, ..Step::default() }.upload(gpu()).unwrap();
-        let at = At { gpu: gpu(), step: &step, samples };
+        let at = At::new(gpu(), &step, samples);
         let recording = Recording::new(at, &parameters, Mode::Training);
         let values = stack.values(gpu(), &x).unwrap();
         let through = stack.gradients(gpu(), &values).unwrap();

@@ -57,7 +57,7 @@ fn expected(model: &ModelConfig, name: &str) -> (Role, usize) {
 #[test]
 fn each_parameter_has_its_role_and_its_number_of_learned_elements() {
     for config in models() {
-        let specs = Model { image: SHAPE, config: config.clone() }.parameters();
+        let specs = Model { data: SHAPE.into(), config: config.clone() }.parameters();
         for spec in &specs {
             let found = (spec.role, spec.learned());
             assert_eq!(found, expected(&config, &spec.name), "{}: {config:?}", spec.name);
@@ -78,7 +78,7 @@ fn the_number_of_parameters_leaves_out_running_statistics() {
     let count = |normalise| {
         let mut config = config(2, Activation::Relu, Likelihood::Bernoulli).model;
         config.normalise = Some(normalise);
-        let vae = Vae::new(gpu(), Model { image: SHAPE, config }, 0).unwrap();
+        let vae = Vae::new(gpu(), Model { data: SHAPE.into(), config }, 0).unwrap();
         let all: usize = vae.parameters().read(gpu()).unwrap().iter().map(Vec::len).sum();
         [vae.parameter_count(), all]
     };

@@ -2,7 +2,7 @@
 
 use elbo::config::Config;
 use elbo::data::Binarize;
-use elbo::data::batch::DeviceImages;
+use elbo::data::batch::{DeviceExamples, DeviceImages};
 use elbo::data::order::sequential;
 use elbo::gpu::Gpu;
 use elbo::noise::{self, Stream};
@@ -39,6 +39,7 @@ impl Batch {
         let vae = trainer(gpu, &dataset(40, 8), &config).vae().clone();
         let images = images(EXAMPLES, 5);
         let uploaded = DeviceImages::upload(gpu, &images, Binarize::None, Stream::Binarise).unwrap();
+        let uploaded = DeviceExamples::Images(uploaded);
         let sizes = StepSizes { examples: EXAMPLES, chunks: 1, steps: 1 };
         let TrainingStep { network, pass, players, gradients: program, .. } =
             TrainingStep::new(&vae, &uploaded, &config.training, sizes).unwrap();

@@ -4,8 +4,9 @@
 use std::ops::ControlFlow;
 
 use elbo::config::{Config, TrainingConfig};
+use elbo::data::Binarize;
+use elbo::data::batch::{DeviceExamples, DeviceImages};
 use elbo::data::order;
-use elbo::data::{Binarize, batch::DeviceImages};
 use elbo::likelihood::Likelihood;
 use elbo::nn::{Activation, NormKind};
 use elbo::noise::{self, Stream};
@@ -60,6 +61,7 @@ impl Recorded {
         let data = dataset(EXAMPLES, 8);
         let vae = trainer(gpu(), &data, config).vae().clone();
         let images = DeviceImages::upload(gpu(), &data.train.images, Binarize::None, Stream::Binarise).unwrap();
+        let images = DeviceExamples::Images(images);
         let steps = steps(&config.training, micro_batch);
         let sizes = StepSizes { examples: micro_batch, chunks: BATCH.div_ceil(micro_batch), steps: steps.len() };
         let step = TrainingStep::new(&vae, &images, &config.training, sizes).unwrap();

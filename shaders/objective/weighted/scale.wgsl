@@ -1,5 +1,5 @@
 // Turns the gradient of the mean of -log_prob over all rows into that of the bound: doutput[row, o] *= SAMPLES *
-// weights[row].
+// weights[row]. The gradient may have a row for each position of a sentence.
 //
 // One thread processes four values: x is the quad of columns, y the row.
 
@@ -16,6 +16,6 @@ fn scale(@builtin(global_invocation_id) id: vec3u) {
     let quad = id.x;
     let row = id.y;
     if quad < DOUTPUT_QUADS && row < live_rows() {
-        doutput[row * DOUTPUT_QUADS + quad] *= f32(SAMPLES) * weights[row];
+        doutput[row * DOUTPUT_QUADS + quad] *= f32(SAMPLES) * weights[draw_of(row)];
     }
 }

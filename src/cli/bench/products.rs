@@ -64,7 +64,7 @@ pub fn of_squares(request: &AdapterRequest) -> Result<Vec<Product>, Error> {
         let (parameters, gradients) = (nn::arena(&gpu, &layer.parameters())?, nn::arena(&gpu, &layer.parameters())?);
         let [input, output] = [Tensor::zeros(&gpu, n, n)?, Tensor::zeros(&gpu, n, n)?];
         let step = Step::default().upload(&gpu)?;
-        let recording = Recording::new(At { gpu: &gpu, step: &step, samples: 1 }, &parameters, Mode::Training);
+        let recording = Recording::new(At::new(&gpu, &step, 1), &parameters, Mode::Training);
         layer.forward(recording, &input, &Epilogue::store(&output))?;
         layer.backward(recording, &gradients, &input, &output, Some(&Epilogue::store(&Tensor::zeros(&gpu, n, n)?)))?;
     }

@@ -28,7 +28,7 @@ impl Pictures {
     ///
     /// As [`Vae::sample`] and [`Vae::reconstruct`].
     pub fn decode(vae: &Vae, test_images: &Images, seed: u64) -> Result<Pictures, Error> {
-        let image = vae.model().image;
+        let image = vae.model().image()?;
         let samples = vae.sample(SAMPLES, 0, Pixels::Mean)?;
         let reconstructions = vae.reconstruct(test_images, seed, Pixels::Mean)?;
         let reconstructions = paired_rows(&pixels(test_images), &reconstructions, image.dimensions(), COLUMNS)?;

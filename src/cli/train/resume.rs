@@ -56,15 +56,16 @@ impl Resume {
         let checkpoint = run.require_checkpoint(self.from)?;
         self.change(&mut config)?;
         let mut history = run.read_metrics()?;
-        let data = load(&config.config.data)?.dataset;
+        let loaded = load(&config.config.data)?;
+        let data = loaded.data();
         let gpu = reopen(&config, gpu_args)?;
-        let trainer = Trainer::resume(&gpu, &data, &config.config.training, &checkpoint)?;
+        let trainer = Trainer::resume(&gpu, data, &config.config.training, &checkpoint)?;
         if trainer.vae().model().config != config.config.model {
             return Err(run.mixed());
         }
         let has_its_data = trainer.has_the_data_of_its_checkpoint();
         if !has_its_data && self.data.is_none() {
-            return Err(run.other_data(&data.name));
+            return Err(run.other_data(data.name()));
         }
         let done = trainer.progress().epochs;
         // The metrics are written before the checkpoint: a crash between the two leaves one line too many.
@@ -91,7 +92,7 @@ impl Resume {
         run.write_config(&config)?;
         let mut training = Training::new(run, config, gpu, trainer, self.args);
         training.history = history;
-        training.run(&data, gpu_args)
+        training.run(data, gpu_args)
     }
 
     /// Makes the changes to the configuration that were asked for.

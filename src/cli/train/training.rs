@@ -7,19 +7,18 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use elbo::Error;
-use elbo::data::{Dataset, Images};
+use elbo::data::DataRef;
 use elbo::gpu::Gpu;
-use elbo::image::Grid;
 use elbo::run::{RunConfig, RunDirectory};
 use elbo::step::metrics::EpochMetrics;
 use elbo::train::{Plan, Trainer};
 use indicatif::ProgressBar;
 
 use super::device::reopen;
-use super::pictures::{Pictures, RECONSTRUCTIONS};
 use super::progress;
+use super::shown::Shown;
 use super::writer::Writer;
-use crate::cli::{DENSITY, GpuArgs, INTERRUPTED, first, say, stop_on_interrupt, warn};
+use crate::cli::{DENSITY, GpuArgs, INTERRUPTED, say, stop_on_interrupt, warn};
 
 /// What a process does that is not part of its run.
 #[derive(Args, Clone, Copy)]
@@ -57,7 +56,7 @@ impl Training {
     }
 
     /// Trains to the end, or until Ctrl-C.
-    pub fn run(mut self, data: &Dataset, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+    pub fn run(mut self, data: DataRef<'_>, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let stop = stop_on_interrupt("the current steps");
         self.introduce(data)?;
         let bar = progress::bar(&self.trainer, self.args.quiet);
@@ -82,7 +81,7 @@ impl Training {
         &mut self,
         bar: &ProgressBar,
         stop: &AtomicBool,
-        data: &Dataset,
+        data: DataRef<'_>,
         open: &dyn Fn(&RunConfig) -> Result<Gpu, Error>,
     ) -> Result<(), Error> {
         let mut trained = self.train(bar, stop, data);
@@ -101,7 +100,7 @@ impl Training {
     }
 
     /// Goes back to the last checkpoint, or to the beginning, on a new device.
-    fn go_back(&mut self, gpu: Gpu, data: &Dataset) -> Result<(), Error> {
+    fn go_back(&mut self, gpu: Gpu, data: DataRef<'_>) -> Result<(), Error> {
         self.trainer = self.trainer_from_checkpoint(&gpu, data)?;
         self.gpu = gpu;
         let done = self.trainer.progress().epochs;
@@ -109,7 +108,7 @@ impl Training {
         Ok(())
     }
 
-    fn trainer_from_checkpoint(&self, gpu: &Gpu, data: &Dataset) -> Result<Trainer, Error> {
+    fn trainer_from_checkpoint(&self, gpu: &Gpu, data: DataRef<'_>) -> Result<Trainer, Error> {
         let (options, checkpoint) = (&self.config.config, self.run.checkpoint());
         if checkpoint.exists() {
             Trainer::resume(gpu, data, &options.training, &checkpoint)
@@ -119,8 +118,7 @@ impl Training {
     }
 
     /// Trains until all epochs are done or `stop` is set. The writer may then still be writing the last epoch.
-    fn train(&mut self, bar: &ProgressBar, stop: &AtomicBool, data: &Dataset) -> Result<(), Error> {
-        let test_images = first(&data.test.images, RECONSTRUCTIONS)?;
+    fn train(&mut self, bar: &ProgressBar, stop: &AtomicBool, data: DataRef<'_>) -> Result<(), Error> {
         let epochs = self.trainer.epochs();
         while !self.is_over() && !stop.load(Ordering::Relaxed) {
             let due = self.config.output.checkpoint_interval().map(|interval| self.written + interval);
@@ -133,7 +131,8 @@ impl Training {
                 Some(metrics) => {
                     bar.suspend(|| self.say(progress::summary(&metrics, epochs)).and_then(|()| self.note(&metrics)))?;
                     self.history.push(metrics);
-                    self.write_epoch(&test_images)?;
+                    let sentences = self.write_epoch(data)?;
+                    bar.suspend(|| sentences.iter().try_for_each(|line| self.say(format_args!("  {line}"))))?;
                 }
                 None if stop.load(Ordering::Relaxed) => break,
                 None => self.write_state()?,
@@ -163,16 +162,17 @@ impl Training {
         Ok(())
     }
 
-    /// Reads from the GPU everything that an epoch adds to the run. The writer does the rest.
-    fn write_epoch(&mut self, test_images: &Images) -> Result<(), Error> {
+    /// Reads from the GPU everything that an epoch adds to the run. The writer does the rest. Returns a few sentences, if it is text.
+    fn write_epoch(&mut self, data: DataRef<'_>) -> Result<Vec<String>, Error> {
         let epoch = self.trainer.progress().epochs;
         let checkpoint = self.trainer.snapshot()?;
         let best = self.history.last().is_some_and(|metrics| metrics.best);
         let vae = self.trainer.vae();
         let output = self.config.output;
-        let shown = output.has_pictures(epoch, self.is_over()) && Grid::draws(vae.model().image).is_ok();
-        let pictures = shown.then(|| Pictures::decode(vae, test_images, self.trainer.seed())).transpose();
+        let shown = output.has_pictures(epoch, self.is_over()) && Shown::fits(vae.model()).is_ok();
+        let pictures = shown.then(|| Shown::decode(vae, data.test(), self.trainer.seed())).transpose();
         let decoded = pictures.is_ok();
+        let few = pictures.as_ref().ok().and_then(Option::as_ref).map(Shown::few).unwrap_or_default();
         let (run, history) = (self.run.clone(), self.history.clone());
         self.writer.start(move || {
             // The metrics come before the checkpoint: see [`super::Resume`].
@@ -183,7 +183,10 @@ impl Training {
         })?;
         self.written = Instant::now();
         // If decoding failed, the run ends now and not an epoch later. The model is kept all the same.
-        if decoded { Ok(()) } else { self.writer.finish() }
+        if !decoded {
+            self.writer.finish()?;
+        }
+        Ok(few)
     }
 
     /// Writes the state in the middle of an epoch.
@@ -195,7 +198,7 @@ impl Training {
     }
 
     /// Looks for the first value of a training that diverged, and says where it is.
-    fn trace(&self, error: &Error, data: &Dataset, stop: &AtomicBool) {
+    fn trace(&self, error: &Error, data: DataRef<'_>, stop: &AtomicBool) {
         let Error::Diverged { epoch, step, .. } = *error else { return };
         let Ok(mut trainer) = self.trainer_from_checkpoint(&self.gpu, data) else { return };
         let progress = trainer.progress();
@@ -218,23 +221,23 @@ impl Training {
     }
 
     /// Says what is trained, and on what.
-    fn introduce(&self, data: &Dataset) -> Result<(), Error> {
+    fn introduce(&self, data: DataRef<'_>) -> Result<(), Error> {
         self.say(format_args!("adapter: {}", self.gpu.adapter()))?;
-        let validation = data.validation.as_ref().map(|split| format!("{} validation, ", split.images.count()));
+        let validation = data.validation().map(|part| format!("{} validation, ", part.count()));
         self.say(format_args!(
-            "data: {}, {} training, {}{} test images of {}",
-            data.name,
-            data.train.images.count(),
+            "data: {}, {} training, {}{} test {}",
+            data.name(),
+            data.train().count(),
             validation.unwrap_or_default(),
-            data.test.images.count(),
-            data.train.images.shape(),
+            data.test().count(),
+            self.trainer.vae().model().data,
         ))?;
         let parameters = self.trainer.vae().parameter_count();
         self.say(format_args!("run: {}, {parameters} parameters", self.run.path().display()))
     }
 
     /// Says what a finished training has left.
-    fn conclude(&self, data: &Dataset) -> Result<ExitCode, Error> {
+    fn conclude(&self, data: DataRef<'_>) -> Result<ExitCode, Error> {
         let (progress, run) = (self.trainer.progress(), &self.run);
         if progress.epochs < self.trainer.epochs() {
             let stalled = progress.history.stalled;
@@ -243,15 +246,14 @@ impl Training {
             ))?;
         }
         self.say(format_args!("model: {}", run.last_model().display()))?;
-        if let (Some(_), Some((epoch, loss))) = (&data.validation, progress.history.best) {
+        if let (Some(_), Some((epoch, loss))) = (data.validation(), progress.history.best) {
             let path = run.best_model();
             self.say(format_args!("best: {}, epoch {epoch}, validation loss {loss:.2}", path.display()))?;
         }
-        match Grid::draws(self.trainer.vae().model().image) {
-            Ok(()) => {
-                self.say(format_args!("samples: {}", run.samples(progress.epochs).display()))?;
-                self.say(format_args!("reconstructions: {}", run.reconstructions(progress.epochs).display()))?;
-            }
+        match Shown::fits(self.trainer.vae().model()) {
+            Ok(()) => Shown::files(run, self.trainer.vae().model(), progress.epochs)
+                .into_iter()
+                .try_for_each(|(what, path)| self.say(format_args!("{what}: {}", path.display())))?,
             Err(error) => self.say(format_args!("no pictures: {error}"))?,
         }
         self.say(format_args!("curves: {}", run.curves().display()))?;
@@ -293,7 +295,7 @@ mod tests {
     use std::path::Path;
 
     use elbo::config::Config;
-    use elbo::data::{ImageShape, Split};
+    use elbo::data::{Dataset, ImageShape, Images, Split};
     use elbo::gpu::AdapterRequest;
     use elbo::run::OutputConfig;
 
@@ -320,7 +322,7 @@ mod tests {
     fn train(training: &mut Training, data: &Dataset) -> Result<(), Error> {
         let (bar, stop) = (ProgressBar::hidden(), AtomicBool::new(false));
         let open = |_: &RunConfig| Gpu::open(&AdapterRequest::default());
-        let trained = training.try_to_train(&bar, &stop, data, &open);
+        let trained = training.try_to_train(&bar, &stop, data.into(), &open);
         training.writer.finish().expect("written");
         trained
     }
@@ -340,7 +342,7 @@ mod tests {
                 let metrics =
                     training.trainer.epoch(|_| ControlFlow::Continue(())).expect("trained").expect("an epoch");
                 training.history.push(metrics);
-                training.write_epoch(&data.test.images).expect("written");
+                training.write_epoch((&data).into()).expect("written");
             }
             gpu.lose();
             train(&mut training, &data).expect("trained");
@@ -356,7 +358,7 @@ mod tests {
         let mut training = training(&directory.path().join("run"), &data, &gpu, 0);
         let metrics = training.trainer.epoch(|_| ControlFlow::Continue(())).expect("trained").expect("an epoch");
         training.history.push(metrics);
-        training.write_epoch(&data.test.images).expect("written");
+        training.write_epoch((&data).into()).expect("written");
         gpu.lose();
         let error = train(&mut training, &data).expect_err("lost").to_string();
         assert!(error.contains("the device was lost") && !error.contains('\n'), "{error}");

@@ -31,6 +31,36 @@ impl Dense {
         format!("{}.bias", self.name)
     }
 
+    /// Records the gradient with respect to the input alone, which the epilogue gets: `dinput[b, i] = sum_o doutput[b, o] * weight[o, i]`.
+    ///
+    /// # Shapes
+    ///
+    /// - `doutput`: `(B, outputs)`
+    /// - the epilogue's result: `(B, inputs)`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the tensors have other shapes.
+    pub fn input_gradient(
+        &self,
+        recording: Recording<'_>,
+        doutput: &Tensor,
+        dinput: &Epilogue,
+    ) -> Result<Vec<Dispatch>, Error> {
+        check(self, "dense input gradient", [dinput.rows, dinput.columns], doutput.shape())?;
+        let weight = recording.parameters.get(&self.weight());
+        let none = Tensor::zeros(recording.at.gpu, 1, self.inputs)?;
+        let product = Product {
+            size: self.size("transposed", doutput.rows()),
+            examples: doutput.rows() / recording.at.samples,
+            rows: self.rows(),
+            weight: &weight,
+            tensors: vec![("doutput", doutput), ("weight", &weight), ("bias", &none)],
+            accumulate: false,
+        };
+        product.dispatch(recording, Some(dinput))
+    }
+
     fn size(&self, entry: &'static str, batch: usize) -> ProductSize {
         ProductSize { layer: "", entry, inputs: self.inputs, outputs: self.outputs, batch }
     }

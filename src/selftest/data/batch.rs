@@ -1,5 +1,7 @@
 //! The self-test of `shaders/data/batch.wgsl`, which begins a step.
 
+pub(super) mod sentences;
+
 use crate::Error;
 use crate::data::batch::DeviceImages;
 use crate::data::{Binarize, ImageShape, Images, order};

@@ -52,7 +52,7 @@ pub fn backward(x: &Matrix, logits: &Matrix) -> Matrix {
 }
 
 /// The relative error of each exponential of a dimension's logits less the largest of them, and of their sum.
-fn softmax_errors(logits: &[f64]) -> (Vec<f64>, f64) {
+pub(super) fn softmax_errors(logits: &[f64]) -> (Vec<f64>, f64) {
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let below = |logit: &f64| logit - largest;
     let relative = |logit: &f64| tolerance::exp(below(logit)) + ULP * below(logit).abs();

@@ -94,7 +94,7 @@ pub fn gate_backward(slopes: &Matrix, dactivated: &Matrix) -> Matrix {
 }
 
 /// The absolute error of a hyperbolic tangent.
-const TANH: f64 = 1e-5;
+pub(in crate::selftest) const TANH: f64 = 1e-5;
 
 /// The absolute error of the sigmoid as the shaders compute it: through `e = exp(-|x|)`, a sum and a quotient.
 pub(in crate::selftest) fn sigmoid_error(x: f64) -> f64 {

@@ -134,7 +134,7 @@ fn mixture(bench: &mut Bench<'_>, range: Option<LogvarRange>) -> Result<(Mixture
     let context = PriorContext {
         gpu: bench.gpu,
         parameters: &nn::arena(bench.gpu, &specs)?,
-        encoder,
+        encoder: Some(encoder),
         posterior: &PosteriorConfig { logvar_range: range, ..PosteriorConfig::default() },
         latents,
         rows: batch * SAMPLES,

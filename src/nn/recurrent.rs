@@ -1,0 +1,311 @@
+//! Recurrent layers over sentences: a state that passes from one position to the next. The twin of the files in
+//! `shaders/nn/recurrent/`.
+//!
+//! The products of the inputs are one product for all positions. A position has a product of the state, and a kernel for the gates.
+//! Rows are those of a sequence: (position, example, sample).
+
+pub(crate) mod gru;
+mod last;
+pub(crate) mod lstm;
+
+pub use last::{spread, take};
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Dense, Epilogue, Init, Layer, ParameterSpec, Recording};
+use crate::Error;
+use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
+
+/// The kind of a recurrent layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell {
+    /// A gated recurrent unit.
+    Gru,
+    /// A long short-term memory.
+    Lstm,
+}
+
+impl Cell {
+    /// Values of a product for each unit.
+    pub fn gates(self) -> usize {
+        match self {
+            Cell::Gru => 3,
+            Cell::Lstm => 4,
+        }
+    }
+}
+
+/// A recurrent layer as users write it: `gru256`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecurrentSpec {
+    /// The kind.
+    pub cell: Cell,
+    /// Values of its state.
+    pub units: usize,
+}
+
+impl FromStr for RecurrentSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<RecurrentSpec, String> {
+        let of = |name: &str, cell| text.strip_prefix(name).and_then(|units| Some((cell, units.parse().ok()?)));
+        let found = of("gru", Cell::Gru).or_else(|| of("lstm", Cell::Lstm));
+        found.map(|(cell, units)| RecurrentSpec { cell, units }).ok_or_else(|| format!("no such layer: {text}"))
+    }
+}
+
+impl fmt::Display for RecurrentSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.cell {
+            Cell::Gru => "gru",
+            Cell::Lstm => "lstm",
+        };
+        write!(f, "{name}{}", self.units)
+    }
+}
+
+/// The number of each position, for the kernels of one position.
+#[derive(Clone, Debug)]
+pub struct Positions(Vec<Tensor>);
+
+impl Positions {
+    /// Those of sentences with up to `length` positions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn new(gpu: &Gpu, length: usize) -> Result<Positions, Error> {
+        (0..length as u32).map(|p| Tensor::from_values(gpu, 1, 1, &[p])).collect::<Result<_, _>>().map(Positions)
+    }
+
+    /// How many there are, T.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none; a sentence has at least its end.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A recurrent layer; its parameters are in an arena under the names of two dense layers, `name.input` and `name.state`.
+#[derive(Clone, Debug)]
+pub struct Recurrent {
+    cell: Cell,
+    units: usize,
+    /// Whether the state before the first position is 0. Otherwise the caller sets it.
+    starts_at_zero: bool,
+    input: Dense,
+    state: Dense,
+}
+
+/// The values of a layer for one batch.
+#[derive(Debug)]
+pub struct RecurrentValues {
+    /// `(T * B * samples, gates * H)`: the products of the inputs, then the gates, then the gradients of the products.
+    pub(crate) gates: Tensor,
+    /// `(B * samples, gates * H)`: the product of the state.
+    pub(crate) product: Tensor,
+    /// `(B * samples, H)`: the state; before the first position, the first state.
+    pub state: Tensor,
+    /// `(B * samples, H)`: an LSTM's first cell, in the first rows of `memory`.
+    pub cell: Tensor,
+    pub(crate) zero: Tensor,
+    /// `(T * B * samples, H)`: the states before each position.
+    pub(crate) previous: Tensor,
+    /// `(T * B * samples, H)`: the states after each position.
+    pub output: Tensor,
+    /// What else the backward pass needs: a GRU's products of the state, `(T * B * samples, 3 H)`, of which the forward pass keeps the
+    /// last run; an LSTM's cells, `((T + 1) * B * samples, H)`.
+    pub(crate) memory: Tensor,
+}
+
+/// The tensors of a backward pass, apart from the values.
+#[derive(Debug)]
+pub struct RecurrentGradients {
+    /// `(T * B * samples, H)`: the gradient with respect to the output, which the caller writes.
+    pub doutput: Tensor,
+    /// `(B * samples, H)`: after the backward pass, the gradient with respect to the first state.
+    pub dstate: Tensor,
+    /// The same with respect to an LSTM's first cell.
+    pub dcell: Tensor,
+    pub(crate) dproduct: Tensor,
+}
+
+impl RecurrentValues {
+    /// An LSTM's cells after the first position, `(B * samples, H)`, if all rows are live.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gpu`] if the device was lost.
+    pub fn cells_after(&self, gpu: &Gpu) -> Result<Option<Vec<f32>>, Error> {
+        let all = (self.cell.rows() > 0).then(|| self.memory.read::<f32>(gpu)).transpose()?;
+        let size = self.cell.rows() * self.cell.columns();
+        Ok(all.map(|all| all[size..2 * size].to_vec()))
+    }
+}
+
+impl Recurrent {
+    /// Describes a layer.
+    pub fn new(name: &str, spec: RecurrentSpec, inputs: usize, starts_at_zero: bool) -> Recurrent {
+        let RecurrentSpec { cell, units } = spec;
+        let dense = |part: &str, inputs| Dense::new(format!("{name}.{part}"), inputs, cell.gates() * units);
+        Recurrent { cell, units, starts_at_zero, input: dense("input", inputs), state: dense("state", units) }
+    }
+
+    /// The same layer, but the state before its first position is the caller's.
+    #[must_use]
+    pub fn going_on(self) -> Recurrent {
+        Recurrent { starts_at_zero: false, ..self }
+    }
+
+    /// The kind of its cells.
+    pub fn cell(&self) -> Cell {
+        self.cell
+    }
+
+    /// `input.weight` `(gates * H, inputs)`, `state.weight` `(gates * H, H)` and a bias for each, all uniform within `1 / sqrt(H)`, as
+    /// `torch.nn.GRU` and `torch.nn.LSTM` start them, and in their order of gates.
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        let init = Init::Uniform { bound: 1.0 / (self.units as f32).sqrt() };
+        let specs = self.input.parameters().into_iter().chain(self.state.parameters());
+        specs.map(|spec| ParameterSpec { init, ..spec }).collect()
+    }
+
+    /// The columns of its tensors.
+    pub fn widths(&self) -> [usize; 2] {
+        [self.units, self.cell.gates() * self.units]
+    }
+
+    /// Floating-point operations of the forward pass for one position.
+    pub fn flops(&self) -> f64 {
+        self.input.flops() + self.state.flops()
+    }
+
+    /// Makes the tensors for `rows` draws of sentences with up to `length` positions.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn values(&self, gpu: &Gpu, length: usize, rows: usize) -> Result<RecurrentValues, Error> {
+        let (units, gates) = (self.units, self.cell.gates() * self.units);
+        let zeros = |rows, columns| Tensor::zeros(gpu, rows, columns);
+        let memory = match self.cell {
+            Cell::Gru => zeros(length * rows, gates)?,
+            Cell::Lstm => zeros((length + 1) * rows, units)?,
+        };
+        Ok(RecurrentValues {
+            gates: zeros(length * rows, gates)?,
+            product: zeros(rows, gates)?,
+            state: zeros(rows, units)?,
+            cell: if self.cell == Cell::Lstm { memory.first_rows(rows) } else { zeros(0, units)? },
+            zero: zeros(rows, units)?,
+            previous: zeros(length * rows, units)?,
+            output: zeros(length * rows, units)?,
+            memory,
+        })
+    }
+
+    /// Makes the tensors for a backward pass through the values.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tensor::zeros`].
+    pub fn gradients(&self, gpu: &Gpu, values: &RecurrentValues) -> Result<RecurrentGradients, Error> {
+        let like = |tensor: &Tensor| Tensor::zeros(gpu, tensor.rows(), tensor.columns());
+        Ok(RecurrentGradients {
+            doutput: like(&values.output)?,
+            dstate: like(&values.state)?,
+            dcell: like(&values.state)?,
+            dproduct: like(&values.product)?,
+        })
+    }
+
+    /// Records the layer, from `input` to `values.output`.
+    ///
+    /// # Shapes
+    ///
+    /// - `input`: `(T * B * samples, inputs)`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the tensors have other shapes.
+    pub fn forward(
+        &self,
+        recording: Recording<'_>,
+        positions: &Positions,
+        input: &Tensor,
+        values: &RecurrentValues,
+    ) -> Result<Vec<Dispatch>, Error> {
+        let mut dispatches = self.input.forward(recording.over_sequence(), input, &Epilogue::store(&values.gates))?;
+        for (p, position) in positions.0.iter().enumerate() {
+            let state = if p == 0 && self.starts_at_zero { &values.zero } else { &values.state };
+            let mut here = self.state.forward(recording, state, &Epilogue::store(&values.product))?;
+            here.push(match self.cell {
+                Cell::Gru => gru::advance(recording.at, position, values, self.starts_at_zero)?,
+                Cell::Lstm => lstm::advance(recording.at, position, values, self.starts_at_zero)?,
+            });
+            dispatches.extend(here.into_iter().map(|dispatch| dispatch.at_position(p)));
+        }
+        Ok(dispatches)
+    }
+
+    /// Records the gradients of the parameters from `gradients.doutput`, and that with respect to the input if there is an epilogue
+    /// for it. It overwrites the values.
+    ///
+    /// # Shapes
+    ///
+    /// - `input`, the epilogue's result: `(T * B * samples, inputs)`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the tensors have other shapes.
+    pub fn backward(
+        &self,
+        recording: Recording<'_>,
+        positions: &Positions,
+        parameters: &Arena,
+        (input, values, gradients): (&Tensor, &RecurrentValues, &RecurrentGradients),
+        dinput: Option<&Epilogue>,
+    ) -> Result<Vec<Dispatch>, Error> {
+        let mut dispatches = Vec::new();
+        for (p, position) in positions.0.iter().enumerate().rev() {
+            let mut here = vec![match self.cell {
+                Cell::Gru => gru::go_back(recording.at, position, values, gradients)?,
+                Cell::Lstm => lstm::go_back(recording.at, position, values, gradients)?,
+            }];
+            // Nobody needs the gradient with respect to a state that is always 0.
+            if p > 0 || !self.starts_at_zero {
+                let through = match self.cell {
+                    Cell::Gru => Epilogue::onto(&gradients.dstate),
+                    Cell::Lstm => Epilogue::store(&gradients.dstate),
+                };
+                here.extend(self.state.input_gradient(recording, &gradients.dproduct, &through)?);
+            }
+            dispatches.extend(here.into_iter().map(|dispatch| dispatch.at_position(p)));
+        }
+        let all = recording.over_sequence();
+        let of_state = if self.cell == Cell::Gru { &values.memory } else { &values.gates };
+        dispatches.extend(self.state.backward(all, parameters, &values.previous, of_state, None)?);
+        dispatches.extend(self.input.backward(all, parameters, input, &values.gates, dinput)?);
+        Ok(dispatches)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_a_kind_and_a_width() {
+        for (text, cell, units) in [("gru256", Cell::Gru, 256), ("lstm4", Cell::Lstm, 4)] {
+            let spec: RecurrentSpec = text.parse().unwrap();
+            assert_eq!((spec, spec.to_string().as_str()), (RecurrentSpec { cell, units }, text));
+        }
+        for wrong in ["gru", "rnn256", "gru25x", "lstm-1", "256"] {
+            assert!(wrong.parse::<RecurrentSpec>().is_err(), "{wrong}");
+        }
+    }
+}

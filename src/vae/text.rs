@@ -1,0 +1,162 @@
+//! The layers of models of text.
+//!
+//! The encoder reads a sentence with its end, and its last state describes the posterior. The decoder sees the token before each
+//! position and the latents, which make its first state too: `start = W z + b`, `state = tanh(start)`, and an LSTM's cell is `start`.
+
+use super::Model;
+use crate::Error;
+use crate::config::ModelConfig;
+use crate::data::{Binarize, TextShape};
+use crate::error::require;
+use crate::likelihood::Likelihood;
+use crate::nn::spec::LayerSpec;
+use crate::nn::{Cell, Dense, Embedding, Layer, Layers, NormKind, ParameterSpec, Recurrent, RecurrentSpec, Upsample};
+
+/// The most recurrent layers of a network.
+const MOST_LAYERS: usize = 2;
+
+/// The layers of a model of text.
+#[derive(Clone, Debug)]
+pub(super) struct TextLayers {
+    /// None without latents.
+    pub encoder: Option<TextEncoder>,
+    pub decoder: TextDecoder,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct TextEncoder {
+    /// The table of the decoder, if they share it.
+    pub embedding: Embedding,
+    pub layers: Vec<Recurrent>,
+    pub posterior: Dense,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct TextDecoder {
+    pub embedding: Embedding,
+    /// The layer that makes the first state of each recurrent layer; none without latents.
+    pub starts: Vec<Dense>,
+    pub layers: Vec<Recurrent>,
+    pub output: Dense,
+}
+
+impl TextLayers {
+    /// The layers of a checked model.
+    pub fn of(config: &ModelConfig, shape: &TextShape) -> TextLayers {
+        let (text, latents) = (config.text, config.latents);
+        let has_latents = !text.without_latents;
+        let words = shape.vocabulary.len();
+        let hidden = recurrent(&hidden(config));
+        let of_decoder = config.decoder_hidden.as_ref().map_or_else(|| hidden.clone(), recurrent);
+        let embedding = |name: &str, tokens| {
+            let shared = text.shared_embedding;
+            if shared {
+                Embedding::new("embedding", words + 1, text.embedding)
+            } else {
+                Embedding::new(name, tokens, text.embedding)
+            }
+        };
+        let outputs = config.posterior.distribution().outputs(latents);
+        let width = |layers: &[RecurrentSpec]| layers.last().map_or(0, |layer| layer.units);
+        let encoder = has_latents.then(|| TextEncoder {
+            embedding: embedding("encoder.embedding", words),
+            layers: layers("encoder", &hidden, text.embedding, true),
+            posterior: Dense::new("posterior", width(&hidden), outputs),
+        });
+        let inputs = text.embedding + if has_latents { latents } else { 0 };
+        let starts = of_decoder.iter().enumerate();
+        let starts = starts.map(|(index, layer)| Dense::new(format!("decoder.{index}.start"), latents, layer.units));
+        let decoder = TextDecoder {
+            // The token before the first word has a vector too.
+            embedding: embedding("decoder.embedding", words + 1),
+            starts: if has_latents { starts.collect() } else { Vec::new() },
+            layers: layers("decoder", &of_decoder, inputs, !has_latents),
+            output: Dense::new("likelihood", width(&of_decoder), words),
+        };
+        TextLayers { encoder, decoder }
+    }
+
+    /// All parameters, in the order of the arena.
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        let TextLayers { encoder, decoder } = self;
+        let mut specs = Vec::new();
+        if let Some(TextEncoder { embedding, layers, posterior }) = encoder {
+            specs.push(embedding.parameter());
+            specs.extend(layers.iter().flat_map(Recurrent::parameters));
+            specs.extend(posterior.parameters());
+        }
+        if specs.first() != Some(&decoder.embedding.parameter()) {
+            specs.push(decoder.embedding.parameter());
+        }
+        specs.extend(decoder.starts.iter().flat_map(Layer::parameters));
+        specs.extend(decoder.layers.iter().flat_map(Recurrent::parameters));
+        specs.extend(decoder.output.parameters());
+        specs
+    }
+
+    /// Floating-point operations of the forward pass for one position, of the encoder and of the decoder.
+    pub fn flops(&self) -> [f64; 2] {
+        let of = |layers: &[Recurrent]| layers.iter().map(Recurrent::flops).sum::<f64>();
+        let encoder = self.encoder.as_ref().map_or(0.0, |encoder| of(&encoder.layers));
+        [encoder, of(&self.decoder.layers) + self.decoder.output.flops()]
+    }
+
+    /// The most values that a tensor has for each position.
+    pub fn widest(&self, latents: usize) -> usize {
+        let encoder = self.encoder.iter().flat_map(|encoder| &encoder.layers);
+        let widths = encoder.chain(&self.decoder.layers).flat_map(Recurrent::widths);
+        let [outputs, inputs] = [self.decoder.output.output().len(), self.decoder.embedding.width + latents];
+        widths.chain([outputs, inputs]).map(|width| width.next_multiple_of(4)).max().unwrap_or(0)
+    }
+}
+
+/// The hidden layers of the configuration, or those that suit sentences.
+pub(super) fn hidden(config: &ModelConfig) -> Layers {
+    let suited = || Layers(vec![LayerSpec::Recurrent(RecurrentSpec { cell: Cell::Gru, units: 256 })]);
+    config.hidden.clone().unwrap_or_else(suited)
+}
+
+/// The recurrent layers of a list.
+fn recurrent(layers: &Layers) -> Vec<RecurrentSpec> {
+    let of = |layer: &LayerSpec| if let LayerSpec::Recurrent(spec) = layer { Some(*spec) } else { None };
+    layers.0.iter().filter_map(of).collect()
+}
+
+/// Layers one on the other.
+fn layers(name: &str, specs: &[RecurrentSpec], inputs: usize, starts_at_zero: bool) -> Vec<Recurrent> {
+    let inputs = [inputs].into_iter().chain(specs.iter().map(|spec| spec.units));
+    let numbered = specs.iter().zip(inputs).enumerate();
+    let of = |(index, (spec, inputs)): (usize, (&RecurrentSpec, usize))| {
+        Recurrent::new(&format!("{name}.{index}"), *spec, inputs, starts_at_zero)
+    };
+    numbered.map(of).collect()
+}
+
+impl Model {
+    /// Checks that the configuration fits text.
+    pub(super) fn validate_text(&self, shape: &TextShape) -> Result<(), Error> {
+        shape.validate()?;
+        let config = &self.config;
+        config.text.validate()?;
+        let hidden = hidden(config);
+        for (option, layers) in [("--hidden", Some(&hidden)), ("--decoder-hidden", config.decoder_hidden.as_ref())] {
+            let Some(layers) = layers else { continue };
+            let units = recurrent(layers);
+            let all = units.len() == layers.0.len() && (1..=MOST_LAYERS).contains(&units.len());
+            require(option, all, "one or two recurrent layers for text, such as gru256 or lstm256,lstm256", layers)?;
+        }
+        let given = [
+            ("--likelihood", config.likelihood.kind != Likelihood::default()),
+            ("--binarize", config.binarize != Binarize::None),
+            ("--normalise", !matches!(config.normalise, None | Some(NormKind::None))),
+            ("--upsample", config.upsample != Upsample::default()),
+            ("--standardise", config.standardisation.is_some()),
+        ];
+        let expected = "no such option for text, whose likelihood is a probability for each word of the vocabulary";
+        given.into_iter().try_for_each(|(option, given)| require(option, !given, expected, "one"))?;
+        let fits = !config.prior.has_pseudo_inputs();
+        require("--prior", fits, "another one than vamp-prior, whose inputs are images", "vamp-prior")?;
+        let fits = !config.text.without_latents || config.prior.has_closed_form();
+        require("--prior", fits, "standard-normal with --without-latents", "another")
+    }
+}
