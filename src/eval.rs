@@ -1,11 +1,13 @@
 //! Evaluation: the ELBO over a set of images with fixed noise, the estimate of log p(x), and statistics of each latent.
 
 mod importance;
+mod information;
 mod latents;
 mod report;
 
 pub(crate) use importance::accumulate;
 pub use importance::{ImportanceEstimate, estimate};
+pub use information::mutual_information;
 pub use latents::LatentStatistics;
 pub(crate) use latents::sum as sum_latents;
 pub use report::{Report, ReportRequest, TextReport, report};

@@ -129,6 +129,16 @@
 //! positions into rows and gives them to the likelihood. A description of layers ([`nn::Layers`]) becomes an encoder and the
 //! decoder that mirrors it in [`nn::Stack`].
 //!
+//! # Text
+//!
+//! A sentence is a row of tokens that ends in token 0. The encoder reads it, and its last state describes the posterior; the decoder sees the
+//! token before each position and the latents ([`nn::Recurrent`], [`nn::Embedding`], [`likelihood::tokens`]). Rows are those of a sequence:
+//! (position, example, sample), the sample varies fastest, so the live rows of a batch come first whatever its longest sentence is
+//! (`SEQUENCE` in `shaders/lib/step.wgsl`). The products of the inputs, the vocabulary's product and the gradients of weights are one
+//! dispatch each for all positions, by the kernels of dense layers. A position itself has two: the product of the state, and the gates. A
+//! [`gpu::Dispatch`] may belong to a position, and a program is replayed only as far as a step's longest sentence. Padding has no gradient
+//! and no log probability. Words are chosen on the CPU ([`vae::Words`]).
+//!
 //! # Variants of kernels
 //!
 //! Products have families of kernels with the same formulas, in `shaders/nn/dense/`: tiles in registers, sums cut into
@@ -146,7 +156,7 @@
 //! weights in one. A step is then 9 dispatches.
 //!
 //! On a CPU's SIMD lanes, operands are read as textures. A texture mirrors a tensor's buffer as long as there is a dispatch
-//! that reads through it. Meanwhile, every write to the tensor is followed by a copy.
+//! that reads through it. Meanwhile, a write to the tensor makes it stale, and it is copied before it is read next.
 //!
 //! # Differences between drivers
 //!

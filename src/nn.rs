@@ -3,6 +3,7 @@
 mod activation;
 mod convolution;
 mod dense;
+mod dropout;
 mod embedding;
 mod epilogue;
 pub mod exact;
@@ -18,6 +19,7 @@ mod sum;
 pub use activation::Activation;
 pub use convolution::{Convolution, Direction, Window};
 pub use dense::{Dense, ProductSize, Variant, WeightGradient, cost, weight_gradients};
+pub use dropout::Dropout;
 pub use embedding::{Embedding, Places};
 pub use epilogue::Epilogue;
 pub use normalise::{Norm, NormKind, NormValues};

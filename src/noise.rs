@@ -24,6 +24,10 @@ pub enum Stream {
     WordDropout = 9,
     /// Draws of words from a decoder of text.
     Words = 10,
+    /// Draws from posteriors for the mutual information.
+    Information = 11,
+    /// The choice of the values that dropout leaves out.
+    Dropout = 12,
 }
 
 /// The key of WGSL's generator: seed (low, high), stream, 0.

@@ -35,6 +35,8 @@ pub enum Objective {
     /// nll + kl_weight * sum_l max(kl_l, --free-bits), where kl_l is a latent's mean over the batch (Kingma et al. 2016); with the
     /// standard normal prior only.
     FreeBits,
+    /// nll + kl_weight * max(kl, --free-bits), where kl is the mean over the batch of all latents together.
+    FreeBitsTotal,
     /// nll + kl_weight * |kl - capacity|, where the capacity grows to --capacity (Burgess et al. 2018).
     Capacity,
     /// The importance-weighted bound of --samples (Burda et al. 2016).
@@ -55,7 +57,8 @@ pub struct ObjectiveConfig {
     /// K times as many rows as the encoder
     #[arg(long, value_name = "K", default_value_t = 1, help_heading = "Objective")]
     pub samples: usize,
-    /// With --objective free-bits: a latent whose KL, the mean over the batch in nats, is below this is not penalised
+    /// With --objective free-bits: a latent whose KL, the mean over the batch in nats, is below this is not penalised; with
+    /// free-bits-total, that of all latents together
     #[arg(long, value_name = "X", default_value_t = 0.25, allow_negative_numbers = true, help_heading = "Objective")]
     pub free_bits: f32,
     /// With --objective capacity: the target KL, in nats per example
@@ -73,9 +76,24 @@ pub struct ObjectiveConfig {
     /// Batches over which the KL weight grows linearly from 0 to --kl-weight, in place of --kl-warmup; 0 for none
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "kl_warmup", help_heading = "Training")]
     pub kl_warmup_steps: u32,
+    /// Cycles of the KL weight over all epochs: in each, it grows linearly from 0 to --kl-weight in the first half, and stays there
+    /// (Fu et al. 2019); 0 for none
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        conflicts_with_all = ["kl_warmup", "kl_warmup_steps"],
+        help_heading = "Training"
+    )]
+    #[serde(skip_serializing_if = "is_zero")]
+    pub kl_cycles: u32,
     /// How the KL divergence is computed. Importance weights, and priors without a closed form, use the sample estimate
     #[arg(long, value_enum, default_value_t, help_heading = "Objective")]
     pub kl: KlEstimate,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Default for ObjectiveConfig {
@@ -89,6 +107,7 @@ impl Default for ObjectiveConfig {
             kl_weight: 1.0,
             kl_warmup: 0,
             kl_warmup_steps: 0,
+            kl_cycles: 0,
             kl: KlEstimate::default(),
         }
     }
@@ -109,10 +128,16 @@ impl ObjectiveConfig {
         require("--capacity", fits(self.capacity), "a finite number, 0 or more", self.capacity)
     }
 
-    /// The KL weight after the given number of epochs of `updates` updates each: it grows linearly over the first
-    /// `kl_warmup` epochs, or `kl_warmup_steps` updates.
-    pub fn kl_weight_after(&self, epochs: f64, updates: usize) -> f64 {
-        let ObjectiveConfig { kl_weight, kl_warmup, kl_warmup_steps, .. } = *self;
+    /// The KL weight after the given number of epochs, of `total` with `updates` updates each: it grows linearly over the first
+    /// `kl_warmup` epochs, or `kl_warmup_steps` updates, or over the first half of each cycle.
+    pub fn kl_weight_after(&self, epochs: f64, updates: usize, total: u32) -> f64 {
+        let ObjectiveConfig { kl_weight, kl_warmup, kl_warmup_steps, kl_cycles, .. } = *self;
+        if kl_cycles > 0 {
+            let cycles = epochs * f64::from(kl_cycles) / f64::from(total);
+            // An update belongs to the cycle that it ends, in spite of rounding.
+            let done = cycles - (cycles - 1e-9).floor();
+            return kl_weight * grown(done, 0.5);
+        }
         let warmup = if kl_warmup > 0 { f64::from(kl_warmup) } else { f64::from(kl_warmup_steps) / updates as f64 };
         kl_weight * grown(epochs, warmup)
     }
@@ -134,6 +159,7 @@ impl ObjectiveConfig {
         Ok(match self.kind {
             Objective::Elbo => Box::new(Elbo::new()),
             Objective::FreeBits => Box::new(Penalised::new(gpu, Penalty::FreeBits(self.free_bits), latents)?),
+            Objective::FreeBitsTotal => Box::new(Penalised::new(gpu, Penalty::FreeBitsTotal(self.free_bits), latents)?),
             Objective::Capacity => Box::new(Penalised::new(gpu, Penalty::Capacity, latents)?),
             Objective::Iwae => Box::new(Weighted::new(gpu, Gradient::Standard, rows, batch)?),
             Objective::Dreg => Box::new(Weighted::new(gpu, Gradient::DoublyReparameterised, rows, batch)?),

@@ -267,6 +267,11 @@ impl Trainer {
         self.config.patience > 0 && self.progress.history.stalled >= self.config.patience
     }
 
+    /// Positions of a training sentence, on average; none for images.
+    pub fn positions_per_example(&self) -> Option<f64> {
+        self.table.mean_length()
+    }
+
     /// Training examples.
     pub fn examples(&self) -> usize {
         self.examples

@@ -204,9 +204,11 @@ fn the_doubly_reparameterised_gradient() {
 #[test]
 fn penalties() {
     let kl = matrix(4, 6, 1.0, 7).abs();
-    for (name, penalty) in
-        [("free bits", penalised::free_bits as fn(&Matrix, f64, f64) -> _), ("capacity", penalised::capacity)]
-    {
+    for (name, penalty) in [
+        ("free bits", penalised::free_bits as fn(&Matrix, f64, f64) -> _),
+        ("total", penalised::free_bits_total),
+        ("capacity", penalised::capacity),
+    ] {
         let (value, weights) = penalty(&kl, 0.45, KL_WEIGHT);
         assert!(value > 0.0);
         let gradient = Matrix::from_fn(4, 6, |_, l| weights[l] / 4.0);

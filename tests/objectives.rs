@@ -80,7 +80,7 @@ fn the_doubly_reparameterised_gradient_has_the_mean_of_the_standard_one() {
 #[test]
 fn free_bits_of_nothing_and_a_capacity_of_nothing_are_the_elbo() {
     let elbo = first_gradients(ObjectiveConfig::default());
-    for objective in [Objective::FreeBits, Objective::Capacity] {
+    for objective in [Objective::FreeBits, Objective::FreeBitsTotal, Objective::Capacity] {
         let nothing = ObjectiveConfig { kind: objective, free_bits: 0.0, capacity: 0.0, ..ObjectiveConfig::default() };
         let difference = largest_difference(&elbo, &first_gradients(nothing));
         assert!(difference < 1e-6, "{objective:?}: {difference}");

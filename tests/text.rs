@@ -68,6 +68,8 @@ fn figures_of_text_are_counted_by_their_definitions() {
     // Untrained, every token is about as likely as any other.
     assert!((text.perplexity - 9.0).abs() < 2.0, "{text:?}");
     assert!(bound > report.elbo && report.bits_per_dim.is_none());
+    let information = text.mutual_information;
+    assert!(information.abs() < report.kl + 0.1, "{information} of {}", report.kl);
     // The estimates are in the order of the sentences: short ones are likelier.
     let estimates = &report.estimate.as_ref().unwrap().log_prob;
     let (short, long) = (estimates[0], estimates[3]);

@@ -1,6 +1,7 @@
 //! `elbo bench`.
 
 mod products;
+mod text;
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -45,6 +46,7 @@ Examples:
   elbo bench --profile --save bench.json
   elbo bench --batch-size 128 --products
   elbo bench --hidden 1024,1024 --latents 64 --batch-size 512,4096
+  elbo bench --hidden gru256 --sentences 5000x25 --batch-size 64 --profile
   elbo bench --image 64x64x3 --hidden conv32k4s2,conv64k4s2,256 --batch-size 64")]
 pub struct Bench {
     /// The encoder's hidden layers, as for `elbo train` [default: two models, 400 with 20 latents and 1024,1024 with 64]
@@ -53,6 +55,9 @@ pub struct Bench {
     /// Height, width and channels of the images, as 64x64x3, with --hidden: other sizes than MNIST's have its bytes one after the other
     #[arg(long, value_name = "HxWxC", default_value = "28x28x1", value_parser = image)]
     image: ImageShape,
+    /// With recurrent layers: words of the vocabulary, and of each sentence
+    #[arg(long, value_name = "WORDSxLENGTH", default_value = "5000x25", value_parser = text::sizes)]
+    sentences: text::SentenceSizes,
     /// Number of latents, with --hidden [default: 20]
     #[arg(long, value_name = "N", requires = "hidden")]
     latents: Option<usize>,
@@ -193,6 +198,9 @@ impl Bench {
         require("--products", !self.products || gpu.kernels.is_none(), "no --kernels beside it", "both")?;
         let fits = (0.0..=LONGEST).contains(&self.seconds);
         require("--seconds", fits, "a number from 0 to 600", self.seconds)?;
+        if self.hidden.as_ref().is_some_and(Layers::are_recurrent) {
+            return self.run_on_text(gpu);
+        }
         let cases = self.cases();
         for case in &cases {
             let config = case.config();

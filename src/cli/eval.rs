@@ -120,11 +120,15 @@ impl Eval {
             let of = if report.log_prob.is_some() { "log p(x)" } else { "elbo: an upper bound" };
             say(format_args!("bits/dim   {bits:10.4}   from {of}"))?;
         }
-        if let Some(TextReport { perplexity, tokens, unknown, bits_per_character }) = report.text {
+        if let Some(TextReport { perplexity, tokens, unknown, bits_per_character, mutual_information }) = report.text {
             let of = if report.log_prob.is_some() { "log p(x)" } else { "elbo: an upper bound" };
             let what = format!("of {tokens} tokens, with the ends of sentences, {unknown} of them unknown");
             say(format_args!("perplexity {perplexity:10.2}   from {of}, {what}"))?;
             say(format_args!("bits/char  {bits_per_character:10.4}"))?;
+            say(format_args!(
+                "information of x and z {mutual_information:.3} nats, over all {} sentences",
+                report.examples
+            ))?;
         }
         say(format_args!("active units: {} of {}", report.active_units, report.latents))?;
         if let Some(kl) = &report.kl_per_latent {

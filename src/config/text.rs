@@ -21,6 +21,12 @@ pub struct TextConfig {
     /// In training, replace each word that the decoder sees by the unknown word with this probability: it then needs the latents
     #[arg(long, value_name = "P", default_value_t = 0.0)]
     pub word_dropout: f32,
+    /// In training, drop values of the decoder's embeddings and of its last states with this probability
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    pub dropout: f32,
+    /// The encoder reads each sentence from its end, too, with layers of their own
+    #[arg(long)]
+    pub bidirectional: bool,
     /// Train the decoder alone, without latents, as a baseline: a language model
     #[arg(long)]
     pub without_latents: bool,
@@ -28,7 +34,14 @@ pub struct TextConfig {
 
 impl Default for TextConfig {
     fn default() -> TextConfig {
-        TextConfig { embedding: 128, shared_embedding: false, word_dropout: 0.0, without_latents: false }
+        TextConfig {
+            embedding: 128,
+            shared_embedding: false,
+            word_dropout: 0.0,
+            dropout: 0.0,
+            bidirectional: false,
+            without_latents: false,
+        }
     }
 }
 
@@ -41,7 +54,8 @@ impl TextConfig {
     pub fn validate(self) -> Result<(), Error> {
         let fits = (4..=WIDEST).contains(&self.embedding) && self.embedding.is_multiple_of(4);
         require("--embedding", fits, "a multiple of 4", self.embedding)?;
-        require("--word-dropout", (0.0..=1.0).contains(&self.word_dropout), "a number from 0 to 1", self.word_dropout)
+        require("--word-dropout", (0.0..=1.0).contains(&self.word_dropout), "a number from 0 to 1", self.word_dropout)?;
+        require("--dropout", (0.0..1.0).contains(&self.dropout), "a number from 0, below 1", self.dropout)
     }
 
     /// Checks that no setting is given, as the data are not text.
@@ -55,6 +69,8 @@ impl TextConfig {
             ("--embedding", self.embedding != usual.embedding),
             ("--shared-embedding", self.shared_embedding),
             ("--word-dropout", self.word_dropout != usual.word_dropout),
+            ("--dropout", self.dropout != usual.dropout),
+            ("--bidirectional", self.bidirectional),
             ("--without-latents", self.without_latents),
         ];
         given.into_iter().try_for_each(|(option, given)| require(option, !given, "no such option for images", "one"))

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use super::{Evaluation, ImportanceEstimate, LossWeights, estimate};
+use super::{Evaluation, ImportanceEstimate, LossWeights, estimate, mutual_information};
 use crate::Error;
 use crate::data::{Examples, Sentences};
 use crate::error::require;
@@ -75,19 +75,23 @@ pub struct TextReport {
     pub unknown: usize,
     /// Bits for each character of the sentences as they are shown, with the end of each line.
     pub bits_per_character: f64,
+    /// The mutual information of sentences and latents, in nats, over all of them.
+    pub mutual_information: f64,
 }
 
 impl TextReport {
-    fn of(sentences: &Sentences, log_prob: f64) -> TextReport {
+    fn of(vae: &Vae, sentences: &Sentences, log_prob: f64, seed: u64) -> Result<TextReport, Error> {
         let (total, tokens) = (-log_prob * sentences.count() as f64, sentences.positions());
         let characters: usize =
             (0..sentences.count()).map(|sentence| sentences.text(sentence).chars().count() + 1).sum();
-        TextReport {
+        let latents = vae.model().config.latents;
+        Ok(TextReport {
             perplexity: (total / tokens as f64).exp(),
             tokens,
             unknown: sentences.unknown(),
             bits_per_character: total / LN_2 / characters as f64,
-        }
+            mutual_information: mutual_information(&vae.encode(sentences, seed)?, latents, seed),
+        })
     }
 }
 
@@ -182,7 +186,7 @@ pub fn report<'a>(
         kl_is_estimate: estimate.is_some() || model.kl_is_estimate(),
         log_prob,
         bits_per_dim: bits_per_dim.filter(|_| model.likelihood.is_discrete() && is_log_likelihood),
-        text: examples.sentences().map(|sentences| TextReport::of(sentences, of_bits)),
+        text: examples.sentences().map(|sentences| TextReport::of(vae, sentences, of_bits, seed)).transpose()?,
         is_log_likelihood,
         active_units: statistics.active_units(),
         kl_per_latent: (!model.kl_is_estimate()).then_some(statistics.kl),

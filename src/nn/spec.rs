@@ -183,6 +183,11 @@ impl Layers {
         extents
     }
 
+    /// Whether there are layers over sentences.
+    pub fn are_recurrent(&self) -> bool {
+        self.0.iter().any(|layer| matches!(layer, LayerSpec::Recurrent(_)))
+    }
+
     /// Whether there are layers over a grid of positions.
     pub fn are_convolutions(&self) -> bool {
         self.0.iter().any(|layer| matches!(layer, LayerSpec::Spatial(_)))

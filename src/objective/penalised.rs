@@ -14,6 +14,8 @@ const PENALTY: Source = source!("objective/penalised/penalty.wgsl");
 pub enum Penalty {
     /// `kl_weight * sum_l max(kl[l], free_bits)`, with free bits in nats (Kingma et al. 2016, equation 15)
     FreeBits(f32),
+    /// `kl_weight * max(sum_l kl[l], free_bits)`
+    FreeBitsTotal(f32),
     /// `kl_weight * |sum_l kl[l] - capacity|`, with the step's capacity in nats (Burgess et al. 2018, equation 8)
     Capacity,
 }
@@ -55,6 +57,7 @@ impl Penalised {
         require_shapes("the KL divergence's penalty", [[kl.rows(), latents]], [kl.shape()])?;
         let (entry, free_bits) = match self.penalty {
             Penalty::FreeBits(free_bits) => ("free_bits", free_bits),
+            Penalty::FreeBitsTotal(free_bits) => ("free_bits_total", free_bits),
             Penalty::Capacity => ("capacity", 0.0),
         };
         let part = Part::new(PENALTY)

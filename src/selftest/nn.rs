@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod convolution;
 pub mod dense;
+pub(super) mod dropout;
 pub(super) mod embedding;
 pub(super) mod epilogue;
 pub mod normalise;
@@ -20,6 +21,7 @@ pub(super) const CHECKS: &[Checks] = &[
     normalise::layer::CHECKS,
     resize::CHECKS,
     sum::CHECKS,
+    dropout::CHECKS,
     embedding::CHECKS,
     recurrent::gru::CHECKS,
     recurrent::lstm::CHECKS,

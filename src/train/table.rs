@@ -33,6 +33,12 @@ impl Table {
         self.config.batch_size.div_ceil(self.micro_batch)
     }
 
+    /// The mean number of positions of an example, if they are sentences.
+    pub fn mean_length(&self) -> Option<f64> {
+        let total: u64 = self.lengths.iter().map(|length| u64::from(*length)).sum();
+        (total > 0).then(|| total as f64 / self.examples as f64)
+    }
+
     /// Updates of an epoch.
     fn updates(&self) -> usize {
         self.examples.div_ceil(self.config.batch_size)
@@ -109,7 +115,8 @@ impl Table {
 
     /// The KL weight of an update.
     fn kl_weight(&self, epoch: u32, update: usize) -> f64 {
-        self.config.objective.kl_weight_after(self.done(epoch, update), self.updates())
+        let total = self.config.epochs_for(self.examples);
+        self.config.objective.kl_weight_after(self.done(epoch, update), self.updates(), total)
     }
 }
 
@@ -160,6 +167,18 @@ mod tests {
         assert!(same(found, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0].map(|n| n / 6.0)) && first && second);
         let (found, first, second) = weights(0, 3);
         assert!(same(found, [1.0 / 3.0, 2.0 / 3.0, 1.0, 1.0, 1.0, 1.0]) && first && !second);
+        let cycles = ObjectiveConfig { kl_cycles: 3, kl_weight: 2.0, ..ObjectiveConfig::default() };
+        let config = TrainingConfig { batch_size: 10, epochs: Some(6), objective: cycles, ..TrainingConfig::default() };
+        let table = Table::new(&config, 20, Vec::new(), 99);
+        let of_epoch = |epoch| table.steps(epoch, 0).into_iter().map(|step| step.objective[0]).collect::<Vec<_>>();
+        for epoch in [1, 3, 5] {
+            assert!(
+                of_epoch(epoch) == [1.0, 2.0] && of_epoch(epoch + 1) == [2.0, 2.0],
+                "{epoch}: {:?}",
+                of_epoch(epoch)
+            );
+            assert!(table.warms_up(epoch) && !table.warms_up(epoch + 1));
+        }
         let (found, first, _) = weights(0, 0);
         assert!(same(found, [1.0; 6]) && !first);
     }

@@ -27,7 +27,8 @@ pub(super) struct TextLayers {
 pub(super) struct TextEncoder {
     /// The table of the decoder, if they share it.
     pub embedding: Embedding,
-    pub layers: Vec<Recurrent>,
+    /// The layers over a sentence, and perhaps those over the reversed one.
+    pub directions: Vec<Vec<Recurrent>>,
     pub posterior: Dense,
 }
 
@@ -37,6 +38,8 @@ pub(super) struct TextDecoder {
     /// The layer that makes the first state of each recurrent layer; none without latents.
     pub starts: Vec<Dense>,
     pub layers: Vec<Recurrent>,
+    /// The probability that a value of the embeddings, or of the last states, is dropped in training.
+    pub dropout: f32,
     pub output: Dense,
 }
 
@@ -58,10 +61,11 @@ impl TextLayers {
         };
         let outputs = config.posterior.distribution().outputs(latents);
         let width = |layers: &[RecurrentSpec]| layers.last().map_or(0, |layer| layer.units);
+        let names = if text.bidirectional { &["encoder", "encoder.reverse"][..] } else { &["encoder"] };
         let encoder = has_latents.then(|| TextEncoder {
             embedding: embedding("encoder.embedding", words),
-            layers: layers("encoder", &hidden, text.embedding, true),
-            posterior: Dense::new("posterior", width(&hidden), outputs),
+            posterior: Dense::new("posterior", names.len() * width(&hidden), outputs),
+            directions: names.iter().map(|name| layers(name, &hidden, text.embedding, true)).collect(),
         });
         let inputs = text.embedding + if has_latents { latents } else { 0 };
         let starts = of_decoder.iter().enumerate();
@@ -71,6 +75,7 @@ impl TextLayers {
             embedding: embedding("decoder.embedding", words + 1),
             starts: if has_latents { starts.collect() } else { Vec::new() },
             layers: layers("decoder", &of_decoder, inputs, !has_latents),
+            dropout: text.dropout,
             output: Dense::new("likelihood", width(&of_decoder), words),
         };
         TextLayers { encoder, decoder }
@@ -80,9 +85,9 @@ impl TextLayers {
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         let TextLayers { encoder, decoder } = self;
         let mut specs = Vec::new();
-        if let Some(TextEncoder { embedding, layers, posterior }) = encoder {
+        if let Some(TextEncoder { embedding, directions, posterior }) = encoder {
             specs.push(embedding.parameter());
-            specs.extend(layers.iter().flat_map(Recurrent::parameters));
+            specs.extend(directions.iter().flatten().flat_map(Recurrent::parameters));
             specs.extend(posterior.parameters());
         }
         if specs.first() != Some(&decoder.embedding.parameter()) {
@@ -96,14 +101,14 @@ impl TextLayers {
 
     /// Floating-point operations of the forward pass for one position, of the encoder and of the decoder.
     pub fn flops(&self) -> [f64; 2] {
-        let of = |layers: &[Recurrent]| layers.iter().map(Recurrent::flops).sum::<f64>();
-        let encoder = self.encoder.as_ref().map_or(0.0, |encoder| of(&encoder.layers));
-        [encoder, of(&self.decoder.layers) + self.decoder.output.flops()]
+        let encoder = self.encoder.iter().flat_map(|encoder| encoder.directions.iter().flatten());
+        let decoder = self.decoder.layers.iter().map(Recurrent::flops).sum::<f64>();
+        [encoder.map(Recurrent::flops).sum(), decoder + self.decoder.output.flops()]
     }
 
     /// The most values that a tensor has for each position.
     pub fn widest(&self, latents: usize) -> usize {
-        let encoder = self.encoder.iter().flat_map(|encoder| &encoder.layers);
+        let encoder = self.encoder.iter().flat_map(|encoder| encoder.directions.iter().flatten());
         let widths = encoder.chain(&self.decoder.layers).flat_map(Recurrent::widths);
         let [outputs, inputs] = [self.decoder.output.output().len(), self.decoder.embedding.width + latents];
         widths.chain([outputs, inputs]).map(|width| width.next_multiple_of(4)).max().unwrap_or(0)

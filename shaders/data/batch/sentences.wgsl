@@ -2,6 +2,7 @@
 //
 //   targets[p, b] = the token that the decoder describes at position p: a word, the end, or NOTHING after it
 //   inputs[p, b]  = the token before it, which the decoder sees; at first, the beginning
+//   reversed[p, b] = the targets from the end to the first word
 //   lengths[b]    = positions of the sentence, with that of the end
 //
 // In training, a word that the decoder sees is replaced by the unknown word with the probability WORD_DROPOUT. One thread makes one
@@ -20,7 +21,8 @@ override STREAM: u32;           // of the draws
 @group(0) @binding(3) var<storage, read> order: array<u32>;                 // (N)
 @group(0) @binding(4) var<storage, read_write> targets: array<u32>;         // (T * B)
 @group(0) @binding(5) var<storage, read_write> inputs: array<u32>;          // (T * B)
-@group(0) @binding(6) var<storage, read_write> lengths: array<u32>;         // (B)
+@group(0) @binding(6) var<storage, read_write> reversed: array<u32>;        // (T * B)
+@group(0) @binding(7) var<storage, read_write> lengths: array<u32>;         // (B)
 
 const END = 0u;
 const UNKNOWN = 1u;
@@ -45,6 +47,12 @@ fn gather(@builtin(global_invocation_id) id: vec3u) {
         } else if p == words {
             target_token = END;
         }
+        var reversed_token = NOTHING;
+        if p == 0u {
+            reversed_token = END;
+        } else if p <= words {
+            reversed_token = tokens[first + words - p];
+        }
         var input_token = NOTHING;
         if p == 0u {
             input_token = BEGINNING;
@@ -56,6 +64,7 @@ fn gather(@builtin(global_invocation_id) id: vec3u) {
         }
         targets[p * step.examples + b] = target_token;
         inputs[p * step.examples + b] = input_token;
+        reversed[p * step.examples + b] = reversed_token;
         if p == 0u {
             lengths[b] = words + 1u;
         }

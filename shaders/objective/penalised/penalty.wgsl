@@ -1,6 +1,7 @@
 // Penalties that replace the KL divergence, as functions of each latent's mean KL over the batch, kl[l], in nats.
 //
 //   free_bits:  penalty = w sum_l max(kl[l], FREE_BITS),  kl_weights[l] = w if kl[l] > FREE_BITS, else 0
+//   free_bits_total: the same for sum_l kl[l]
 //   capacity:   penalty = w |sum_l kl[l] - capacity|,     kl_weights[l] = w sign(sum_l kl[l] - capacity)
 //
 // w is the step's KL weight. There is one workgroup; a lane processes every REDUCE_SIZE-th quad of latents.
@@ -39,6 +40,22 @@ fn free_bits(@builtin(local_invocation_index) lane: u32) {
     sum = workgroup_sum(sum, lane);
     if lane == 0u {
         penalty[0] = kl_weight_of_step() * dot(sum, vec4f(1.0));
+    }
+}
+
+@compute @workgroup_size(REDUCE_SIZE)
+fn free_bits_total(@builtin(local_invocation_index) lane: u32) {
+    var sum = vec4f();
+    for (var quad = lane; quad < KL_QUADS; quad += REDUCE_SIZE) {
+        sum += mean_kl(quad);
+    }
+    let total = dot(workgroup_sum(sum, lane), vec4f(1.0));
+    let free = total <= FREE_BITS;
+    for (var quad = lane; quad < KL_QUADS; quad += REDUCE_SIZE) {
+        kl_weights[quad] = keep(vec4f(select(kl_weight_of_step(), 0.0, free)), 4u * quad, L);
+    }
+    if lane == 0u {
+        penalty[0] = kl_weight_of_step() * select(total, FREE_BITS, free);
     }
 }
 

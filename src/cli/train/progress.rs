@@ -12,18 +12,26 @@ pub fn bar(trainer: &Trainer, quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let progress = trainer.progress();
-    let examples = trainer.examples() as u64;
+    let (examples, positions) = (trainer.examples() as u64, trainer.positions_per_example());
     let bar = ProgressBar::with_draw_target(Some(u64::from(trainer.epochs()) * examples), ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("{msg} [{bar:24}] {percent}% {rate}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .with_key("rate", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        .with_key("rate", move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
             // Nothing can be done about a terminal that accepts no text.
-            let _ = write!(text, "{:.0} examples/s", state.per_sec());
+            let _ = write!(text, "{}", rate(state.per_sec(), positions));
         });
     bar.set_style(style);
     bar.set_position(u64::from(progress.epochs) * examples + progress.sums.examples);
     bar.reset_eta();
     bar
+}
+
+/// A speed, in tokens for sentences.
+fn rate(examples: f64, positions: Option<f64>) -> String {
+    match positions {
+        None => format!("{examples:.0} examples/s"),
+        Some(positions) => format!("{:.0} tokens/s", examples * positions),
+    }
 }
 
 /// Shows where an epoch is.
@@ -33,8 +41,8 @@ pub fn show(bar: &ProgressBar, update: &EpochProgress, epochs: u32) {
     bar.set_position(u64::from(update.epoch - 1) * update.of + update.examples);
 }
 
-/// The line of an epoch. It has the loss where that is not the negative ELBO.
-pub fn summary(metrics: &EpochMetrics, epochs: u32) -> String {
+/// The line of an epoch. It has the loss where that is not the negative ELBO. `positions` is that of sentences.
+pub fn summary(metrics: &EpochMetrics, epochs: u32, positions: Option<f64>) -> String {
     let EpochMetrics { epoch, train, best, gradient_norm, left_out, examples_per_second, seconds, .. } = metrics;
     let (name, held_out) = metrics.held_out();
     let has_loss = [*train, held_out].iter().any(|terms| (terms.loss + terms.elbo).abs() > 0.005);
@@ -46,9 +54,9 @@ pub fn summary(metrics: &EpochMetrics, epochs: u32) -> String {
     let left_out = if *left_out > 0 { format!(", {left_out} updates left out") } else { String::new() };
     let best = if *best { ", the best so far" } else { "" };
     format!(
-        "epoch {epoch}/{epochs}: train {}, {name} {}{best}{norm}{left_out}, {examples_per_second:.0} examples/s, \
-         {seconds:.1} s",
+        "epoch {epoch}/{epochs}: train {}, {name} {}{best}{norm}{left_out}, {}, {seconds:.1} s",
         terms(*train),
         terms(held_out),
+        rate(*examples_per_second, positions),
     )
 }

@@ -119,7 +119,7 @@ impl Training {
 
     /// Trains until all epochs are done or `stop` is set. The writer may then still be writing the last epoch.
     fn train(&mut self, bar: &ProgressBar, stop: &AtomicBool, data: DataRef<'_>) -> Result<(), Error> {
-        let epochs = self.trainer.epochs();
+        let (epochs, positions) = (self.trainer.epochs(), self.trainer.positions_per_example());
         while !self.is_over() && !stop.load(Ordering::Relaxed) {
             let due = self.config.output.checkpoint_interval().map(|interval| self.written + interval);
             let metrics = self.trainer.epoch(|update| {
@@ -129,7 +129,9 @@ impl Training {
             })?;
             match metrics {
                 Some(metrics) => {
-                    bar.suspend(|| self.say(progress::summary(&metrics, epochs)).and_then(|()| self.note(&metrics)))?;
+                    bar.suspend(|| {
+                        self.say(progress::summary(&metrics, epochs, positions)).and_then(|()| self.note(&metrics))
+                    })?;
                     self.history.push(metrics);
                     let sentences = self.write_epoch(data)?;
                     bar.suspend(|| sentences.iter().try_for_each(|line| self.say(format_args!("  {line}"))))?;

@@ -26,6 +26,8 @@ pub struct TokenBatch {
     pub targets: Tensor,
     /// `(T * B)`: the tokens before them.
     pub inputs: Tensor,
+    /// `(T * B)`: the targets of each sentence in reverse.
+    pub reversed: Tensor,
     /// `(B)`: the positions of each sentence.
     pub lengths: Tensor,
 }
@@ -38,7 +40,8 @@ impl TokenBatch {
     /// As [`Tensor::zeros`].
     pub fn new(gpu: &Gpu, batch: usize, length: usize) -> Result<TokenBatch, Error> {
         let tokens = || Tensor::zeros(gpu, 1, length * batch);
-        Ok(TokenBatch { targets: tokens()?, inputs: tokens()?, lengths: Tensor::zeros(gpu, 1, batch)? })
+        let lengths = Tensor::zeros(gpu, 1, batch)?;
+        Ok(TokenBatch { targets: tokens()?, inputs: tokens()?, reversed: tokens()?, lengths })
     }
 }
 
@@ -74,7 +77,7 @@ impl DeviceSentences {
     ///
     /// [`Error::Argument`] if the tensors of the batch do not fit each other.
     pub fn gather(&self, at: At<'_>, order: &Tensor, batch: &TokenBatch, word_dropout: f32) -> Result<Dispatch, Error> {
-        let TokenBatch { targets, inputs, lengths } = batch;
+        let TokenBatch { targets, inputs, reversed, lengths } = batch;
         let (examples, tokens) = (lengths.columns(), targets.columns());
         require_shapes("gathering sentences", [targets.shape()], [inputs.shape()])?;
         let part = Part::new(SOURCE)
@@ -86,6 +89,7 @@ impl DeviceSentences {
             .bind("order", order)
             .bind("targets", targets)
             .bind("inputs", inputs)
+            .bind("reversed", reversed)
             .bind("lengths", lengths);
         at.launch(part, "gather")?.over([examples, tokens / examples, 1])
     }

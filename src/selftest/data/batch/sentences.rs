@@ -32,8 +32,8 @@ fn check_gather(bench: &mut Bench<'_>) -> Result<(), Error> {
     let key = noise::key(u64::from(bench.step.key[1]) << 32 | u64::from(bench.step.key[0]), Stream::WordDropout);
     for word_dropout in [0.0, 0.4, 1.0] {
         let tokens = TokenBatch::new(bench.gpu, batch, most)?;
-        let TokenBatch { targets, inputs, lengths } = &tokens;
-        for tensor in [targets, inputs, lengths] {
+        let TokenBatch { targets, inputs, reversed, lengths } = &tokens;
+        for tensor in [targets, inputs, reversed, lengths] {
             poisoned(bench.gpu, tensor.clone())?;
         }
         let dispatch = on_device.gather(bench.at(), &order_tensor, &tokens, word_dropout)?;
@@ -51,6 +51,10 @@ fn check_gather(bench: &mut Bench<'_>) -> Result<(), Error> {
                 if draw < f64::from(word_dropout) { Vocabulary::UNKNOWN } else { words[p - 1] }
             }
         };
+        let backwards = |p: usize, b: usize| match words(b).len() {
+            length if p > length => NOTHING,
+            length => target(length - p, b),
+        };
         let all = |value: &dyn Fn(usize, usize) -> u32| {
             let mut words: Vec<u32> = (0..length * rows).map(|place| value(place / rows, place % rows)).collect();
             words.resize(targets.padded_len(), UNTOUCHED.to_bits());
@@ -64,6 +68,7 @@ fn check_gather(bench: &mut Bench<'_>) -> Result<(), Error> {
             [
                 Output::words("targets", targets, &all(&target)),
                 Output::words("inputs", inputs, &all(&input)),
+                Output::words("reversed", reversed, &all(&backwards)),
                 Output::words("lengths", lengths, &counts),
             ],
         )?;

@@ -16,28 +16,41 @@ fn lengths(bench: &Bench<'_>) -> Result<(Tensor, Vec<u32>), Error> {
     Ok((Tensor::from_values(bench.gpu, 1, lengths.len(), &lengths)?, lengths))
 }
 
-/// `last[b, h] = output[(lengths[b] - 1, b), h]`
+/// `last[b, first + h] = output[(lengths[b] - 1, b), h]`, the rest unchanged
 fn check_take(bench: &mut Bench<'_>) -> Result<(), Error> {
-    let (columns, rows) = (bench.sizes.columns, bench.sizes.rows);
+    let (columns, rows) = (bench.sizes.columns.next_multiple_of(4), bench.sizes.rows);
     let (tensor, lengths) = lengths(bench)?;
-    let last = bench.output(columns)?;
+    let last = bench.in_place(2 * columns, |draw, _| draw)?;
     bench.over_positions(POSITIONS)?;
     let output = bench.input(columns, |draw, _| draw)?;
-    let dispatch = take(bench.at(), &tensor, &output.tensor, &last)?;
-    let wanted = Matrix::from_fn(rows, columns, |b, h| output.values.at((lengths[b] as usize - 1) * rows + b, h));
-    bench.check(dispatch, [Output::matrix("last", &last, &wanted, &wanted.map(|_| 0.0))])
+    let mut wanted = last.values.clone();
+    for part in [1, 0] {
+        let dispatch = take(bench.at(), &tensor, &output.tensor, &last.tensor, part)?;
+        wanted = Matrix::from_fn(rows, 2 * columns, |b, c| match c / columns {
+            own if own == part => output.values.at((lengths[b] as usize - 1) * rows + b, c % columns),
+            _ => wanted.at(b, c),
+        });
+        let outputs = [Output::matrix("last", &last.tensor, &wanted, &wanted.map(|_| 0.0))];
+        bench.check_variant(&format!("part {part}"), dispatch, outputs)?;
+    }
+    Ok(())
 }
 
-/// `doutput[(p, b), h] = dlast[b, h]` if p is the last position, else 0
+/// `doutput[(p, b), h] = dlast[b, first + h]` if p is the last position, else 0
 fn check_spread(bench: &mut Bench<'_>) -> Result<(), Error> {
-    let (columns, rows) = (bench.sizes.columns, bench.sizes.rows);
+    let (columns, rows) = (bench.sizes.columns.next_multiple_of(4), bench.sizes.rows);
     let (tensor, lengths) = lengths(bench)?;
-    let dlast = bench.input(columns, |draw, _| draw)?;
+    let dlast = bench.input(2 * columns, |draw, _| draw)?;
     bench.over_positions(POSITIONS)?;
-    let doutput = bench.output(columns)?;
-    let dispatch = spread(bench.at(), &tensor, &dlast.tensor, &doutput)?;
-    let wanted = Matrix::from_fn(POSITIONS[0] * rows, columns, |r, h| {
-        if r / rows + 1 == lengths[r % rows] as usize { dlast.values.at(r % rows, h) } else { 0.0 }
-    });
-    bench.check(dispatch, [Output::matrix("doutput", &doutput, &wanted, &wanted.map(|_| 0.0))])
+    for part in [0, 1] {
+        let doutput = bench.output(columns)?;
+        let dispatch = spread(bench.at(), &tensor, &dlast.tensor, &doutput, part)?;
+        let wanted = Matrix::from_fn(POSITIONS[0] * rows, columns, |r, h| {
+            let is_last = r / rows + 1 == lengths[r % rows] as usize;
+            if is_last { dlast.values.at(r % rows, part * columns + h) } else { 0.0 }
+        });
+        let outputs = [Output::matrix("doutput", &doutput, &wanted, &wanted.map(|_| 0.0))];
+        bench.check_variant(&format!("part {part}"), dispatch, outputs)?;
+    }
+    Ok(())
 }
