@@ -28,7 +28,7 @@ use super::{GpuArgs, say};
 ///
 /// Writes a run directory: config.json, metrics.jsonl (a line an epoch), model.safetensors, best.safetensors if there
 /// is a validation set, checkpoint.safetensors (what `elbo resume` needs), curves.png, and a picture of samples and of
-/// reconstructions for each epoch (see --pictures-every). Ctrl-C stops between two batches and keeps everything.
+/// reconstructions for each epoch (see --pictures-every); of text, samples/NNNN.txt with both. Ctrl-C stops between two batches and keeps everything.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

@@ -31,7 +31,7 @@ pub struct RunConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OutputConfig {
-    /// Write pictures of samples and of reconstructions after every N-th epoch, and after the last one; 0 for the last one only
+    /// Write pictures or sentences, samples and reconstructions, after every N-th epoch, and after the last one; 0 for the last one only
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Output")]
     pub pictures_every: u32,
     /// Write a checkpoint at least every N minutes, beside that after each epoch; 0 for after epochs only

@@ -156,10 +156,12 @@ impl Training {
             self.say(DENSITY)?;
         }
         if is_first(|metrics| metrics.active_units == Some(0)) {
-            self.say(
-                "note: no latent is active: the decoder does without them (posterior collapse); --kl-warmup 10, a smaller \
-                 --kl-weight or --objective free-bits may help",
-            )?;
+            let of_text = self.trainer.vae().model().text().is_ok();
+            let more =
+                if of_text { "--word-dropout 0.3, --kl-cycles 4" } else { "--kl-warmup 10, a smaller --kl-weight" };
+            self.say(format_args!(
+                "note: no latent is active: the decoder does without them (posterior collapse); {more} or --objective free-bits may help"
+            ))?;
         }
         Ok(())
     }

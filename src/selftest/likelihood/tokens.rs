@@ -71,27 +71,31 @@ fn check_vocabulary(bench: &mut Bench<'_>, vocabulary: usize, trains: bool) -> R
         let of = |row: usize| values.get(row).map_or(rest, |value| value[index]);
         Matrix::vector((0..log_probs.columns()).map(of).collect())
     };
-    let gradient = |row: usize, v: usize| {
+    // Each logit's expected value and its error.
+    let gradient = |row: usize| -> Vec<[f64; 2]> {
         let (logits, token) = of_row(row);
         match (trains, token) {
-            (false, _) => (logits[v], 0.0),
-            (true, NOTHING) => (0.0, 0.0),
+            (false, _) => logits.iter().map(|logit| [*logit, 0.0]).collect(),
+            (true, NOTHING) => vec![[0.0; 2]; vocabulary],
             (true, token) => {
-                let exact = backward(logits, token as usize)[v];
                 let (relative, sum) = errors_of(logits);
-                let prob = exact + f64::from(u8::from(v == token as usize));
-                let error = prob * (relative[v] + sum + DIVISION) + ULP + exact.abs() * (DIVISION + ULP);
-                (share * exact, share * error)
+                let with_error = |(v, exact): (usize, f64)| {
+                    let prob = exact + f64::from(u8::from(v == token as usize));
+                    let error = prob * (relative[v] + sum + DIVISION) + ULP + exact.abs() * (DIVISION + ULP);
+                    [share * exact, share * error]
+                };
+                backward(logits, token as usize).into_iter().enumerate().map(with_error).collect()
             }
         }
     };
-    let matrix = |of: &dyn Fn((f64, f64)) -> f64| Matrix::from_fn(live, vocabulary, |r, v| of(gradient(r, v)));
+    let gradients: Vec<_> = (0..live).map(gradient).collect();
+    let matrix = |index: usize| Matrix::from_fn(live, vocabulary, |r, v| gradients[r][v][index]);
     bench.check_variant(
         &format!("{vocabulary} words, trains: {trains}"),
         dispatch,
         [
             Output::unpadded("log_probs", &log_probs, &padded(0, f64::from(UNTOUCHED)), &padded(1, 0.0)),
-            Output::matrix("output", &output.tensor, &matrix(&|(value, _)| value), &matrix(&|(_, error)| error)),
+            Output::matrix("output", &output.tensor, &matrix(0), &matrix(1)),
         ],
     )
 }
