@@ -70,7 +70,11 @@ pub(super) fn corpus(config: &DataConfig, shape: Option<&TextShape>, is_whole: b
     }
     let vocabulary = match shape {
         Some(shape) => Arc::clone(&shape.vocabulary),
-        None => vocabulary(config, tokens, &parts[0].lines)?,
+        // All words, until it is known which sentences train the model.
+        None => {
+            let lines = parts.iter().flat_map(|part| &part.lines).map(Vec::as_slice);
+            Arc::new(Vocabulary::of_lines(lines, tokens))
+        }
     };
     let mut splits = [None, None, None];
     for part in &parts {
@@ -90,6 +94,7 @@ pub(super) fn corpus(config: &DataConfig, shape: Option<&TextShape>, is_whole: b
     };
     let corpus = Corpus { name: config.source.clone(), train, validation, test };
     let corpus = with_validation(corpus, config)?;
+    let corpus = if shape.is_some() { corpus } else { with_frequent_words(corpus, config)? };
     Ok(LoadedText { corpus, notes: notes.iter().map(one_line).collect() })
 }
 
@@ -145,13 +150,19 @@ fn lines(role: Option<Role>, path: PathBuf, tokens: Tokens) -> Result<Lines, Err
     Ok(Lines { role, path, lines })
 }
 
-/// The vocabulary of the training set.
-fn vocabulary(config: &DataConfig, tokens: Tokens, lines: &[Vec<u8>]) -> Result<Arc<Vocabulary>, Error> {
+/// The corpus with the vocabulary of its training set alone.
+fn with_frequent_words(corpus: Corpus, config: &DataConfig) -> Result<Corpus, Error> {
     let (most, min_count) = (config.text.vocabulary(), config.text.min_count());
-    let vocabulary = Vocabulary::of_lines(lines.iter().map(Vec::as_slice), tokens, most, min_count);
+    let (vocabulary, numbers) = corpus.train.vocabulary().of_frequent(&corpus.train.words, most, min_count);
     require("--min-count", !vocabulary.is_empty(), "a number that some token of the text reaches", min_count)?;
     vocabulary.validate()?;
-    Ok(Arc::new(vocabulary))
+    let vocabulary = Arc::new(vocabulary);
+    let renumbered = |sentences: &Sentences| {
+        let words = sentences.words.iter().map(|word| numbers[*word as usize]).collect();
+        Sentences { vocabulary: Arc::clone(&vocabulary), words, starts: sentences.starts.clone() }
+    };
+    let (train, test) = (renumbered(&corpus.train), renumbered(&corpus.test));
+    Ok(Corpus { validation: corpus.validation.as_ref().map(renumbered), train, test, name: corpus.name })
 }
 
 /// The sentences of a part that are not too long.

@@ -1,6 +1,6 @@
 //! Vocabularies: the words that a model knows, and text as their numbers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -45,27 +45,35 @@ impl Vocabulary {
         Vocabulary { tokens, words: words.into_iter().collect(), numbers: OnceLock::new() }
     }
 
-    /// The most frequent tokens of lines, at most `most` of them, each at least `min_count` times; those that are equally frequent in
-    /// alphabetical order.
-    pub(super) fn of_lines<'a>(
-        lines: impl IntoIterator<Item = &'a [u8]>,
-        tokens: Tokens,
-        most: usize,
-        min_count: usize,
-    ) -> Vocabulary {
+    /// All tokens of lines.
+    pub(super) fn of_lines<'a>(lines: impl IntoIterator<Item = &'a [u8]>, tokens: Tokens) -> Vocabulary {
         if tokens == Tokens::Byte {
             return Vocabulary::of_words(tokens, []);
         }
-        let mut counts = HashMap::<&str, usize>::new();
+        let mut words = BTreeSet::<&str>::new();
         for line in lines {
-            for token in cut(std::str::from_utf8(line).unwrap_or_default(), tokens) {
-                *counts.entry(token).or_default() += 1;
-            }
+            words.extend(cut(std::str::from_utf8(line).unwrap_or_default(), tokens));
         }
-        counts.remove(UNKNOWN_WORD);
-        let mut counted: Vec<_> = counts.into_iter().filter(|(_, count)| *count >= min_count).collect();
-        counted.sort_unstable_by(|(a, n), (b, m)| m.cmp(n).then(a.cmp(b)));
-        Vocabulary::of_words(tokens, counted.into_iter().take(most).map(|(word, _)| word.to_owned()))
+        words.remove(UNKNOWN_WORD);
+        Vocabulary::of_words(tokens, words.into_iter().map(str::to_owned))
+    }
+
+    /// The most frequent of its words in a text, at most `most` of them, each at least `min_count` times; those that are equally
+    /// frequent in their order here. The new number of each word comes with it.
+    pub(super) fn of_frequent(&self, text: &[u32], most: usize, min_count: usize) -> (Vocabulary, Vec<u32>) {
+        let mut numbers: Vec<u32> = (0..self.len() as u32).collect();
+        if self.tokens == Tokens::Byte {
+            return (self.clone(), numbers);
+        }
+        let mut counts = vec![0; self.len()];
+        text.iter().for_each(|word| counts[*word as usize] += 1);
+        let mut kept = numbers.split_off(Vocabulary::FIRST as usize);
+        kept.retain(|word| counts[*word as usize] >= min_count);
+        kept.sort_by_key(|word| std::cmp::Reverse(counts[*word as usize]));
+        kept.truncate(most);
+        numbers.resize(self.len(), Vocabulary::UNKNOWN);
+        kept.iter().zip(Vocabulary::FIRST..).for_each(|(word, number)| numbers[*word as usize] = number);
+        (Vocabulary::of_words(self.tokens, kept.iter().map(|word| self.word(*word).to_owned())), numbers)
     }
 
     /// What text is cut into.
@@ -195,7 +203,12 @@ mod tests {
     #[test]
     fn the_most_frequent_words_come_first() {
         let lines = ["b a b c", "b a <unk> d"].map(str::as_bytes);
-        let of = |most, min_count| Vocabulary::of_lines(lines, Tokens::Word, most, min_count);
+        let all = Vocabulary::of_lines(lines, Tokens::Word);
+        let text = lines.map(|line| all.encode(line)).concat();
+        let of = |most, min_count| all.of_frequent(&text, most, min_count).0;
+        let (few, numbers) = all.of_frequent(&text, 2, 1);
+        let renumbered: Vec<u32> = text.iter().map(|word| numbers[*word as usize]).collect();
+        assert_eq!(renumbered, lines.map(|line| few.encode(line)).concat());
         assert_eq!(of(10, 1).words, ["b", "a", "c", "d"]);
         assert_eq!((of(10, 2).words, of(3, 1).words.len()), (vec!["b".to_owned(), "a".into()], 3));
         assert_eq!(of(10, 1).encode(b"a <unk> z b"), [3, 1, 1, 2]);
@@ -205,7 +218,7 @@ mod tests {
     #[test]
     fn text_comes_back() {
         let of = |tokens, text: &str| {
-            let vocabulary = Vocabulary::of_lines([text.as_bytes()], tokens, 99, 1);
+            let vocabulary = Vocabulary::of_lines([text.as_bytes()], tokens);
             vocabulary.decode(&[vocabulary.encode(text.as_bytes()), vec![Vocabulary::END, 5]].concat())
         };
         for text in ["the sea (it is calm), he said: 3.5%!", "grüß dich"] {
