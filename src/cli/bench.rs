@@ -193,7 +193,6 @@ impl Report {
 
 impl Bench {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
-        let data = excerpt(self.image)?;
         // Checked before anything is opened.
         require("--products", !self.products || gpu.kernels.is_none(), "no --kernels beside it", "both")?;
         let fits = (0.0..=LONGEST).contains(&self.seconds);
@@ -201,6 +200,7 @@ impl Bench {
         if self.hidden.as_ref().is_some_and(Layers::are_recurrent) {
             return self.run_on_text(gpu);
         }
+        let data = excerpt(self.image)?;
         let cases = self.cases();
         for case in &cases {
             let config = case.config();
@@ -268,16 +268,7 @@ impl Bench {
     fn measure(&self, args: &GpuArgs, data: &Dataset, case: &Case, start: Instant) -> Result<Row, Error> {
         let gpu = args.open()?;
         let mut trainer = Trainer::new(&gpu, &Plan::new(&case.config(), data)?)?;
-        trainer.epoch(|_| ControlFlow::Break(()))?;
-        let first_step_seconds = start.elapsed().as_secs_f64();
-        // The rest of this epoch is the warm-up.
-        trainer.epoch(|_| ControlFlow::Continue(()))?;
-        let mut rates = Vec::new();
-        let start = Instant::now();
-        while rates.len() < 3 || start.elapsed() < Duration::from_secs_f64(self.seconds) {
-            rates.extend(trainer.epoch(|_| ControlFlow::Continue(()))?.map(|metrics| metrics.examples_per_second));
-        }
-        rates.sort_by(f64::total_cmp);
+        let (first_step_seconds, rates) = self.time(&mut trainer, start)?;
         let images_per_second = rates[rates.len() / 2];
         trainer.vae().sample(SAMPLES, 0, Pixels::Mean)?;
         let start = Instant::now();
@@ -315,6 +306,23 @@ impl Bench {
             profile,
             products,
         })
+    }
+}
+
+impl Bench {
+    /// The seconds from `start` to the end of the first step, and the examples per second of several epochs, the slowest first.
+    fn time(&self, trainer: &mut Trainer, start: Instant) -> Result<(f64, Vec<f64>), Error> {
+        trainer.epoch(|_| ControlFlow::Break(()))?;
+        let first_step_seconds = start.elapsed().as_secs_f64();
+        // The rest of this epoch is the warm-up.
+        trainer.epoch(|_| ControlFlow::Continue(()))?;
+        let mut rates = Vec::new();
+        let start = Instant::now();
+        while rates.len() < 3 || start.elapsed() < Duration::from_secs_f64(self.seconds) {
+            rates.extend(trainer.epoch(|_| ControlFlow::Continue(()))?.map(|metrics| metrics.examples_per_second));
+        }
+        rates.sort_by(f64::total_cmp);
+        Ok((first_step_seconds, rates))
     }
 }
 

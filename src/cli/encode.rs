@@ -29,7 +29,7 @@ pub struct Encode {
 
 impl Encode {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
-        let loaded = self.data.load_any(&self.model)?;
+        let loaded = self.data.load_any(&self.model, &self.model.model()?)?;
         let examples = self.split.of(loaded.data())?;
         let vae = self.model.load(gpu)?;
         let posterior = vae.encode(examples, self.model.seed()?)?;

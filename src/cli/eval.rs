@@ -60,7 +60,7 @@ struct Printed<'a> {
 impl Eval {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let config = self.model.config()?;
-        let loaded = self.data.load_any(&self.model)?;
+        let loaded = self.data.load_any(&self.model, &self.model.model()?)?;
         let data = loaded.data();
         let examples = self.split.of(data)?;
         let vae = self.model.load(gpu)?;

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use elbo::Error;
 use elbo::data::{Corpus, DataConfig, DataRef, Dataset, Examples, Loaded, LoadedText, Progress, Share, Split};
 use elbo::error::require;
+use elbo::vae::Model;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -86,21 +87,21 @@ impl DataArgs {
     /// # Errors
     ///
     /// [`Error::Argument`] if the model is one of text.
-    pub fn load(&self, model: &ModelArgs) -> Result<Dataset, Error> {
-        model.model()?.image()?;
-        match self.load_any(model)? {
+    pub fn load(&self, args: &ModelArgs, model: &Model) -> Result<Dataset, Error> {
+        model.image()?;
+        match self.load_any(args, model)? {
             AnyData::Images(loaded) => Ok(loaded.dataset),
             AnyData::Text(_) => unreachable!("data are of the model's kind"),
         }
     }
 
     /// Loads data of the model's kind.
-    pub fn load_any(&self, model: &ModelArgs) -> Result<AnyData, Error> {
-        let config = model.config()?.data;
-        let of_run = model.is_in_a_run();
-        let found = format!("none, and {} is in no run's directory, which would name them", model.run.display());
+    pub fn load_any(&self, args: &ModelArgs, model: &Model) -> Result<AnyData, Error> {
+        let config = args.config()?.data;
+        let of_run = args.is_in_a_run();
+        let found = format!("none, and {} is in no run's directory, which would name them", args.run.display());
         require("--data", of_run || self.data.is_some(), "the data, mnist or a path", found)?;
-        if let Ok(shape) = model.model()?.text() {
+        if let Ok(shape) = model.text() {
             let config = match &self.data {
                 None => config,
                 Some(source) => DataConfig {

@@ -6,6 +6,7 @@ use clap::Args;
 use elbo::Error;
 use elbo::data::{DataRef, Sentences, TextShape};
 use elbo::error::require;
+use elbo::vae::Model;
 
 use super::images::{ImagesArgs, require_fits};
 use super::words::WordsArgs;
@@ -44,11 +45,11 @@ impl Interpolate {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let model = self.model.model()?;
         if let Ok(shape) = model.text() {
-            return self.walk(gpu, shape);
+            return self.walk(gpu, &model, shape);
         }
         require("SENTENCE", self.sentences.is_empty(), "a model of text", "one of images")?;
         let file = self.out.file(&self.model, "interpolate")?;
-        let data = self.data.load(&self.model)?;
+        let data = self.data.load(&self.model, &model)?;
         let vae = self.model.load(gpu)?;
         require_fits("--pairs", [self.pairs, self.steps], &vae)?;
         let count = data.test.images.count();
@@ -71,10 +72,10 @@ impl Interpolate {
     }
 
     /// Walks between two sentences, or between test sentences.
-    fn walk(&self, gpu: &GpuArgs, shape: &TextShape) -> Result<ExitCode, Error> {
+    fn walk(&self, gpu: &GpuArgs, model: &Model, shape: &TextShape) -> Result<ExitCode, Error> {
         let words = self.words.choice(false, 0)?;
         let sentences = if self.sentences.is_empty() {
-            let loaded = self.data.load_any(&self.model)?;
+            let loaded = self.data.load_any(&self.model, model)?;
             let DataRef::Text(corpus) = loaded.data() else { unreachable!("data are of the model's kind") };
             let count = corpus.test.count();
             require("--pairs", count >= 2, "a test set of at least 2 sentences", count)?;

@@ -6,6 +6,7 @@ use clap::Args;
 use elbo::Error;
 use elbo::data::DataRef;
 use elbo::image::paired_rows;
+use elbo::vae::Model;
 
 use super::images::ImagesArgs;
 use super::words::WordsArgs;
@@ -38,11 +39,12 @@ const SENTENCES: usize = 10;
 
 impl Reconstruct {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
-        if self.model.model()?.text().is_ok() {
-            return self.sentences(gpu);
+        let model = self.model.model()?;
+        if model.text().is_ok() {
+            return self.sentences(gpu, &model);
         }
         let file = self.out.file(&self.model, "reconstruct")?;
-        let data = self.data.load(&self.model)?;
+        let data = self.data.load(&self.model, &model)?;
         let vae = self.model.load(gpu)?;
         let images = first(&data.test.images, self.count.unwrap_or(IMAGES))?;
         let reconstructions = vae.reconstruct(&images, self.model.seed()?, self.show.pixels(0))?;
@@ -54,9 +56,9 @@ impl Reconstruct {
     }
 
     /// Each test sentence as the model sees it, and its reconstruction below it.
-    fn sentences(&self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+    fn sentences(&self, gpu: &GpuArgs, model: &Model) -> Result<ExitCode, Error> {
         let words = self.words.choice(false, 0)?;
-        let loaded = self.data.load_any(&self.model)?;
+        let loaded = self.data.load_any(&self.model, model)?;
         let DataRef::Text(corpus) = loaded.data() else { unreachable!("data are of the model's kind") };
         let vae = self.model.load(gpu)?;
         let shown = corpus.test.slice(0..self.count.unwrap_or(SENTENCES).min(corpus.test.count()))?;

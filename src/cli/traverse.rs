@@ -36,7 +36,7 @@ impl Traverse {
     pub fn run(self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         super::check_range(self.range)?;
         let file = self.out.file(&self.model, "traverse")?;
-        let data = self.image.map(|_| self.data.load(&self.model)).transpose()?;
+        let data = self.image.map(|_| self.data.load(&self.model, &self.model.model()?)).transpose()?;
         let vae = self.model.load(gpu)?;
         let width = vae.model().config.latents;
         require_fits("--steps", [width, self.steps], &vae)?;

@@ -136,19 +136,29 @@ fn shape(config: &DataConfig, path: &Path, layout: Layout, notes: &mut Vec<Strin
 
 /// Splits a test set off the training set, at random.
 fn split_off_test(config: &DataConfig, train: Split, notes: &mut Vec<String>) -> Result<(Split, Split), Error> {
-    let total = train.images.count();
+    let count = test_count(config, train.images.count(), "images", notes)?;
+    let [train, test] = train.split_off(count, Some(config.test_seed))?;
+    Ok((train, test))
+}
+
+/// The size of a test set that is split off examples, `what`; a note says so if nobody asked for it.
+pub(super) fn test_count(
+    config: &DataConfig,
+    total: usize,
+    what: &str,
+    notes: &mut Vec<String>,
+) -> Result<usize, Error> {
     let count = config.test.unwrap_or(TEST_SHARE).of(total);
-    let expected = format!("fewer test images than the {total} images there are");
+    let expected = format!("fewer test {what} than the {total} {what} there are");
     require("--test", count < total, &expected, count)?;
     if config.test.is_none() {
         notes.push(format!(
-            "no test set: {count} of the {total} images, chosen at random with seed {}, become one; --test or --test-data choose \
+            "no test set: {count} of the {total} {what}, chosen at random with seed {}, become one; --test or --test-data choose \
              others",
             config.test_seed
         ));
     }
-    let [train, test] = train.split_off(count, Some(config.test_seed))?;
-    Ok((train, test))
+    Ok(count)
 }
 
 impl Split {

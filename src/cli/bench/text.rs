@@ -1,12 +1,12 @@
 //! The speed of training on sentences.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use elbo::data::{Corpus, Sentences, Tokens, Vocabulary};
+use elbo::error::require;
 use elbo::gpu::DispatchTime;
 use elbo::{Error, Plan, Trainer};
 use serde::Serialize;
@@ -54,6 +54,13 @@ struct Row {
 impl Bench {
     /// Measures the cases on sentences of one length.
     pub(super) fn run_on_text(&self, gpu: &GpuArgs) -> Result<ExitCode, Error> {
+        require("--products", !self.products, "layers for images", "recurrent layers")?;
+        require(
+            "--save",
+            self.save.is_none(),
+            "--json for recurrent layers, whose report is not written to a file",
+            "a file",
+        )?;
         let mut rows = Vec::new();
         for case in self.cases() {
             let row = self.measure_text(gpu, &case)?;
@@ -74,15 +81,7 @@ impl Bench {
         let start = Instant::now();
         let gpu = args.open()?;
         let mut trainer = Trainer::new(&gpu, &Plan::new(&case.config(), &corpus)?)?;
-        trainer.epoch(|_| ControlFlow::Break(()))?;
-        let first_step_seconds = start.elapsed().as_secs_f64();
-        trainer.epoch(|_| ControlFlow::Continue(()))?;
-        let mut rates = Vec::new();
-        let start = Instant::now();
-        while rates.len() < 3 || start.elapsed() < Duration::from_secs_f64(self.seconds) {
-            rates.extend(trainer.epoch(|_| ControlFlow::Continue(()))?.map(|metrics| metrics.examples_per_second));
-        }
-        rates.sort_by(f64::total_cmp);
+        let (first_step_seconds, rates) = self.time(&mut trainer, start)?;
         let tokens = |rate: f64| rate * (length + 1) as f64;
         let rate = rates[rates.len() / 2];
         let profile = if self.profile { by_kernel(trainer.profile()?) } else { Vec::new() };

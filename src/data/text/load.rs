@@ -10,11 +10,8 @@ use flate2::read::MultiGzDecoder;
 use super::{Corpus, LoadedText, Sentences, TextShape, Vocabulary};
 use crate::Error;
 use crate::data::part::Role;
-use crate::data::{DataConfig, Share, Tokens, order, unlike};
+use crate::data::{DataConfig, Tokens, assemble, order, unlike};
 use crate::error::{one_line, require};
-
-/// The part of the test set if the data have none, and nothing else is asked for.
-const TEST_SHARE: Share = Share::Fraction(0.1);
 
 /// The most bytes of a file: tokens are counted in 32 bits.
 const MOST_BYTES: u64 = 1 << 31;
@@ -200,16 +197,7 @@ fn split_off_test(
     train: &Sentences,
     notes: &mut Vec<String>,
 ) -> Result<(Sentences, Sentences), Error> {
-    let total = train.count();
-    let count = config.test.unwrap_or(TEST_SHARE).of(total);
-    require("--test", count < total, &format!("fewer test sentences than the {total} there are"), count)?;
-    if config.test.is_none() {
-        let seed = config.test_seed;
-        notes.push(format!(
-            "no test set: {count} of the {total} sentences, chosen at random with seed {seed}, become one; --test or --test-data \
-             choose others"
-        ));
-    }
+    let count = assemble::test_count(config, train.count(), "sentences", notes)?;
     let [train, test] = split(train, count, Some(config.test_seed))?;
     Ok((train, test))
 }
@@ -240,6 +228,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::data::Share;
 
     fn load(path: &Path, change: impl FnOnce(&mut DataConfig)) -> Result<LoadedText, String> {
         let mut config = DataConfig { source: path.display().to_string(), ..DataConfig::default() };
