@@ -137,7 +137,8 @@
 //! (`SEQUENCE` in `shaders/lib/step.wgsl`). The products of the inputs, the vocabulary's product and the gradients of weights are one
 //! dispatch each for all positions, by the kernels of dense layers. A position itself has two: the product of the state, and the gates. A
 //! [`gpu::Dispatch`] may belong to a position, and a program is replayed only as far as a step's longest sentence. Padding has no gradient
-//! and no log probability. Words are chosen on the CPU ([`vae::Words`]).
+//! and no log probability. Dilated convolutions have no chain of positions: a block is a gathering of windows and a product
+//! ([`nn::Dilated`]). Both are an [`nn::SequenceLayer`]. Words are chosen on the CPU ([`vae::Words`]).
 //!
 //! # Variants of kernels
 //!

@@ -26,8 +26,9 @@ use crate::support::sources::repository;
 /// Bernoulli with one hidden layer; a learned variance, two hidden layers and warm-up; no hidden layer; gated units with layer
 /// normalisation; batch normalisation. Convolutions with batch normalisation and a dense layer; residual blocks, pooling and
 /// layer normalisation; nearest enlargement, gated units and batches of one example. Text: sentences of 1 to 7 words; two layers,
-/// a shared table, dropped words, and a vocabulary that is longer than the threads of a row; a decoder alone.
-const FIXTURES: [&str; 11] = [
+/// a shared table, dropped words, and a vocabulary that is longer than the threads of a row; a decoder alone; convolutions
+/// over up to 19 words.
+const FIXTURES: [&str; 12] = [
     "bernoulli-relu",
     "gaussian-tanh",
     "linear",
@@ -39,6 +40,7 @@ const FIXTURES: [&str; 11] = [
     "text-gru",
     "text-lstm",
     "text-alone",
+    "text-cnn",
 ];
 
 /// A float32 run by PyTorch is within 9e-7; errors of up to 1e-5 in the noise move it by 9e-6.

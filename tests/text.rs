@@ -40,7 +40,7 @@ fn evaluate(vae: &Vae, sentences: &Sentences, batch_size: usize, importance_samp
 #[test]
 fn padding_changes_no_figure() {
     let sentences = sentences();
-    for hidden in ["gru8", "lstm8,lstm4"] {
+    for hidden in ["gru8", "lstm8,lstm4", "cnn8"] {
         let figures = |length: usize, batch_size: usize| {
             let vae = Vae::new(gpu(), model(&sentences, hidden, length), 5).unwrap();
             let report = evaluate(&vae, &sentences, batch_size, None);
@@ -176,10 +176,17 @@ fn what_does_not_fit_text_is_named() {
     train(&["--normalise", "layer"], &["--normalise: expected no such option for text"]);
     train(&["--prior", "vamp-prior"], &["--prior: expected another one than vamp-prior"]);
     train(&["--size", "8"], &["--size: expected no such option for text"]);
-    train(&["--decoder-hidden", "400"], &["--decoder-hidden: expected one or two recurrent layers", "400"]);
+    train(&["--decoder-hidden", "400"], &["--decoder-hidden: expected one or two layers for text", "400"]);
+    train(
+        &["--decoder-hidden", "gru8,cnn8"],
+        &["--decoder-hidden: expected one or two layers for text, all recurrent"],
+    );
+
     train(&["--word-dropout", "1.5"], &["--word-dropout: expected a number from 0 to 1, found 1.5"]);
     train(&["--min-count", "1000"], &["--min-count: expected a number that some token of the text reaches"]);
     train(&["--max-length", "1"], &["--max-length: expected a number that some sentence"]);
+    let convolutions = ["train", "--data", "lines.txt", "--hidden", "cnn8", "--bidirectional", "--out", "no"];
+    refuses(home, &convolutions, &["--bidirectional: expected recurrent layers", "cnn8"]);
     let images = ["train", "--epochs", "1", "--out", "no"];
     refuses(
         home,

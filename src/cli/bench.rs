@@ -197,7 +197,7 @@ impl Bench {
         require("--products", !self.products || gpu.kernels.is_none(), "no --kernels beside it", "both")?;
         let fits = (0.0..=LONGEST).contains(&self.seconds);
         require("--seconds", fits, "a number from 0 to 600", self.seconds)?;
-        if self.hidden.as_ref().is_some_and(Layers::are_recurrent) {
+        if self.hidden.as_ref().is_some_and(Layers::are_of_sentences) {
             return self.run_on_text(gpu);
         }
         let data = excerpt(self.image)?;

@@ -19,7 +19,7 @@ pub struct ModelConfig {
     /// The encoder's hidden layers, first to last, as 400 or conv32k4s2,conv64k4s2,256; `none` for a linear model. A number is a dense
     /// layer; conv32k4s2p1 a convolution with 32 channels, kernel 4, stride 2 and padding 1 (if they are left out: kernel 3, stride 1,
     /// half of the kernel as padding); res64 a residual block; pool the mean of 2 x 2. The decoder mirrors them. Of text, one or two of
-    /// gru256 or lstm256 [default: 400 for grey images up to 28 x 28, convolutions for others, gru256 for text]
+    /// gru256 or lstm256, or cnn256: dilated convolutions, causal in the decoder [default: 400 for grey images up to 28 x 28, convolutions for others, gru256 for text]
     #[arg(long, value_name = "LAYERS", help_heading = "Data and model")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<Layers>,

@@ -129,7 +129,8 @@ impl Embedding {
         ])
     }
 
-    /// Records the gradient with respect to the latents beside the vectors: `dz[draw, l] += sum_p dresult[(p, draw), width + l]`.
+    /// Records the gradient with respect to the latents beside the vectors: `dz[draw, l] = sum_p dresult[(p, draw), width + l]`. It is
+    /// added to the stored one if `accumulate` is set.
     ///
     /// # Shapes
     ///
@@ -139,11 +140,18 @@ impl Embedding {
     /// # Errors
     ///
     /// [`Error::Argument`] if the columns do not fit.
-    pub fn backward_latents(&self, at: At<'_>, dresult: &Tensor, dz: &Tensor) -> Result<Dispatch, Error> {
+    pub fn backward_latents(
+        &self,
+        at: At<'_>,
+        dresult: &Tensor,
+        dz: &Tensor,
+        accumulate: bool,
+    ) -> Result<Dispatch, Error> {
         let columns = self.width + dz.columns();
         require_shapes("the gradient of latents", [[dresult.rows(), columns]], [dresult.shape()])?;
         let part = Part::new(BACKWARD)
             .size("TABLE_QUADS", self.width / 4)
+            .flag("ACCUMULATE", accumulate)
             .offer("TOKENS", self.tokens)
             .bind("dresult", dresult)
             .bind("dz", dz);

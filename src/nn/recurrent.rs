@@ -7,11 +7,10 @@
 pub(crate) mod gru;
 mod last;
 pub(crate) mod lstm;
+mod state;
 
 pub use last::{spread, take};
-
-use std::fmt;
-use std::str::FromStr;
+pub(super) use state::RecurrentState;
 
 use super::{Dense, Epilogue, Init, Layer, ParameterSpec, Recording};
 use crate::Error;
@@ -33,35 +32,6 @@ impl Cell {
             Cell::Gru => 3,
             Cell::Lstm => 4,
         }
-    }
-}
-
-/// A recurrent layer as users write it: `gru256`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecurrentSpec {
-    /// The kind.
-    pub cell: Cell,
-    /// Values of its state.
-    pub units: usize,
-}
-
-impl FromStr for RecurrentSpec {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<RecurrentSpec, String> {
-        let of = |name: &str, cell| text.strip_prefix(name).and_then(|units| Some((cell, units.parse().ok()?)));
-        let found = of("gru", Cell::Gru).or_else(|| of("lstm", Cell::Lstm));
-        found.map(|(cell, units)| RecurrentSpec { cell, units }).ok_or_else(|| format!("no such layer: {text}"))
-    }
-}
-
-impl fmt::Display for RecurrentSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.cell {
-            Cell::Gru => "gru",
-            Cell::Lstm => "lstm",
-        };
-        write!(f, "{name}{}", self.units)
     }
 }
 
@@ -149,21 +119,9 @@ impl RecurrentValues {
 
 impl Recurrent {
     /// Describes a layer.
-    pub fn new(name: &str, spec: RecurrentSpec, inputs: usize, starts_at_zero: bool) -> Recurrent {
-        let RecurrentSpec { cell, units } = spec;
+    pub fn new(name: &str, cell: Cell, [inputs, units]: [usize; 2], starts_at_zero: bool) -> Recurrent {
         let dense = |part: &str, inputs| Dense::new(format!("{name}.{part}"), inputs, cell.gates() * units);
         Recurrent { cell, units, starts_at_zero, input: dense("input", inputs), state: dense("state", units) }
-    }
-
-    /// The same layer, but the state before its first position is the caller's.
-    #[must_use]
-    pub fn going_on(self) -> Recurrent {
-        Recurrent { starts_at_zero: false, ..self }
-    }
-
-    /// The kind of its cells.
-    pub fn cell(&self) -> Cell {
-        self.cell
     }
 
     /// `input.weight` `(gates * H, inputs)`, `state.weight` `(gates * H, H)` and a bias for each, all uniform within `1 / sqrt(H)`, as
@@ -291,21 +249,5 @@ impl Recurrent {
         dispatches.extend(self.state.backward(all, parameters, &values.previous, of_state, None)?);
         dispatches.extend(self.input.backward(all, parameters, input, &values.gates, dinput)?);
         Ok(dispatches)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn layers_are_a_kind_and_a_width() {
-        for (text, cell, units) in [("gru256", Cell::Gru, 256), ("lstm4", Cell::Lstm, 4)] {
-            let spec: RecurrentSpec = text.parse().unwrap();
-            assert_eq!((spec, spec.to_string().as_str()), (RecurrentSpec { cell, units }, text));
-        }
-        for wrong in ["gru", "rnn256", "gru25x", "lstm-1", "256"] {
-            assert!(wrong.parse::<RecurrentSpec>().is_err(), "{wrong}");
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Extent, RecurrentSpec, WIDEST, Window};
+use super::{Extent, SequenceSpec, WIDEST, Window};
 use crate::Error;
 use crate::error::require;
 
@@ -17,8 +17,8 @@ pub enum LayerSpec {
     Dense(usize),
     /// A layer over a grid of positions.
     Spatial(#[serde(with = "as_text")] Spatial),
-    /// `gru256`, `lstm256`: a recurrent layer over sentences.
-    Recurrent(#[serde(with = "as_text")] RecurrentSpec),
+    /// `gru256`, `lstm256`, `cnn256`: a layer over sentences.
+    Sequence(#[serde(with = "as_text")] SequenceSpec),
 }
 
 /// A hidden layer that keeps a grid of positions.
@@ -48,7 +48,7 @@ impl LayerSpec {
     pub fn output(self, input: Extent) -> Extent {
         let grid = |positions, channels| Extent { positions, channels, packed: false };
         match self {
-            LayerSpec::Dense(width) | LayerSpec::Recurrent(RecurrentSpec { units: width, .. }) => Extent::vector(width),
+            LayerSpec::Dense(width) | LayerSpec::Sequence(SequenceSpec { units: width, .. }) => Extent::vector(width),
             LayerSpec::Spatial(Spatial::Convolution { channels, window }) => {
                 grid(input.positions.map(|n| window.outputs(n)), channels)
             }
@@ -61,7 +61,7 @@ impl LayerSpec {
         if let Ok(width) = text.parse() {
             return Some(LayerSpec::Dense(width));
         }
-        text.parse().map(LayerSpec::Recurrent).ok().or_else(|| text.parse().map(LayerSpec::Spatial).ok())
+        text.parse().map(LayerSpec::Sequence).ok().or_else(|| text.parse().map(LayerSpec::Spatial).ok())
     }
 }
 
@@ -115,7 +115,7 @@ impl fmt::Display for LayerSpec {
         match self {
             LayerSpec::Dense(width) => write!(f, "{width}"),
             LayerSpec::Spatial(spatial) => write!(f, "{spatial}"),
-            LayerSpec::Recurrent(recurrent) => write!(f, "{recurrent}"),
+            LayerSpec::Sequence(sequence) => write!(f, "{sequence}"),
         }
     }
 }
@@ -184,8 +184,8 @@ impl Layers {
     }
 
     /// Whether there are layers over sentences.
-    pub fn are_recurrent(&self) -> bool {
-        self.0.iter().any(|layer| matches!(layer, LayerSpec::Recurrent(_)))
+    pub fn are_of_sentences(&self) -> bool {
+        self.0.iter().any(|layer| matches!(layer, LayerSpec::Sequence(_)))
     }
 
     /// Whether there are layers over a grid of positions.
@@ -219,7 +219,7 @@ impl Layers {
                     require(option, fits, &expected, layer)?;
                 }
                 LayerSpec::Spatial(Spatial::Pool) => {}
-                LayerSpec::Recurrent(RecurrentSpec { units, .. }) => {
+                LayerSpec::Sequence(SequenceSpec { units, .. }) => {
                     let fits = (1..=WIDEST).contains(&units) && units.is_multiple_of(4);
                     require(option, fits, "units that are a multiple of 4, such as gru256", layer)?;
                 }
@@ -236,8 +236,8 @@ impl Layers {
     pub fn validate_for(&self, option: &'static str, input: Extent) -> Result<(), Error> {
         let extents = self.extents(input);
         for (layer, around) in self.0.iter().zip(extents.windows(2)) {
-            let is_recurrent = matches!(layer, LayerSpec::Recurrent(_));
-            require(option, !is_recurrent, "dense layers and convolutions for images", layer)?;
+            let is_sequence = matches!(layer, LayerSpec::Sequence(_));
+            require(option, !is_sequence, "dense layers and convolutions for images", layer)?;
             let LayerSpec::Spatial(spatial) = layer else { continue };
             let [input, output] = [around[0], around[1]];
             let [height, width] = input.positions;

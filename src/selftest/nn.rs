@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod convolution;
 pub mod dense;
+pub(super) mod dilated;
 pub(super) mod dropout;
 pub(super) mod embedding;
 pub(super) mod epilogue;
@@ -21,6 +22,9 @@ pub(super) const CHECKS: &[Checks] = &[
     normalise::layer::CHECKS,
     resize::CHECKS,
     sum::CHECKS,
+    dilated::CHECKS,
+    dilated::history::CHECKS,
+    dilated::mean::CHECKS,
     dropout::CHECKS,
     embedding::CHECKS,
     recurrent::gru::CHECKS,

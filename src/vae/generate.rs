@@ -158,7 +158,7 @@ impl Writer<'_> {
                 Words::Beam(width) => widen(&mut drafts, &log_probs, width),
                 _ => self.extend(&mut drafts, &log_probs),
             };
-            self.text()?.decoder.keep_states(&gpu, &from)?;
+            self.text()?.decoder.sequence.keep(&gpu, &from)?;
             if drafts.iter().all(Draft::is_over) {
                 break;
             }
@@ -289,14 +289,20 @@ mod tests {
     fn words_are_those_that_whole_sentences_make_likeliest() -> Result<(), Error> {
         let gpu = crate::Gpu::open(&crate::AdapterRequest::default())?;
         let vocabulary = Arc::new(Vocabulary::of_words(Tokens::Char, "abcdefghij".chars().map(String::from)));
-        for (hidden, without_latents) in [("gru8,lstm4", false), ("lstm8,gru12", false), ("gru8", true)] {
+        for (hidden, without_latents, factor) in [
+            ("gru8,lstm4", false, 4.0),
+            ("lstm8,gru12", false, 4.0),
+            ("gru8", true, 4.0),
+            ("cnn8", false, 2.0),
+            ("cnn8", true, 2.0),
+        ] {
             let mut config = ModelConfig { hidden: hidden.parse().ok(), latents: 3, ..ModelConfig::default() };
             (config.text.embedding, config.text.without_latents) = (8, without_latents);
-            let data = TextShape { vocabulary: vocabulary.clone(), length: 6 }.into();
+            let data = TextShape { vocabulary: vocabulary.clone(), length: 12 }.into();
             let vae = Vae::new(&gpu, Model { data, config }, 1)?;
             // Weights large enough that words depend on what came before.
             for (_, tensor) in vae.parameters.tensors() {
-                let scaled: Vec<f32> = tensor.read::<f32>(&gpu)?.iter().map(|value| 4.0 * value).collect();
+                let scaled: Vec<f32> = tensor.read::<f32>(&gpu)?.iter().map(|value| factor * value).collect();
                 tensor.write(&gpu, &scaled)?;
             }
             let latents: Vec<f32> = (0..12).map(|i| (i as f32 * 1.7).sin() * 2.0).collect();
@@ -322,6 +328,7 @@ mod tests {
         };
         let inputs: Vec<u32> = (0..length * rows).map(|place| before(place / rows, place % rows)).collect();
         text.batch.inputs.write(gpu, &inputs)?;
+        text.batch.lengths.write(gpu, &vec![length as u32; rows])?;
         let step = Step { examples: rows as u32, length: length as u32, ..Step::default() }.upload(gpu)?;
         gpu.run(&Program::from(text.start(&network, &step)?), 1);
         gpu.run(&Program::from(text.next_logits(&network, &step)?), 1);

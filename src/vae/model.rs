@@ -110,7 +110,7 @@ impl Model {
         let prior = self.config.prior.density().widest();
         let layers = match &self.data {
             DataShape::Image(image) => self.encoder(*image).widest().max(self.decoder(*image).widest()),
-            DataShape::Text(text) => text.length * TextLayers::of(&self.config, text).widest(self.config.latents),
+            DataShape::Text(text) => text.length * TextLayers::of(&self.config, text).widest(),
         };
         layers.max(prior).max(1)
     }

@@ -1,9 +1,9 @@
 // The gradients of looking tokens up:
 //
 //   dtable[token, e] = sum over the places of the token, and their samples, of dresult[row, e]
-//   dz[draw, l]     += sum_p dresult[(p, draw), E + l]
+//   dz[draw, l]      = sum_p dresult[(p, draw), E + l]
 //
-// The first is added to the stored one if ACCUMULATE is set: two networks may share a table. One thread makes a quad: x is the quad,
+// They are added to the stored ones if ACCUMULATE is set: two networks may share a table, and latents have other uses. One thread makes a quad: x is the quad,
 // y the token or the draw.
 
 #import lib/step.wgsl
@@ -47,7 +47,10 @@ fn sum_positions(@builtin(global_invocation_id) id: vec3u) {
     let quad = id.x;
     let draw = id.y;
     if quad < DZ_QUADS && draw < rows_of_position() {
-        var sum = dz[draw * DZ_QUADS + quad];
+        var sum = vec4f();
+        if ACCUMULATE {
+            sum = dz[draw * DZ_QUADS + quad];
+        }
         for (var row = draw; row < live_rows(); row += rows_of_position()) {
             sum += dresult[row * DRESULT_QUADS + TABLE_QUADS + quad];
         }

@@ -120,7 +120,7 @@ impl<'a> Builder<'a> {
     fn layer(&mut self, layer: LayerSpec, input: Extent, output: Extent) {
         match layer {
             LayerSpec::Dense(width) => self.dense(input.len(), width),
-            LayerSpec::Recurrent(_) => unreachable!("a checked stack has no recurrent layer"),
+            LayerSpec::Sequence(_) => unreachable!("a checked stack has no layer over sentences"),
             LayerSpec::Spatial(Spatial::Convolution { channels, window }) => {
                 let (name, channels) = (self.next_name(), channels * self.inputs());
                 let down = Convolution::new(name.as_str(), input, channels, window, Direction::Down);
@@ -135,7 +135,7 @@ impl<'a> Builder<'a> {
     fn mirrored(&mut self, layer: LayerSpec, from: Extent, to: Extent) {
         match layer {
             LayerSpec::Dense(_) => self.dense(from.len(), to.len()),
-            LayerSpec::Recurrent(_) => unreachable!("a checked stack has no recurrent layer"),
+            LayerSpec::Sequence(_) => unreachable!("a checked stack has no layer over sentences"),
             LayerSpec::Spatial(Spatial::Convolution { window, .. }) => {
                 let to = Extent { channels: to.channels * self.inputs(), ..to };
                 let name = self.next_name();

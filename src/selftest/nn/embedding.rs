@@ -126,21 +126,31 @@ fn check_backward(bench: &mut Bench<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// `dz[draw, l] += sum_p dresult[(p, draw), E + l]`
+/// `dz[draw, l] = sum_p dresult[(p, draw), E + l]`
 fn check_latents(bench: &mut Bench<'_>) -> Result<(), Error> {
     let columns = bench.sizes.columns;
     bench.samples = SAMPLES;
-    let dz = bench.in_place(columns, |draw, _| draw)?;
+    let stored = bench.in_place(columns, |draw, _| draw)?;
+    let fresh = bench.output(columns)?;
     bench.over_positions(POSITIONS)?;
     let dresult = bench.input(WIDTH + columns, |draw, _| draw)?;
     let embedding = Embedding::new("table", TOKENS, WIDTH);
-    let dispatch = embedding.backward_latents(bench.at(), &dresult.tensor, &dz.tensor)?;
-    let draws = dz.values.rows();
+    let draws = stored.values.rows();
     let all = |draw: usize, c: usize| (0..POSITIONS[0]).map(move |p| [p * draws + draw, WIDTH + c]);
     let sum = |draw: usize, c: usize, of: fn(f64) -> f64| -> f64 {
-        of(dz.values.at(draw, c)) + all(draw, c).map(|[row, c]| of(dresult.values.at(row, c))).sum::<f64>()
+        all(draw, c).map(|[row, c]| of(dresult.values.at(row, c))).sum()
     };
-    let wanted = Matrix::from_fn(draws, columns, |draw, c| sum(draw, c, |value| value));
-    let errors = Matrix::from_fn(draws, columns, |draw, c| tolerance::sum(POSITIONS[0] + 1, sum(draw, c, f64::abs)));
-    bench.check(dispatch, [Output::matrix("dz", &dz.tensor, &wanted, &errors)])
+    for (accumulate, dz) in [(false, &fresh), (true, &stored.tensor)] {
+        let before = |draw, c| if accumulate { stored.values.at(draw, c) } else { 0.0 };
+        let dispatch = embedding.backward_latents(bench.at(), &dresult.tensor, dz, accumulate)?;
+        let wanted = Matrix::from_fn(draws, columns, |draw, c| before(draw, c) + sum(draw, c, |value| value));
+        let size = |draw, c| f64::abs(before(draw, c)) + sum(draw, c, f64::abs);
+        let errors = Matrix::from_fn(draws, columns, |draw, c| tolerance::sum(POSITIONS[0] + 1, size(draw, c)));
+        bench.check_variant(
+            &format!("accumulate {accumulate}"),
+            dispatch,
+            [Output::matrix("dz", dz, &wanted, &errors)],
+        )?;
+    }
+    Ok(())
 }

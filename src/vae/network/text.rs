@@ -1,4 +1,4 @@
-//! The encoder and the decoder of sentences: embeddings and recurrent layers, with their values. Rows of a sequence are (position,
+//! The encoder and the decoder of sentences: embeddings and layers over sentences, with their values. Rows of a sequence are (position,
 //! example, sample).
 
 mod decoder;
@@ -8,9 +8,9 @@ use super::{Gradients, Network, Purpose};
 use crate::Error;
 use crate::data::TextShape;
 use crate::data::batch::{DeviceSentences, TokenBatch};
-use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
+use crate::gpu::{Arena, Dispatch, Tensor};
 use crate::likelihood::tokens;
-use crate::nn::{Epilogue, Mode, Positions, Recording, Recurrent, RecurrentGradients, RecurrentValues};
+use crate::nn::{Mode, Positions, SequencePurpose};
 use crate::step::At;
 use crate::vae::Vae;
 use crate::vae::text::TextLayers;
@@ -39,19 +39,18 @@ impl Text {
         purpose: Purpose,
     ) -> Result<Text, Error> {
         let (gpu, config) = (&vae.gpu, &vae.model.config);
-        let TextLayers { encoder, mut decoder } = TextLayers::of(config, shape);
-        let writes = purpose == Purpose::Writing;
-        if writes {
-            // Its one position is not always the first.
-            decoder.layers = decoder.layers.into_iter().map(Recurrent::going_on).collect();
-        }
-        let (length, trains) = (if writes { 1 } else { shape.length }, purpose == Purpose::Training);
+        let TextLayers { encoder, decoder } = TextLayers::of(config, shape);
+        let (length, purpose) = match purpose {
+            Purpose::Training => (shape.length, SequencePurpose::Training),
+            Purpose::Evaluation => (shape.length, SequencePurpose::Evaluation),
+            Purpose::Writing => (1, SequencePurpose::OneByOne),
+        };
         let tokens = TokenBatch::new(gpu, batch, length)?;
         Ok(Text {
             positions: Positions::new(gpu, length)?,
             word_dropout: config.text.word_dropout,
-            encoder: encoder.map(|layers| Encoder::new(gpu, layers, [length, batch], &tokens, trains)).transpose()?,
-            decoder: Decoder::new(gpu, decoder, [length, batch * samples], &tokens, trains)?,
+            encoder: encoder.map(|layers| Encoder::new(gpu, layers, [length, batch], &tokens, purpose)).transpose()?,
+            decoder: Decoder::new(gpu, decoder, [length, batch * samples], &tokens, purpose)?,
             batch: tokens,
         })
     }
@@ -116,47 +115,4 @@ impl Text {
     pub fn start(&self, network: &Network, step: &Tensor) -> Result<Vec<Dispatch>, Error> {
         self.decoder.start(network.recording(step, network.samples, Mode::Evaluation), &network.z)
     }
-}
-
-/// The tensors of a backward pass through layers.
-fn gradients(gpu: &Gpu, layers: &[Recurrent], values: &[RecurrentValues]) -> Result<Vec<RecurrentGradients>, Error> {
-    layers.iter().zip(values).map(|(layer, values)| layer.gradients(gpu, values)).collect()
-}
-
-/// Records layers, each on the output of the one below.
-fn forward(
-    recording: Recording<'_>,
-    positions: &Positions,
-    layers: &[Recurrent],
-    input: &Tensor,
-    values: &[RecurrentValues],
-) -> Result<Vec<Dispatch>, Error> {
-    let inputs = [input].into_iter().chain(values.iter().map(|values| &values.output));
-    let mut dispatches = Vec::new();
-    for ((layer, values), input) in layers.iter().zip(values).zip(inputs) {
-        dispatches.extend(layer.forward(recording, positions, input, values)?);
-    }
-    Ok(dispatches)
-}
-
-/// Records the gradients of layers, the last one first, and that with respect to the input of the first.
-fn backward(
-    recording: Recording<'_>,
-    positions: &Positions,
-    layers: &[Recurrent],
-    parameters: &Arena,
-    (input, values, gradients): (&Tensor, &[RecurrentValues], &[RecurrentGradients]),
-    dinput: &Tensor,
-) -> Result<Vec<Dispatch>, Error> {
-    let mut dispatches = Vec::new();
-    for index in (0..layers.len()).rev() {
-        let (from, to) = match index.checked_sub(1) {
-            None => (input, dinput),
-            Some(below) => (&values[below].output, &gradients[below].doutput),
-        };
-        let around = (from, &values[index], &gradients[index]);
-        let store = Epilogue::store(to);
-        dispatches.extend(layers[index].backward(recording, positions, parameters, around, Some(&store))?);
-    }
-    Ok(dispatches)
 }

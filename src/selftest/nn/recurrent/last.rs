@@ -11,15 +11,18 @@ pub(in crate::selftest::nn) const CHECKS: Checks =
     &[("nn/recurrent/last.wgsl:take", check_take), ("nn/recurrent/last.wgsl:spread", check_spread)];
 
 /// The positions of each sentence, from one to all.
-fn lengths(bench: &Bench<'_>) -> Result<(Tensor, Vec<u32>), Error> {
-    let lengths: Vec<u32> = (0..bench.sizes.batch).map(|b| 1 + (b % POSITIONS[0]) as u32).collect();
+pub(in crate::selftest::nn) fn lengths(
+    bench: &Bench<'_>,
+    [length, _]: [usize; 2],
+) -> Result<(Tensor, Vec<u32>), Error> {
+    let lengths: Vec<u32> = (0..bench.sizes.batch).map(|b| 1 + (b % length) as u32).collect();
     Ok((Tensor::from_values(bench.gpu, 1, lengths.len(), &lengths)?, lengths))
 }
 
 /// `last[b, first + h] = output[(lengths[b] - 1, b), h]`, the rest unchanged
 fn check_take(bench: &mut Bench<'_>) -> Result<(), Error> {
     let (columns, rows) = (bench.sizes.columns.next_multiple_of(4), bench.sizes.rows);
-    let (tensor, lengths) = lengths(bench)?;
+    let (tensor, lengths) = lengths(bench, POSITIONS)?;
     let last = bench.in_place(2 * columns, |draw, _| draw)?;
     bench.over_positions(POSITIONS)?;
     let output = bench.input(columns, |draw, _| draw)?;
@@ -39,7 +42,7 @@ fn check_take(bench: &mut Bench<'_>) -> Result<(), Error> {
 /// `doutput[(p, b), h] = dlast[b, first + h]` if p is the last position, else 0
 fn check_spread(bench: &mut Bench<'_>) -> Result<(), Error> {
     let (columns, rows) = (bench.sizes.columns.next_multiple_of(4), bench.sizes.rows);
-    let (tensor, lengths) = lengths(bench)?;
+    let (tensor, lengths) = lengths(bench, POSITIONS)?;
     let dlast = bench.input(2 * columns, |draw, _| draw)?;
     bench.over_positions(POSITIONS)?;
     for part in [0, 1] {
