@@ -68,6 +68,11 @@ pub struct TrainingConfig {
     #[command(flatten)]
     #[serde(flatten)]
     pub optimiser: OptimiserConfig,
+    /// In the first N epochs, update the decoder only in every 10th step, so that the encoder does not lag behind it (He et al. 2019):
+    /// against latents that are not used
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub aggressive: u32,
     /// Stop after N epochs without a new lowest loss on the validation set; 0 for never. Epochs of the KL warm-up do not count.
     /// Needs --validation, or data with a validation set
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
@@ -83,6 +88,10 @@ pub struct TrainingConfig {
     pub seed: u64,
 }
 
+fn is_zero(epochs: &u32) -> bool {
+    *epochs == 0
+}
+
 impl Default for TrainingConfig {
     fn default() -> TrainingConfig {
         TrainingConfig {
@@ -91,6 +100,7 @@ impl Default for TrainingConfig {
             micro_batch_size: None,
             learning_rate: LearningRate::default(),
             optimiser: OptimiserConfig::default(),
+            aggressive: 0,
             patience: 0,
             objective: ObjectiveConfig::default(),
             seed: 0,
@@ -110,6 +120,13 @@ impl Config {
         self.training.validate()?;
         let batch_size = self.training.batch_size;
         self.model.validate_batch(self.training.micro_batch_size.unwrap_or(batch_size).min(batch_size))?;
+        let has_encoder = self.training.aggressive == 0 || !self.model.text.without_latents;
+        require(
+            "--aggressive",
+            has_encoder,
+            "0 with --without-latents: there is no encoder",
+            self.training.aggressive,
+        )?;
         self.model.validate_objective(&self.training.objective)
     }
 }

@@ -100,6 +100,9 @@ pub struct Update<'a> {
     pub clip: Option<&'a Clip>,
     /// The names of the parameters that are weights, which alone decay, where there is weight decay.
     pub weights: &'a [&'a str],
+    /// Words of the arenas that are the encoder's, which are the first: [`crate::step::Step::optimiser`] has constants for them, and others for
+    /// the rest.
+    pub encoder: usize,
 }
 
 /// The pieces of several arenas, which must be of the same size: a kernel updates one piece of each.

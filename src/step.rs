@@ -26,8 +26,8 @@ pub struct Step {
     pub examples: u32,
     /// The noise key, from [`crate::noise::key`].
     pub key: [u32; 4],
-    /// The optimiser's constants for this update.
-    pub optimiser: [f32; 4],
+    /// The optimiser's constants for this update, of the encoder and of all other parameters. Zeros leave them as they are.
+    pub optimiser: [[f32; 4]; 2],
     /// The objective's constants for this update; the first one is the KL weight.
     pub objective: [f32; 4],
     /// The index of an example's first importance sample in this step: its samples may be split over several steps.

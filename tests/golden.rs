@@ -172,7 +172,7 @@ impl Fixture {
         rows.map(|(((first, examples), &kl_weight), row)| {
             let (t, share) = (row + 1, 1.0);
             let objective = [kl_weight as f32, 0.0, 0.0, 0.0];
-            let optimiser = optimiser.constants(*learning_rate, t);
+            let optimiser = [optimiser.constants(*learning_rate, t); 2];
             let own = &order[first as usize..][..examples as usize];
             let length = own.iter().filter_map(|example| lengths.get(*example as usize)).max().copied().unwrap_or(0);
             Step { row, t, first, examples, key, optimiser, objective, share, length, ..Step::default() }

@@ -208,13 +208,13 @@ fn an_update_reaches_the_end_of_a_folded_grid() {
     let signs: Vec<f32> = (0..PARAMETERS).map(|i| if i % 3 == 0 { -1.0 } else { 1.0 }).collect();
     gradients.get("parameter").write(gpu(), &signs).unwrap();
     let adam = Adam::default();
-    let step = Step { optimiser: adam.constants(0.5, 1), ..Step::default() };
+    let step = Step { optimiser: [adam.constants(0.5, 1); 2], ..Step::default() };
     // A batch that is not whole yet changes nothing.
     let step_tensor = Step { chunks_left: 1, ..step }.upload(gpu()).unwrap();
     let at = At::new(gpu(), &step_tensor, 1);
     let mut program = Program::default();
     let (states, weights) = (&[moment1, moment2], &[]);
-    let update = Update { parameters: &parameters, gradients: &gradients, states, clip: None, weights };
+    let update = Update { parameters: &parameters, gradients: &gradients, states, clip: None, weights, encoder: 0 };
     program.extend(adam.update(at, update).unwrap());
     gpu().run(&program, 1);
     assert!(parameters.get("parameter").read::<f32>(gpu()).unwrap().iter().all(|value| *value == 0.0));

@@ -234,6 +234,7 @@ fn a_step_is_laid_out_in_rust_as_in_wgsl() -> Result<(), String> {
         TypeInner::Scalar(naga::Scalar::F32) => "f32",
         TypeInner::Vector { size: naga::VectorSize::Quad, scalar: naga::Scalar::U32 } => "[u32; 4]",
         TypeInner::Vector { size: naga::VectorSize::Quad, scalar: naga::Scalar::F32 } => "[f32; 4]",
+        TypeInner::Array { stride: 16, .. } => "[[f32; 4]; 2]",
         _ => "another",
     };
     let of_member = |member: &naga::StructMember| {

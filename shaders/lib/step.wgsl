@@ -11,7 +11,7 @@ struct Step {
     first: u32,         // the batch's first position in the epoch's order
     examples: u32,      // in this batch; the last batch may be short
     key: vec4u,         // noise key: seed (low, high), stream, 0
-    optimiser: vec4f,   // the optimiser's constants for this update
+    optimiser: array<vec4f, 2>, // the optimiser's constants for this update, of the encoder and of the rest; zeros: no update
     objective: vec4f,   // the objective's constants for this update; the first one is the KL weight
     first_sample: u32,  // index of an example's first importance sample in this step: its samples may be split over steps
     live_samples: u32,  // samples of each example that count in this step

@@ -63,6 +63,11 @@ impl Arena {
         self.slots.iter().map(|slot| (slot.name.as_str(), self.whole.region(slot.offset, slot.rows, slot.columns)))
     }
 
+    /// Words before a tensor, by its number in the order of registration; before the end, if there is no such tensor.
+    pub fn words_before(&self, tensor: usize) -> usize {
+        self.slots.get(tensor).map_or(self.whole.columns(), |slot| slot.offset as usize / size_of::<f32>())
+    }
+
     /// The tensor of a name.
     ///
     /// # Panics

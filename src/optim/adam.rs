@@ -55,7 +55,7 @@ impl UpdateRule for Adam {
         &["moment1", "moment2"]
     }
 
-    /// The learning rate, `1 - beta1^t` and `1 - beta2^t`. The moments after `t` updates are divided by the last two.
+    /// The learning rate, `1 - beta1^t` and `1 - beta2^t`, which are above 0. The moments after `t` updates are divided by the last two.
     fn constants(&self, learning_rate: f64, t: u32) -> [f32; 4] {
         let correction = |beta: f64| (1.0 - beta.powf(f64::from(t))) as f32;
         [learning_rate as f32, correction(self.beta1), correction(self.beta2), 0.0]
@@ -88,12 +88,13 @@ impl Adam {
         self,
         words: Words,
         at: At<'_>,
-        Update { parameters, gradients, states, clip, .. }: Update<'_>,
+        Update { parameters, gradients, states, clip, encoder, .. }: Update<'_>,
     ) -> Result<Vec<Dispatch>, Error> {
         let [moment1, moment2] = states else {
             let (expected, found) = ("2 arenas of moments".to_owned(), states.len().to_string());
             return Err(Error::Argument { operation: "Adam", expected, found });
         };
+        let mut first = 0;
         let update = |[parameters, gradients, moment1, moment2]: [Tensor; 4]| {
             let part = Part::new(SOURCE)
                 .fill("words", &Part::new(if words == Words::Lanes { LANES } else { QUADS }))
@@ -101,10 +102,13 @@ impl Adam {
                 .set("COMPLEMENT1", 1.0 - self.beta1)
                 .set("COMPLEMENT2", 1.0 - self.beta2)
                 .set("EPSILON", self.epsilon)
+                .size("FIRST", first)
+                .size("ENCODER", encoder)
                 .bind("gradients", &gradients)
                 .bind("parameters", &parameters)
                 .bind("moment1", &moment1)
                 .bind("moment2", &moment2);
+            first += gradients.stride();
             let launch = at.launch(part, "update")?;
             let words = gradients.stride() / launch.constant("VALUES")?;
             launch.over_folded(words)

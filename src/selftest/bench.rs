@@ -123,7 +123,7 @@ impl<'a> Bench<'a> {
             first: sizes.first as u32,
             examples: sizes.rows as u32,
             key: key(0x0123_4567_89ab_cdef, Stream::Training),
-            optimiser: Adam::default().constants(1e-3, t),
+            optimiser: [Adam::default().constants(1e-3, t), Adam::default().constants(2e-3, t - 3)],
             objective: [0.37, 3.3, 0.0, 0.0],
             first_sample: 5,
             ..Step::default()

@@ -22,17 +22,20 @@ pub struct Player {
     rule: Box<dyn UpdateRule>,
     states: Vec<Arena>,
     clip: Option<Clip>,
+    /// Words of the arenas that are the encoder's.
+    encoder: usize,
 }
 
 impl Player {
-    /// Makes the arenas for parameters whose batches are split into the given number of chunks.
+    /// Makes the arenas for parameters, of which the first `encoder` are the encoder's, and whose batches are split into the given number
+    /// of chunks.
     ///
     /// # Errors
     ///
     /// As [`Arena::zeros`].
     pub fn new(
         gpu: &Gpu,
-        specs: &[ParameterSpec],
+        (specs, encoder): (&[ParameterSpec], usize),
         parameters: &Arena,
         optimiser: &OptimiserConfig,
         chunks: usize,
@@ -42,6 +45,7 @@ impl Player {
         Ok(Player {
             specs: specs.to_vec(),
             parameters: parameters.clone(),
+            encoder: parameters.words_before(encoder),
             clip: Clip::new(gpu, parameters, optimiser.clip)?,
             gradients: arena()?,
             batch_gradients: if chunks > 1 { Some(arena()?) } else { None },
@@ -75,7 +79,8 @@ impl Player {
         let (parameters, gradients, states) = (&self.parameters, self.batch_gradients(), &self.states);
         let clip = self.clip.as_ref();
         let norm = clip.map(|clip| clip.record(at, gradients, metrics)).transpose()?;
-        let update = self.rule.update(at, Update { parameters, gradients, states, clip, weights: &weights })?;
+        let of_all = Update { parameters, gradients, states, clip, weights: &weights, encoder: self.encoder };
+        let update = self.rule.update(at, of_all)?;
         Ok(norm.into_iter().flatten().chain(update).collect())
     }
 

@@ -52,7 +52,8 @@ impl TrainingStep {
         let gpu = vae.gpu();
         let network = Network::training(vae, sizes.examples, &config.objective)?;
         let pass = Pass::with_steps(gpu, examples.count(), sizes.steps)?;
-        let player = Player::new(gpu, vae.specs(), vae.parameters(), &config.optimiser, sizes.chunks)?;
+        let specs = (vae.specs(), vae.model().encoder_parameters());
+        let player = Player::new(gpu, specs, vae.parameters(), &config.optimiser, sizes.chunks)?;
         let at = network.at(&pass.step);
         let (mut gradients, mut update) = (Program::default(), Program::default());
         gradients.extend(network.training_step(examples, &pass, &player.gradients)?);

@@ -5,6 +5,9 @@ use crate::data::order;
 use crate::noise::{self, Stream};
 use crate::step::{Step, batches};
 
+/// Updates of the encoder for each one of the decoder, in aggressive epochs.
+const DECODER_EVERY: u32 = 10;
+
 /// How an epoch is cut into steps.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -73,6 +76,7 @@ impl Table {
             let t = (epoch - 1) * self.updates() as u32 + update as u32 + 1;
             let (kl_weight, capacity) =
                 (self.kl_weight(epoch, update), objective.capacity_after(self.done(epoch, update)));
+            let decoder = self.decoder_updates(t).map_or([0.0; 4], |own| rule.constants(learning_rate, own));
             let chunks = (batch_rows as usize).div_ceil(self.micro_batch) as u32;
             for (chunk, (first, examples)) in batches(batch_rows as usize, self.micro_batch).enumerate() {
                 steps.push(Step {
@@ -81,7 +85,7 @@ impl Table {
                     first: batch_first + first,
                     examples,
                     key,
-                    optimiser: rule.constants(learning_rate, t),
+                    optimiser: [rule.constants(learning_rate, t), decoder],
                     objective: [kl_weight as f32, capacity as f32, 0.0, 0.0],
                     chunk: chunk as u32,
                     chunks_left: chunks - chunk as u32 - 1,
@@ -91,6 +95,15 @@ impl Table {
             }
         }
         steps
+    }
+
+    /// The number of the decoder's update that is part of update `t`, if it is updated.
+    fn decoder_updates(&self, t: u32) -> Option<u32> {
+        let aggressive = self.config.aggressive.saturating_mul(self.updates() as u32);
+        match t.checked_sub(aggressive) {
+            Some(after) if after > 0 => Some(aggressive / DECODER_EVERY + after),
+            _ => t.is_multiple_of(DECODER_EVERY).then_some(t / DECODER_EVERY),
+        }
     }
 
     /// The learning rate of an epoch.
@@ -150,6 +163,24 @@ mod tests {
         assert_eq!(table(Some(50), 0).micro_batch(), 1);
         for step in table(Some(6), 99).steps(2, 0) {
             assert!((step.share - step.examples as f32 / [10.0, 10.0, 3.0][step.t as usize - 4]).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn aggressive_epochs_update_the_decoder_now_and_then() {
+        let config = TrainingConfig { batch_size: 2, aggressive: 2, ..TrainingConfig::default() };
+        let table = Table::new(&config, 25, Vec::new(), 99);
+        let constants: Vec<_> = [1, 2, 3].into_iter().flat_map(|epoch| table.steps(epoch, 0)).collect();
+        let rule = config.optimiser.rule();
+        for (t, step) in (1..).zip(&constants) {
+            let decoder = match t {
+                10 => 1,
+                20 => 2,
+                27.. => t - 24,
+                _ => 0,
+            };
+            let expected = if decoder == 0 { [0.0; 4] } else { rule.constants(1e-3, decoder) };
+            assert_eq!(step.optimiser, [rule.constants(1e-3, t), expected], "update {t}");
         }
     }
 

@@ -176,6 +176,16 @@ impl Model {
         }
     }
 
+    /// How many of the parameters are the encoder's, and the posterior's: they are the first.
+    pub(crate) fn encoder_parameters(&self) -> usize {
+        match &self.data {
+            DataShape::Image(image) => self.encoder(*image).parameters().count(),
+            DataShape::Text(text) => {
+                TextLayers::of(&self.config, text).encoder.map_or(0, |encoder| encoder.parameters().count())
+            }
+        }
+    }
+
     /// Checks that the model can describe examples: their size, and their values as the model sees them. `part` names them, such as
     /// `training`; `operation` says what they are for.
     ///

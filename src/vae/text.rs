@@ -50,6 +50,15 @@ pub(super) struct TextDecoder {
     pub output: Dense,
 }
 
+impl TextEncoder {
+    /// Those of the encoder and of the posterior.
+    pub fn parameters(&self) -> impl Iterator<Item = ParameterSpec> {
+        let TextEncoder { embedding, directions, posterior, .. } = self;
+        let of_layers = directions.iter().flatten().flat_map(SequenceLayer::parameters);
+        [embedding.parameter()].into_iter().chain(of_layers).chain(posterior.parameters())
+    }
+}
+
 impl TextLayers {
     /// The layers of a checked model.
     pub fn of(config: &ModelConfig, shape: &TextShape) -> TextLayers {
@@ -99,11 +108,7 @@ impl TextLayers {
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         let TextLayers { encoder, decoder } = self;
         let mut specs = Vec::new();
-        if let Some(TextEncoder { embedding, directions, posterior, .. }) = encoder {
-            specs.push(embedding.parameter());
-            specs.extend(directions.iter().flatten().flat_map(SequenceLayer::parameters));
-            specs.extend(posterior.parameters());
-        }
+        specs.extend(encoder.iter().flat_map(TextEncoder::parameters));
         if specs.first() != Some(&decoder.embedding.parameter()) {
             specs.push(decoder.embedding.parameter());
         }

@@ -36,7 +36,7 @@ fn steps(config: &TrainingConfig, micro_batch: usize) -> Vec<Step> {
                 first: first_of_batch + first,
                 examples,
                 key: noise::key(config.seed, Stream::Training),
-                optimiser: config.optimiser.rule().constants(0.01, t),
+                optimiser: [config.optimiser.rule().constants(0.01, t); 2],
                 objective: [1.0, 0.0, 0.0, 0.0],
                 chunk,
                 chunks_left: chunks - chunk - 1,

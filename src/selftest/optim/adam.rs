@@ -40,13 +40,19 @@ impl AdamState {
 /// A factor that clips gradients, in `f32` exactly.
 const FACTOR: f64 = 0.375;
 
-/// In every kind of words that the adapter has, with gradients as they are, clipped, and left out.
+/// In every kind of words that the adapter has, with gradients as they are, clipped, and left out, and of the encoder alone.
 fn check_update(bench: &mut Bench<'_>) -> Result<(), Error> {
     let words = [Words::Quads, Words::Lanes];
     for words in words.into_iter().take(if bench.gpu.has_wide_words() { 2 } else { 1 }) {
         check_words(bench, words, "", None)?;
         check_words(bench, words, "clipped", Some([1.0, FACTOR as f32, 0.0, 0.0]))?;
         check_words(bench, words, "left out", Some([f32::INFINITY, 1.0, 1.0, 0.0]))?;
+        let of_all = bench.step.optimiser;
+        bench.step.optimiser[1] = [0.0; 4];
+        bench.step.write_to(bench.gpu, &bench.step_tensor)?;
+        check_words(bench, words, "the encoder alone", None)?;
+        bench.step.optimiser = of_all;
+        bench.step.write_to(bench.gpu, &bench.step_tensor)?;
     }
     Ok(())
 }
@@ -63,24 +69,32 @@ fn check_words(bench: &mut Bench<'_>, words: Words, name: &str, clip: Option<[f3
     if let (Some(clipping), Some(values)) = (&clipping, clip) {
         clipping.clip.write(bench.gpu, &values)?;
     }
+    // The weight is the encoder's.
+    let encoder = gradients.arena.words_before(1);
     let (parameters_of, gradients_of, clipping) = (&parameters.arena, &gradients.arena, clipping.as_ref());
-    let update =
-        Update { parameters: parameters_of, gradients: gradients_of, states: &states, clip: clipping, weights: &[] };
+    let update = Update {
+        parameters: parameters_of,
+        gradients: gradients_of,
+        states: &states,
+        clip: clipping,
+        weights: &[],
+        encoder,
+    };
     let dispatch = adam.update_words(words, bench.at(), update)?;
     let (factor, is_left_out) =
         clip.map_or((1.0, false), |[_, factor, left_out, _]| (f64::from(factor), left_out > 0.0));
-    let learning_rate = f64::from(bench.step.optimiser[0]);
     let (mut afters, mut errors) = (Vec::new(), Vec::new());
     for (i, &gradient) in gradients.words.iter().enumerate() {
         let before = AdamState { parameter: parameters.words[i], moment1: moment1.words[i], moment2: moment2.words[i] };
-        if is_left_out {
+        if is_left_out || i >= encoder && bench.step.optimiser[1][0] == 0.0 {
             errors.push(AdamState { parameter: 0.0, moment1: 0.0, moment2: 0.0 });
             afters.push(before);
             continue;
         }
         let gradient = factor * gradient;
-        let after = before.updated(adam, bench.step.t, learning_rate, gradient);
-        errors.push(error(adam, bench.step.t, before, after, gradient));
+        let (t, learning_rate) = if i < encoder { (bench.step.t, 1e-3f32) } else { (bench.step.t - 3, 2e-3) };
+        let after = before.updated(adam, t, f64::from(learning_rate), gradient);
+        errors.push(error(adam, t, before, after, gradient));
         afters.push(after);
     }
     let output = |name, state: &State, part: fn(&AdamState) -> f64| {
