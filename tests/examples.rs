@@ -21,6 +21,7 @@ macro_rules! example {
 example!(train, "../examples/train.rs");
 example!(sample, "../examples/sample.rs");
 example!(custom_data, "../examples/custom_data.rs");
+example!(synthetic_text, "../examples/synthetic_text.rs");
 
 /// Whether a file is a picture that shows something.
 fn shows_something(path: &Path) -> bool {
@@ -66,5 +67,18 @@ fn every_example_is_run_here_says_how_it_is_run_and_is_short() {
         assert!(include_str!("examples.rs").contains(&run), "tests/examples.rs does not run {name}");
         assert!(text.contains(&format!("cargo run --release --example {name}")), "{name} does not say how it is run");
         assert!(text.lines().count() <= 70, "{name} is long");
+    }
+}
+
+#[test]
+fn sentences_of_known_probability_are_written_with_their_entropy() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let sizes = synthetic_text::Sizes { words: 40, units: 8, sentences: [20, 5, 12] };
+    let [entropy, error, given_z] = synthetic_text::run(directory.path(), sizes).expect("the example ends well");
+    // A sentence says something about its latent, and at most that words are uniform is known without it.
+    assert!(given_z < entropy && entropy < 10.0 * 40f64.ln() && error > 0.0, "{entropy} ± {error}, {given_z}");
+    for (name, lines) in [("train.txt", 20), ("valid.txt", 5), ("test.txt", 12)] {
+        let text = std::fs::read_to_string(directory.path().join(name)).expect("a text");
+        assert!(text.lines().count() == lines && text.lines().all(|line| line.split(' ').count() == 10));
     }
 }
