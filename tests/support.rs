@@ -5,6 +5,7 @@ pub mod finished;
 pub mod program;
 pub mod sources;
 pub mod synthetic;
+pub mod tools;
 
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

@@ -1,0 +1,28 @@
+//! Other people's programs, which open what Elbo wrote. A test that needs one that is missing says so and is left out.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::report_ignored;
+
+/// A Python that has the modules: `ELBO_PYTHON`, or `python3`. Otherwise nothing, and `test` says what is missing.
+pub fn python(test: &str, modules: &[&str]) -> Option<PathBuf> {
+    let python = std::env::var_os("ELBO_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
+    let imports = format!("import {}", modules.join(", "));
+    let found = Command::new(&python).args(["-c", &imports]).stderr(Stdio::null()).status();
+    if found.is_ok_and(|status| status.success()) {
+        return Some(python);
+    }
+    report_ignored(test, &format!("{} has no {}; ELBO_PYTHON names another", python.display(), modules.join(", ")));
+    None
+}
+
+/// Runs a script of `tests/tools/` in a directory, and returns what it printed.
+#[track_caller]
+pub fn run(program: &Path, script: &str, directory: &Path, arguments: &[&str]) -> String {
+    let script = super::sources::repository().join("tests/tools").join(script);
+    let output = Command::new(program).arg(script).args(arguments).current_dir(directory).output().expect("it starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
