@@ -12,6 +12,7 @@ mod images;
 mod input;
 mod interpolate;
 mod manifold;
+mod page;
 mod reconstruct;
 mod sample;
 mod selftest;
@@ -74,6 +75,7 @@ enum Command {
     Manifold(manifold::Manifold),
     Encode(encode::Encode),
     Decode(decode::Decode),
+    Page(page::PageCommand),
     Compress(compress::Compress),
     Decompress(decompress::Decompress),
     Adapters(adapters::Adapters),
@@ -97,6 +99,7 @@ impl Cli {
             Command::Manifold(command) => command.run(gpu),
             Command::Encode(command) => command.run(gpu),
             Command::Decode(command) => command.run(gpu),
+            Command::Page(command) => command.run(gpu),
             Command::Compress(command) => command.run(),
             Command::Decompress(command) => command.run(),
             Command::Adapters(command) => command.run(gpu),
@@ -140,6 +143,7 @@ impl GpuArgs {
                 None => KernelRequest::Measured,
             },
             most_binding_bytes: None,
+            as_in_browsers: false,
             notify: Some(notify),
         }
     }
@@ -210,6 +214,12 @@ impl ModelArgs {
 
     fn home(&self) -> &Path {
         if self.run.is_dir() { &self.run } else { self.run.parent().unwrap_or(Path::new("")) }
+    }
+
+    /// The name of the run, or of the model's file.
+    fn name(&self) -> String {
+        let path = std::path::absolute(&self.run).unwrap_or_else(|_| self.run.clone());
+        path.file_name().map_or_else(|| self.run.display().to_string(), |name| name.to_string_lossy().into_owned())
     }
 
     /// The path of a result: by default in the run, or beside the model.

@@ -134,6 +134,11 @@ impl Evaluation {
         }
     }
 
+    /// What a run replays: the step, its tensors, the table of steps and the order of the examples.
+    pub(crate) fn programs(&self) -> (&Recipe, &Pass, &[Step], &[u32]) {
+        (&self.recipe, &self.pass, &self.steps, &self.order)
+    }
+
     /// The statistics of each latent in the last run.
     ///
     /// # Errors

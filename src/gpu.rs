@@ -11,6 +11,7 @@ mod dispatch;
 mod host;
 mod kernel;
 mod launch;
+mod listing;
 mod part;
 pub mod peak;
 mod profile;
@@ -32,6 +33,7 @@ pub use dispatch::{Dispatch, Program};
 pub use host::HostTime;
 pub use kernel::Kernel;
 pub use launch::Launch;
+pub use listing::{ListedDispatch, Listing, Place};
 pub use part::Part;
 pub use profile::{Clock, DispatchTime};
 pub use readback::Readback;
@@ -113,11 +115,14 @@ impl Gpu {
     /// refuses to open it.
     pub fn open(request: &AdapterRequest) -> Result<Gpu, Error> {
         let (adapter, summary) = adapter::choose(request)?;
-        let mut limits = adapter.limits();
+        let browser = request.as_in_browsers;
+        // wgpu's defaults are WebGPU's.
+        let mut limits = if browser { wgpu::Limits::default() } else { adapter.limits() };
         if let Some(most) = request.most_binding_bytes {
             limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
         }
-        let required_features = adapter.features() & adapter::OPTIONAL_FEATURES;
+        let optional = if browser { wgpu::Features::empty() } else { adapter::OPTIONAL_FEATURES };
+        let required_features = adapter.features() & optional;
         let (requested, known) = tuner::known(request, &summary);
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("elbo"),

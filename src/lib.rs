@@ -195,6 +195,7 @@ pub mod noise;
 pub mod numbers;
 pub mod objective;
 pub mod optim;
+pub mod page;
 pub mod posterior;
 pub mod prior;
 pub mod run;

@@ -7,6 +7,7 @@ mod history;
 mod plan;
 mod player;
 mod recipe;
+mod replay;
 mod table;
 mod trace;
 
@@ -15,6 +16,7 @@ pub use history::HeldOutHistory;
 pub use plan::Plan;
 pub use player::Player;
 pub use recipe::{StepSizes, TrainingStep};
+pub use replay::{PassTables, TrainingPrograms};
 pub use trace::Origin;
 
 use std::ops::ControlFlow;

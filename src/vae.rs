@@ -7,6 +7,7 @@ mod inference;
 mod model;
 mod network;
 mod recipe;
+mod replay;
 mod text;
 
 pub use exact::ExactModel;
@@ -16,6 +17,7 @@ pub use inference::PosteriorParameters;
 pub use model::{Described, Model};
 pub use network::Network;
 pub use recipe::Recipe;
+pub use replay::InferencePrograms;
 
 use crate::Error;
 use crate::data::Examples;

@@ -11,7 +11,7 @@ use crate::support::sources::files;
 const ORDER: [&[&str]; 18] = [
     &["cli"],
     &["run"],
-    &["selftest"],
+    &["page", "selftest"],
     &["train"],
     &["compress", "eval"],
     &["vae"],

@@ -3,6 +3,7 @@
 //!
 //! The files are found by walking `shaders/`, so that none can be forgotten.
 
+mod chromium;
 mod filled;
 
 use std::any::type_name_of_val;

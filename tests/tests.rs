@@ -90,6 +90,9 @@ mod evaluation;
 /// The choice of kernels: measured once, kept, recorded by a run.
 mod tuning;
 
+/// Models in the browser.
+mod page;
+
 /// What `elbo bench` prints and saves.
 mod bench;
 

@@ -3,8 +3,8 @@
     python pytorch_text.py FOLDER [--epochs 3] [--seed 0] [--batch-size 64] [--latents 32] [--embedding 128] [--units 256] [--min-count 3]
 
 FOLDER has train, valid and test, as .txt or .txt.gz, tokens separated by blanks. Batches have sentences of similar length, as Elbo's. It
-prints, in nats per sentence, the reconstruction and the KL divergence over the test set, of one draw of each posterior, and the tokens
-per second of training, the ends of sentences included.
+prints, in nats per sentence, the reconstruction and the KL divergence over the validation and test sets, of one draw of each posterior, and
+the tokens per second of training, the ends of sentences included.
 """
 
 import argparse
@@ -78,11 +78,12 @@ def main():
     given = parser.parse_args()
     torch.manual_seed(given.seed)
     random.seed(given.seed)
-    train, test = read(given.folder, "train"), read(given.folder, "test")
+    train, valid, test = (read(given.folder, part) for part in ("train", "valid", "test"))
     counts = Counter(word for sentence in train for word in sentence)
     known = [word for word, count in counts.most_common() if count >= given.min_count]
     numbers = {word: number + 2 for number, word in enumerate(known)}
-    train, test = ([[numbers.get(word, UNKNOWN) for word in sentence] for sentence in part] for part in (train, test))
+    parts = (train, valid, test)
+    train, valid, test = ([[numbers.get(word, UNKNOWN) for word in sentence] for sentence in part] for part in parts)
     model = Vae(len(known) + 2, given.embedding, given.units, given.latents)
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
     tokens = sum(len(sentence) + 1 for sentence in train)
@@ -94,10 +95,11 @@ def main():
             (nll + kl).mean().backward()
             adam.step()
         seconds = time.time() - start
-        with torch.no_grad():
-            terms = [torch.stack(model(*batch)) for batch in batches(test, given.batch_size)]
-        nll, kl = torch.cat(terms, dim=1).mean(dim=1).tolist()
-        print(f"epoch {epoch}: test nll {nll:.2f}, kl {kl:.3f}, nll + kl {nll + kl:.2f}, {tokens / seconds:.0f} tokens/s", flush=True)
+        for name, part in (("validation", valid), ("test", test)):
+            with torch.no_grad():
+                terms = [torch.stack(model(*batch)) for batch in batches(part, given.batch_size)]
+            nll, kl = torch.cat(terms, dim=1).mean(dim=1).tolist()
+            print(f"epoch {epoch}: {name} nll {nll:.2f}, kl {kl:.3f}, nll + kl {nll + kl:.2f}, {tokens / seconds:.0f} tokens/s", flush=True)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,11 @@ impl DeviceImages {
         Ok(DeviceImages { shards: shards?, shard, element, count, dimensions, binarize, stream })
     }
 
+    /// The tensors that they are in.
+    pub(crate) fn shards(&self) -> &[Tensor] {
+        &self.shards
+    }
+
     /// The number of images.
     pub fn count(&self) -> usize {
         self.count

@@ -25,6 +25,9 @@ pub struct AdapterRequest {
     pub kernels: KernelRequest,
     /// The most bytes of a binding, if the adapter allows more: it is then used like a smaller one, as in tests.
     pub most_binding_bytes: Option<u64>,
+    /// Whether the adapter is used as in browsers: with WebGPU's default limits, and without optional features. What is recorded can
+    /// then be replayed there.
+    pub as_in_browsers: bool,
     /// Called with a line for the user about something that does not affect the result, such as a cache that cannot be
     /// written.
     pub notify: Option<fn(&str)>,

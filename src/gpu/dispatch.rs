@@ -122,6 +122,28 @@ impl Dispatch {
         names.map(|binding| binding.name.as_str()).zip(&self.written)
     }
 
+    /// Its tensors, in the order of the kernel's bindings.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        let (mut read, mut written) = (self.read.iter(), self.written.iter());
+        let bindings = self.kernel.bindings.iter();
+        bindings.filter_map(move |binding| if binding.access == Access::Write { written.next() } else { read.next() })
+    }
+
+    pub(super) fn kernel(&self) -> &Arc<Kernel> {
+        &self.kernel
+    }
+
+    /// Workgroups along x, y and z.
+    pub(super) fn workgroups(&self) -> [u32; 3] {
+        self.workgroups
+    }
+
+    /// The tensor of a binding that it only reads.
+    pub(crate) fn input(&self, name: &str) -> Option<&Tensor> {
+        let read = self.kernel.bindings.iter().filter(|binding| binding.access != Access::Write);
+        read.zip(&self.read).find(|(binding, _)| binding.name == name).map(|(_, tensor)| tensor)
+    }
+
     /// The kernel's file and entry point.
     pub fn label(&self) -> &str {
         &self.kernel.label

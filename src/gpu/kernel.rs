@@ -19,6 +19,9 @@ pub struct Kernel {
     pub(super) layout: wgpu::BindGroupLayout,
     pub(super) bindings: Vec<Binding>,
     pub(super) workgroup_size: [u32; 3],
+    shader: Arc<Shader>,
+    entry: String,
+    overrides: Vec<(String, f64)>,
 }
 
 /// The identity of a kernel: its files, its entry point, and the names and bits of its overrides.
@@ -74,14 +77,17 @@ impl Gpu {
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
         let Inner { device, pipelines, checks, .. } = &*self.inner;
         let compiler = Compiler { device: device.clone(), pipelines: pipelines.clone(), checks: *checks };
-        let (shader, entry, name, layout_of_thread) =
-            (Arc::clone(shader), entry.to_owned(), label.clone(), layout.clone());
         let overrides: Vec<_> = overrides.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        let of_thread = (Arc::clone(shader), label.clone(), entry.to_owned(), overrides.clone(), layout.clone());
         // A GL context serves one thread at a time.
         let here = self.adapter().backend == "gl";
-        let compile = move || compiler.compile(&shader, &name, &entry, &overrides, &layout_of_thread);
+        let compile = move || {
+            let (shader, label, entry, overrides, layout) = of_thread;
+            compiler.compile(&shader, &label, &entry, &overrides, &layout)
+        };
         let pipeline = if here { Compiling::done(compile()) } else { Compiling::start(compile) };
-        Ok(Kernel { label, pipeline, layout, bindings, workgroup_size })
+        let (shader, entry) = (Arc::clone(shader), entry.to_owned());
+        Ok(Kernel { label, pipeline, layout, bindings, workgroup_size, shader, entry, overrides })
     }
 }
 
@@ -206,6 +212,11 @@ impl Kernel {
                 })?;
         }
         Ok(workgroups)
+    }
+
+    /// What it was made from: its shader, its entry point, and its overrides.
+    pub(super) fn origin(&self) -> (&Shader, &str, &[(String, f64)]) {
+        (&self.shader, &self.entry, &self.overrides)
     }
 
     /// Whether its entry point uses a binding.

@@ -236,6 +236,17 @@ impl Tensor {
         Arc::ptr_eq(&self.buffer, &other.buffer) && self.offset == other.offset
     }
 
+    /// Whether both are in the same buffer.
+    pub(super) fn shares_buffer(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.buffer, &other.buffer)
+    }
+
+    /// The whole buffer as one vector.
+    pub(super) fn whole_buffer(&self) -> Tensor {
+        let words = self.buffer.raw.size() as usize / size_of::<u32>();
+        Tensor { buffer: Arc::clone(&self.buffer), offset: 0, rows: 1, columns: words }
+    }
+
     /// Records a copy of every word into a tensor of the same shape.
     pub(super) fn record_copy_to(&self, copy: &Tensor, encoder: &mut wgpu::CommandEncoder) {
         let (from, to) = (&self.buffer.raw, &copy.buffer.raw);

@@ -84,6 +84,11 @@ impl Player {
         Ok(norm.into_iter().flatten().chain(update).collect())
     }
 
+    /// The optimiser's state.
+    pub(super) fn states(&self) -> &[Arena] {
+        &self.states
+    }
+
     /// The parameters, under their names.
     ///
     /// # Errors

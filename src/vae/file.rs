@@ -22,6 +22,11 @@ struct Header {
 }
 
 impl Model {
+    /// The value of the metadata key `elbo`, for those who write model files elsewhere.
+    pub(crate) fn file_header(&self) -> String {
+        serde_json::json!(Header { model: self.clone() }).to_string()
+    }
+
     /// Writes the model with its parameters to a safetensors file, under a temporary name first.
     ///
     /// # Errors

@@ -26,3 +26,17 @@ pub fn run(program: &Path, script: &str, directory: &Path, arguments: &[&str]) -
     assert!(output.status.success(), "{arguments:?}: {errors}");
     String::from_utf8(output.stdout).expect("UTF-8")
 }
+
+/// A Chromium, `ELBO_CHROMIUM` or one of the usual names. Otherwise nothing, and `test` says what is missing.
+pub fn chromium(test: &str) -> Option<String> {
+    let named = std::env::var("ELBO_CHROMIUM").ok();
+    let usual = ["chromium", "chromium-browser", "google-chrome", "chrome"].map(str::to_owned);
+    let found = named.into_iter().chain(usual).find(|name| {
+        let version = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        version.is_ok_and(|status| status.success())
+    });
+    if found.is_none() {
+        report_ignored(test, "there is no chromium; ELBO_CHROMIUM names one");
+    }
+    found
+}
