@@ -141,6 +141,7 @@ fn training(trainer: &Trainer, listing: &mut Listing, blob: &mut Blob) -> Result
         "held_out": tables(&programs.held_out, listing, blob),
         "states": states,
         "images": programs.images.map(|images| listing.place(images)),
+        "held_out_images": programs.held_out_images.map(|images| listing.place(images)),
     }))
 }
 

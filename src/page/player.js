@@ -282,6 +282,19 @@ class Training {
     this.player.write(this.own.images, words);
   }
 
+  // The test images of the page as bytes, (N, D).
+  heldOut() {
+    const { columns } = this.page.tensors.pixels;
+    const padded = 4 * Math.ceil(columns / 4);
+    const { buffer } = this.own.held_out_images;
+    const all = this.page.bytes(this.page.contents.find(([own]) => own === buffer)[1]);
+    const images = new Uint8Array(this.own.held_out.runs[0].examples.reduce((a, b) => a + b) * columns);
+    for (let i = 0; i < images.length / columns; i++) {
+      images.set(all.subarray(i * padded, i * padded + columns), i * columns);
+    }
+    return images;
+  }
+
   // The parameters as a safetensors file, which `elbo` reads.
   async file() {
     const header = { __metadata__: { elbo: this.page.model.header } };

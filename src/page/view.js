@@ -30,13 +30,23 @@ class View {
     [this.height, this.width, this.channels] = page.model.image;
     this.size = this.height * this.width * this.channels;
     Object.assign(this, { page, model, latents, z: new Float32Array(latents), seed: 1, cloud: null });
-    this.means = page.floats(page.map.means).slice();
+    this.trainedMeans = page.floats(page.map.means);
+    this.means = this.trainedMeans;
     this.order = this.strongest();
     this.axes = [this.order[0], this.order[1] ?? -1];
     this.range = [0, 1].map((axis) => this.rangeOf(this.axes[axis]));
     this.ends = [this.z.slice(), this.z.slice()];
     this.show = latest(() => this.decodePlace());
     this.encodeDrawing = latest(() => this.encodeNow());
+  }
+
+  // Puts images at their places on the map, as the model encodes them now. They are the first ones of those that have labels.
+  async useMeansOf(images) {
+    const outputs = await this.model.encode(images);
+    const width = outputs.length / (images.length / this.size);
+    const count = outputs.length / width;
+    this.means = new Float32Array(count * this.latents);
+    for (let i = 0; i < count; i++) this.means.set(outputs.subarray(i * width, i * width + this.latents), i * this.latents);
   }
 
   // The latents by their spread over the examples, the largest one first.
@@ -438,7 +448,7 @@ class TrainingView {
     const row = by("values").insertRow();
     for (const value of [epoch, ...numbers]) row.insertCell().textContent = value;
     this.drawCurve();
-    await view.drawSamples();
+    await view.useMeansOf(training.heldOut());
     view.refresh();
   }
 
@@ -448,6 +458,7 @@ class TrainingView {
     by("trained").hidden = true;
     by("train").textContent = "Train from the beginning";
     this.view.model.turns.take(() => this.view.model.useTrained());
+    this.view.means = this.view.trainedMeans;
     this.view.refresh();
   }
 

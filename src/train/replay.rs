@@ -27,6 +27,8 @@ pub struct TrainingPrograms<'a> {
     pub evaluation: &'a Recipe,
     /// The evaluation's one run.
     pub held_out: PassTables<'a>,
+    /// Its images, as the training images.
+    pub held_out_images: Option<&'a Tensor>,
     /// The optimiser's state, which starts as zeros.
     pub states: &'a [Arena],
 }
@@ -37,14 +39,20 @@ impl Trainer {
         let (evaluation, pass, steps, order) = self.evaluation.programs();
         TrainingPrograms {
             step: &self.program,
-            images: self.program.dispatches().first().and_then(|gather| gather.input("bytes")),
+            images: bytes_of(&self.program),
             epochs: PassTables {
                 pass: &self.step.pass,
                 runs: (1..=self.epochs()).map(|epoch| self.table.epoch(epoch, 0)).collect(),
             },
             evaluation,
+            held_out_images: bytes_of(&evaluation.step),
             held_out: PassTables { pass, runs: vec![(steps.to_vec(), order.to_vec())] },
             states: self.step.players[0].states(),
         }
     }
+}
+
+/// The images that the first dispatch of a step gathers, if they are bytes.
+fn bytes_of(step: &Program) -> Option<&Tensor> {
+    step.dispatches().first().and_then(|gather| gather.input("bytes"))
 }
