@@ -8,7 +8,9 @@ mod decode;
 mod decompress;
 mod encode;
 mod eval;
+mod export;
 mod images;
+mod import;
 mod input;
 mod interpolate;
 mod manifold;
@@ -76,6 +78,8 @@ enum Command {
     Decode(decode::Decode),
     Compress(compress::Compress),
     Decompress(decompress::Decompress),
+    Export(export::Export),
+    Import(import::Import),
     Adapters(adapters::Adapters),
     Selftest(selftest::Selftest),
     Bench(bench::Bench),
@@ -99,6 +103,8 @@ impl Cli {
             Command::Decode(command) => command.run(gpu),
             Command::Compress(command) => command.run(),
             Command::Decompress(command) => command.run(),
+            Command::Export(command) => command.run(),
+            Command::Import(command) => command.run(),
             Command::Adapters(command) => command.run(gpu),
             Command::Selftest(command) => command.run(gpu),
             Command::Bench(command) => command.run(gpu),

@@ -17,17 +17,22 @@ use crate::nn::exact::HostParameters;
 
 /// The metadata of a model file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Header {
-    model: Model,
+pub(super) struct Header {
+    pub(super) model: Model,
 }
 
 impl Model {
+    /// The metadata of its files, as JSON: what another program has to write under the key `elbo` of a safetensors file.
+    pub fn metadata(&self) -> String {
+        serde_json::to_string(&Header { model: self.clone() }).expect("a model is JSON")
+    }
+
     /// Writes the model with its parameters to a safetensors file, under a temporary name first.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] if the file cannot be written; the old file is then untouched.
-    pub(crate) fn save(&self, path: &Path, parameters: &[Values]) -> Result<(), Error> {
+    pub fn save(&self, path: &Path, parameters: &[Values]) -> Result<(), Error> {
         safetensors::write(path, &Header { model: self.clone() }, parameters)
     }
 
