@@ -8,7 +8,9 @@ mod decode;
 mod decompress;
 mod encode;
 mod eval;
+mod export;
 mod images;
+mod import;
 mod input;
 mod interpolate;
 mod manifold;
@@ -78,6 +80,8 @@ enum Command {
     Page(page::PageCommand),
     Compress(compress::Compress),
     Decompress(decompress::Decompress),
+    Export(export::Export),
+    Import(import::Import),
     Adapters(adapters::Adapters),
     Selftest(selftest::Selftest),
     Bench(bench::Bench),
@@ -102,6 +106,8 @@ impl Cli {
             Command::Page(command) => command.run(gpu),
             Command::Compress(command) => command.run(),
             Command::Decompress(command) => command.run(),
+            Command::Export(command) => command.run(),
+            Command::Import(command) => command.run(),
             Command::Adapters(command) => command.run(gpu),
             Command::Selftest(command) => command.run(gpu),
             Command::Bench(command) => command.run(gpu),

@@ -58,8 +58,8 @@
 //! Dependencies point one way: a module uses only modules below it, which `tests/architecture.rs` checks.
 //!
 //! ```text
-//! cli -> run -> selftest -> train -> compress, eval -> vae -> config -> objective -> likelihood, prior -> posterior -> nn
-//!     -> image -> data, optim -> step -> gpu -> noise, numbers, shaders -> files -> error
+//! cli -> run -> page, selftest -> train -> compress, eval, export -> vae -> config -> objective -> likelihood, prior -> posterior
+//!     -> nn -> image -> data, optim -> step -> gpu -> graph, noise, numbers, shaders -> files -> error
 //! ```
 //!
 //! | module | its contract |
@@ -70,6 +70,9 @@
 //! | [`likelihood`], [`prior`], [`posterior`], [`objective`], [`optim`] | parts: one trait each, one implementation a file |
 //! | [`config`] | the settings of all parts together, and the rules between them |
 //! | [`vae`] | the model, its passes, and the recipes of evaluation and inference |
+//! | [`graph`] | the operations of a model in evaluation, as a list for other programs' formats |
+//! | [`export`] | ONNX and PyTorch, both written from a [`graph::Graph`] |
+//! | [`page`] | a model as an HTML file: recorded programs as data ([`gpu::Listing`]), and a player in JavaScript |
 //! | [`compress`] | streams of images, coded with a model that runs on the CPU |
 //! | [`train`] | the plan of a training, the recipe of its step, checkpoints |
 //!
@@ -186,8 +189,10 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod eval;
+pub mod export;
 pub mod files;
 pub mod gpu;
+pub mod graph;
 pub mod image;
 pub mod likelihood;
 pub mod nn;

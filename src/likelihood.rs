@@ -34,6 +34,7 @@ use crate::Error;
 use crate::data::{Binarize, Images};
 use crate::error::{require, require_shapes};
 use crate::gpu::{Arena, Dispatch, Gpu, Part, Tensor};
+use crate::graph::{Graph, Value};
 use crate::nn::{Epilogue, ParameterSpec, Recording};
 use crate::step::At;
 use bernoulli::Bernoulli;
@@ -235,6 +236,13 @@ pub trait Density: Debug {
     fn mean(&self, _mean: &Tensor) -> Option<Epilogue> {
         None
     }
+
+    /// Adds the mean of p(x|z), a row of `D` values, to a graph, from the decoder's outputs for a batch.
+    fn describe_mean(&self, graph: &mut Graph, outputs: Value) -> Value;
+
+    /// The log probability in PyTorch, for a writer of modules: the lines of a function whose arguments are the parameters of the model,
+    /// `parameter(name)`, the data `x`, `(B, D)`, and the decoder's `outputs`, `(B, D * outputs_per_dimension)`; it returns `(B)`.
+    fn log_prob_in_pytorch(&self) -> String;
 
     /// The part for the slot `pixel` of `likelihood/pixels.wgsl`: the mean of p(x|z), and a draw from it.
     ///

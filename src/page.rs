@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::gpu::{Listing, Program};
+use crate::graph::Graph;
 use crate::train::{PassTables, Trainer};
-use crate::vae::Vae;
+use crate::vae::{Model, Vae};
 
 /// Images that the page encodes or decodes at a time.
 const BATCH: usize = 64;
@@ -113,7 +114,7 @@ impl Page<'_> {
         let trained = self.vae.parameters().whole().read::<u32>(self.vae.gpu())?;
         let data = json!({
             "model": { "latents": model.config.latents, "image": [image.height, image.width, image.channels],
-                "logvar_range": model.config.posterior.logvar_range, "header": model.file_header() },
+                "logvar_range": model.config.posterior.logvar_range, "header": model.metadata() },
             "batch": BATCH,
             "listing": listing,
             "contents": contents,
@@ -123,9 +124,25 @@ impl Page<'_> {
             "trained": { "place": whole, "bytes": blob.add(bytemuck::cast_slice(&trained)) },
             "map": { "means": blob.add(bytemuck::cast_slice(self.means)), "labels": self.labels },
             "training": training,
+            "graphs": graphs(model)?,
         });
         Ok((data, blob))
     }
+}
+
+/// The model as lists of operations, for browsers without WebGPU.
+fn graphs(model: &Model) -> Result<Value, Error> {
+    let (mut encoder, mut decoder) = (Graph::default(), Graph::default());
+    let x = encoder.input("x", model.image()?.sizes());
+    let seen = model.describe_seen(&mut encoder, x)?;
+    let posterior = model.describe_posterior(&mut encoder, seen)?;
+    let z = decoder.input("z", vec![model.config.latents]);
+    let outputs = model.describe_outputs(&mut decoder, z)?;
+    let mean = model.describe_mean(&mut decoder, outputs)?;
+    Ok(json!({
+        "encoder": { "nodes": encoder, "outputs": posterior },
+        "decoder": { "nodes": decoder, "outputs": [mean] },
+    }))
 }
 
 /// The training: its programs and tables.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::gpu::{Dispatch, Part, Tensor};
+use crate::graph::{Graph, Value};
 use crate::nn::{Dense, Epilogue, Recording};
 use crate::step::At;
 use normal::Normal;
@@ -80,6 +81,9 @@ pub trait Reparameterised: Debug {
 
     /// The mean and the log variance of each latent, from the outputs for one example.
     fn mean_and_logvar(&self, outputs: &[f32]) -> [Vec<f32>; 2];
+
+    /// Adds the mean and the log variance of each latent to a graph, from the outputs for a batch.
+    fn describe(&self, graph: &mut Graph, outputs: Value, latents: usize) -> [Value; 2];
 
     /// Records the draws, with noise keyed by the step, and the KL divergence from the posterior to the prior for each.
     ///

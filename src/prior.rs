@@ -167,6 +167,10 @@ pub(crate) trait LatentDensity: Debug {
         vec![[vec![0.0; latents], vec![0.0; latents]]]
     }
 
+    /// The KL divergence in PyTorch, for a writer of modules: the lines of a function whose arguments are the posterior's `mean` and
+    /// `logvar`, and draws `z` from it, all `(B, L)`; it returns `(B)`. It can use `parameter(name)` and `self.encode(x)`.
+    fn kl_in_pytorch(&self, posterior: &PosteriorConfig) -> String;
+
     /// Makes its tensors.
     ///
     /// # Errors

@@ -203,8 +203,11 @@ impl RunDirectory {
             return Ok(path);
         }
         let out = self.path.display();
-        let found =
-            format!("none, as the run ended before its first epoch did: begin it again with `elbo train --out {out}`");
+        let found = if self.last_model().exists() {
+            "a model alone, which `elbo import` brought here: a training needs the state of the optimiser".to_owned()
+        } else {
+            format!("none, as the run ended before its first epoch did: begin it again with `elbo train --out {out}`")
+        };
         Err(Error::Format { path, expected: "the state of the training".to_owned(), found })
     }
 

@@ -1,8 +1,10 @@
 //! The variational autoencoder: encoder, posterior, decoder, likelihood and prior, put together.
 
+mod describe;
 mod exact;
 mod file;
 mod generate;
+mod import;
 mod inference;
 mod model;
 mod network;

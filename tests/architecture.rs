@@ -13,7 +13,7 @@ const ORDER: [&[&str]; 18] = [
     &["run"],
     &["page", "selftest"],
     &["train"],
-    &["compress", "eval"],
+    &["compress", "eval", "export"],
     &["vae"],
     &["config"],
     &["objective"],
@@ -24,7 +24,7 @@ const ORDER: [&[&str]; 18] = [
     &["data", "optim"],
     &["step"],
     &["gpu"],
-    &["noise", "numbers", "shaders"],
+    &["graph", "noise", "numbers", "shaders"],
     &["files"],
     &["error"],
 ];

@@ -2,8 +2,15 @@
 
 use crate::support::sources::repository;
 
-const DOCUMENTS: [&str; 6] =
-    ["CONTRIBUTING.md", "README.md", "benches/README.md", "docs/kernels.md", "fuzz/README.md", "shaders/README.md"];
+const DOCUMENTS: [&str; 7] = [
+    "CONTRIBUTING.md",
+    "README.md",
+    "benches/README.md",
+    "docs/kernels.md",
+    "docs/python.md",
+    "fuzz/README.md",
+    "shaders/README.md",
+];
 
 /// The paths of files in backquotes and the targets of links, from the root of the repository or the document's folder.
 /// Patterns, as `src/likelihood/NAME.rs`, are left out.

@@ -81,6 +81,9 @@ mod trust;
 /// Checkpoints in between, limits of gradients, data that move, notes.
 mod long_runs;
 
+/// Models in ONNX and PyTorch, and weights that PyTorch trained.
+mod exports;
+
 /// The network on the CPU is the GPU's; streams come back bit for bit; damaged ones are refused.
 mod compress;
 

@@ -45,6 +45,14 @@ pub fn load(config: &DataConfig) -> Result<AnyData, Error> {
     load_images(config).map(Box::new).map(AnyData::Images)
 }
 
+/// The full path of data, unless they are built in: a run can be evaluated and resumed from anywhere.
+pub fn full_path(source: &str) -> String {
+    match std::fs::canonicalize(source) {
+        Ok(path) if source != Dataset::BUILT_IN => path.to_string_lossy().into_owned(),
+        _ => source.to_owned(),
+    }
+}
+
 /// The same for images.
 pub fn load_images(config: &DataConfig) -> Result<Loaded, Error> {
     with_progress(|progress| Loaded::new(config, progress))

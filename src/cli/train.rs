@@ -8,20 +8,20 @@ mod shown;
 mod training;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use elbo::Error;
 use elbo::config::{Config, TrainingConfig};
-use elbo::data::{DataConfig, Dataset};
+use elbo::data::DataConfig;
 use elbo::nn::NormKind;
 use elbo::run::{OutputConfig, RunConfig, RunDirectory};
 use elbo::train::{Plan, Trainer};
 
 pub use self::resume::Resume;
 use self::training::{RunArgs, Training};
-use super::input::load;
+use super::input::{full_path, load};
 use super::{GpuArgs, say};
 
 /// Train a model
@@ -98,7 +98,7 @@ impl Train {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: self.config,
             output: self.output,
-            adapter: gpu.adapter().clone(),
+            adapter: Some(gpu.adapter().clone()),
             kernels: trainer.kernels(),
         };
         let run = RunDirectory::create(self.out.as_deref(), self.overwrite, &config)?;
@@ -106,13 +106,5 @@ impl Train {
             notes.iter().try_for_each(say)?;
         }
         Training::new(run, config, gpu, trainer, self.args).run(data, gpu_args)
-    }
-}
-
-/// The full path of data, unless they are built in.
-fn full_path(source: &str) -> String {
-    match std::fs::canonicalize(Path::new(source)) {
-        Ok(path) if source != Dataset::BUILT_IN => path.to_string_lossy().into_owned(),
-        _ => source.to_owned(),
     }
 }

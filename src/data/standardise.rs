@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ImageShape, Images};
 use crate::Error;
+use crate::graph::{Arithmetic, Graph, Value};
 
 /// The mean and the standard deviation of the training set: for each channel of images, or for each column of vectors. The model
 /// sees `(x - mean) / std`, and what it outputs has the data's own scale again.
@@ -73,6 +74,22 @@ impl Standardisation {
         for (index, x) in rows.iter_mut().enumerate() {
             *x = *x * self.std[index % groups] + self.mean[index % groups];
         }
+    }
+
+    /// Adds to a graph what [`Standardisation::apply`] does to rows, or what undoes it.
+    pub(crate) fn describe(&self, graph: &mut Graph, rows: Value, undo: bool) -> Value {
+        let dimensions = graph.node(rows).shape.clone();
+        let (groups, all) = (self.mean.len(), dimensions.iter().product::<usize>());
+        let values = graph.reshape(rows, &[all / groups, groups]);
+        let [mean, std] = [&self.mean, &self.std].map(|numbers| graph.numbers(numbers.clone()));
+        let values = if undo {
+            let scaled = graph.combine(Arithmetic::Multiply, values, std);
+            graph.combine(Arithmetic::Add, scaled, mean)
+        } else {
+            let centred = graph.combine(Arithmetic::Subtract, values, mean);
+            graph.combine(Arithmetic::Divide, centred, std)
+        };
+        graph.reshape(values, &dimensions)
     }
 
     /// Values of the data as the grey of pictures, 0 to 1.

@@ -62,14 +62,30 @@ impl<'a, Header: DeserializeOwned> File<'a, Header> {
     ///
     /// [`Error::Format`] if the file is truncated, is not a safetensors file, or has no such header.
     pub fn new(path: &'a Path, bytes: &'a [u8]) -> Result<File<'a, Header>, Error> {
+        let File { tensors, header, .. } = File::<Header>::foreign(path, bytes)?;
+        let header = header.ok_or_else(|| fault(path, "a file that Elbo wrote", "no `elbo` in its metadata"))?;
+        Ok(File { path, tensors, header })
+    }
+
+    /// Reads a file of another program, which may have no such header.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] if the file is truncated, is not a safetensors file, or has another header.
+    pub fn foreign(path: &'a Path, bytes: &'a [u8]) -> Result<File<'a, Option<Header>>, Error> {
         let bad = |error| fault(path, "a whole safetensors file", &format!("{} bytes: {error}", bytes.len()));
         let tensors = SafeTensors::deserialize(bytes).map_err(bad)?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(bad)?;
         let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-        let text = text.ok_or_else(|| fault(path, "a file that Elbo wrote", "no `elbo` in its metadata"))?;
-        let header = serde_json::from_str(text)
-            .map_err(|error| fault(path, "a model's configuration in the metadata", &error.to_string()))?;
+        let header = text.map(|text| serde_json::from_str(text)).transpose();
+        let header =
+            header.map_err(|error| fault(path, "a model's configuration in the metadata", &error.to_string()))?;
         Ok(File { path, tensors, header })
+    }
+
+    /// The names of all tensors.
+    pub fn names(&self) -> Vec<&str> {
+        self.tensors.names()
     }
 
     /// The elements of a tensor.

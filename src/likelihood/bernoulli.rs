@@ -5,6 +5,7 @@ use super::{Density, Levels, Support, Terms};
 use crate::Error;
 use crate::data::{Binarize, Images};
 use crate::gpu::{Dispatch, Part, Source, Tensor, source};
+use crate::graph::{Function, Graph, Value};
 use crate::nn::{Epilogue, Recording};
 
 const LOG_PROB: Source = source!("likelihood/bernoulli.wgsl");
@@ -52,6 +53,15 @@ impl Density for Bernoulli {
     /// `sigmoid(logits)`
     fn mean(&self, mean: &Tensor) -> Option<Epilogue> {
         Some(Epilogue::new(Part::new(MEAN).size("D", mean.columns()).bind("mean", mean), mean.shape()))
+    }
+
+    fn describe_mean(&self, graph: &mut Graph, outputs: Value) -> Value {
+        graph.apply(Function::Sigmoid, outputs)
+    }
+
+    fn log_prob_in_pytorch(&self) -> String {
+        // PyTorch's softplus is the identity beyond the threshold, by default already from 20 on.
+        "return (x * outputs - F.softplus(outputs, threshold=50.0)).sum(dim=1)".to_owned()
     }
 
     /// The mean `sigmoid(logits)`, or a draw: 1 with that probability, or else 0.

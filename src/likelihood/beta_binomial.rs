@@ -4,6 +4,7 @@
 use super::{BYTE_LEVELS, Density, Levels, Support, Terms};
 use crate::Error;
 use crate::gpu::{Dispatch, Gpu, Part, Source, Tensor, source};
+use crate::graph::{Arithmetic, Function, Graph, Operation, Value};
 use crate::nn::{Epilogue, Recording};
 
 const LOG_PROB: Source = source!("likelihood/beta_binomial.wgsl");
@@ -11,6 +12,9 @@ const PIXELS: Source = source!("likelihood/beta_binomial/pixels.wgsl");
 
 /// The highest level.
 const HIGHEST: usize = BYTE_LEVELS - 1;
+
+/// As in `shaders/lib/levels.wgsl`: both log alpha and log beta are between it and its negative.
+const LOG_COUNT_MAX: f32 = 7.0;
 
 /// A binomial distribution of `k = 255 x` whose probability has a beta distribution. The decoder outputs log alpha and log
 /// beta for each dimension, clamped to -7 .. 7.
@@ -69,6 +73,27 @@ impl Density for BetaBinomial {
             .bind("log_prob", log_prob);
         let after = recording.launch(part, "evaluate")?.over([output.stride() / 4, output.rows(), 1])?;
         Ok((Epilogue::store(output), Some(after)))
+    }
+
+    fn describe_mean(&self, graph: &mut Graph, outputs: Value) -> Value {
+        let end = graph.node(outputs).shape[0];
+        let [alpha, beta] = [0, 1].map(|start| {
+            let log_count = graph.slice(outputs, start, end, 2);
+            graph.alike(Operation::Clamp(-LOG_COUNT_MAX, Some(LOG_COUNT_MAX)), log_count)
+        });
+        let odds = graph.combine(Arithmetic::Subtract, alpha, beta);
+        graph.apply(Function::Sigmoid, odds)
+    }
+
+    fn log_prob_in_pytorch(&self) -> String {
+        format!(
+            "# In double precision: the terms are much larger than their sum.\n\
+             a, b = (outputs[:, i::2].double().clamp(-{LOG_COUNT_MAX:?}, {LOG_COUNT_MAX:?}).exp() for i in (0, 1))\n\
+             n, k = torch.tensor(255.0).double(), (255.0 * x.double()).round()\n\
+             choose = torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)\n\
+             log_beta = lambda a, b: torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)\n\
+             return (choose + log_beta(k + a, n - k + b) - log_beta(a, b)).sum(dim=1).to(x.dtype)"
+        )
     }
 
     /// The mean `alpha / (alpha + beta)`, or a draw, by Polya's urn.

@@ -4,6 +4,7 @@
 use super::{BYTE_LEVELS, Density, Levels, Support, Terms};
 use crate::Error;
 use crate::gpu::{Dispatch, Gpu, Part, Source, source};
+use crate::graph::{Arithmetic, Function, Graph, Value};
 use crate::nn::{Epilogue, Recording};
 
 const LOG_PROB: Source = source!("likelihood/categorical.wgsl");
@@ -68,6 +69,25 @@ impl Density for Categorical {
         let part = part.bind("x", x).bind("output", output).bind("log_prob", log_prob);
         let after = recording.launch(part, "evaluate")?.over([x.columns(), output.rows(), 1])?;
         Ok((Epilogue::store(output), Some(after)))
+    }
+
+    fn describe_mean(&self, graph: &mut Graph, outputs: Value) -> Value {
+        let (categories, highest) = (self.categories, (self.categories - 1) as f32);
+        let end = graph.node(outputs).shape[0];
+        let logits = graph.reshape(outputs, &[end / categories, categories]);
+        let probabilities = graph.apply(Function::Softmax, logits);
+        let levels = graph.numbers((0..categories).map(|level| level as f32 / highest).collect());
+        let weighted = graph.combine(Arithmetic::Multiply, probabilities, levels);
+        graph.sum(weighted)
+    }
+
+    fn log_prob_in_pytorch(&self) -> String {
+        let (categories, highest) = (self.categories, self.categories - 1);
+        format!(
+            "log_probs = outputs.unflatten(1, (-1, {categories})).log_softmax(dim=2)\n\
+             level = ({highest} * x).round().long()\n\
+             return log_probs.gather(2, level.unsqueeze(2)).sum(dim=(1, 2))"
+        )
     }
 
     /// The mean `sum_c softmax(logits)[c] * c / (C - 1)`, or a draw, by the inverse of the cumulative distribution.

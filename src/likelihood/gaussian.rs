@@ -5,6 +5,7 @@ use super::gradient::gradient;
 use super::{Density, Support, Terms};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
+use crate::graph::{Graph, Value};
 use crate::nn::{Epilogue, Init, ParameterSpec, Recording, Role};
 
 const LOG_PROB: Source = source!("likelihood/gaussian.wgsl");
@@ -112,6 +113,18 @@ impl Density for Gaussian {
     /// The outputs are the means.
     fn mean(&self, mean: &Tensor) -> Option<Epilogue> {
         Some(Epilogue::store(mean))
+    }
+
+    fn describe_mean(&self, _: &mut Graph, outputs: Value) -> Value {
+        outputs
+    }
+
+    fn log_prob_in_pytorch(&self) -> String {
+        let logvar = match self.kind {
+            Variance::Fixed => format!("torch.tensor({:?})", self.variance.ln()),
+            Variance::Shared | Variance::PerDimension => format!("parameter(\"{PARAMETER}\")"),
+        };
+        format!("return normal_log_prob(x, outputs, {logvar}).sum(dim=1)")
     }
 
     /// The mean, or a draw: `mean + exp(logvar / 2) * noise`.

@@ -5,6 +5,7 @@ use super::gradient::gradient;
 use super::{Density, Support, Terms};
 use crate::Error;
 use crate::gpu::{Dispatch, Part, Source, source};
+use crate::graph::{Graph, Value};
 use crate::nn::{Epilogue, Recording};
 
 const LOG_PROB: Source = source!("likelihood/gaussian_predicted.wgsl");
@@ -22,10 +23,13 @@ pub struct GaussianPredicted {
 }
 
 impl GaussianPredicted {
+    fn shift(&self) -> f64 {
+        (f64::from(self.variance) / VARIANCE_FLOOR - 1.0).ln()
+    }
+
     /// A part with the floor of the log variance, and the shift.
     fn part(&self, source: Source) -> Part {
-        let shift = (f64::from(self.variance) / VARIANCE_FLOOR - 1.0).ln();
-        Part::new(source).set("LOGVAR_FLOOR", VARIANCE_FLOOR.ln()).set("SHIFT", shift)
+        Part::new(source).set("LOGVAR_FLOOR", VARIANCE_FLOOR.ln()).set("SHIFT", self.shift())
     }
 }
 
@@ -48,6 +52,20 @@ impl Density for GaussianPredicted {
         let part = self.part(LOG_PROB).size("D", x.columns());
         let part = part.fill("gradient", &gradient(terms)).bind("x", x).bind("log_prob", log_prob);
         Ok((Epilogue::new(part, [log_prob.rows(), output.columns()]), None))
+    }
+
+    fn describe_mean(&self, graph: &mut Graph, outputs: Value) -> Value {
+        let end = graph.node(outputs).shape[0];
+        graph.slice(outputs, 0, end, 2)
+    }
+
+    fn log_prob_in_pytorch(&self) -> String {
+        let (floor, shift) = (VARIANCE_FLOOR.ln(), self.shift());
+        format!(
+            "mean, raw = outputs[:, 0::2], outputs[:, 1::2]\n\
+             logvar = {floor:?} + F.softplus(raw + {shift:?}, threshold=50.0)\n\
+             return normal_log_prob(x, mean, logvar).sum(dim=1)"
+        )
     }
 
     /// The mean, or a draw: `mean + exp(logvar / 2) * noise`.

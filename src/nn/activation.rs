@@ -7,6 +7,7 @@ use super::Epilogue;
 use crate::Error;
 use crate::error::require_shapes;
 use crate::gpu::{Gpu, Part, Source, Tensor, source};
+use crate::graph::{Function, Graph, Value};
 
 const FORWARD: Source = source!("nn/activation.wgsl");
 const BACKWARD: Source = source!("nn/activation/backward.wgsl");
@@ -98,6 +99,22 @@ impl Activation {
         let source = if self == Activation::Gated { GATED_BACKWARD } else { BACKWARD };
         let part = Part::new(source).size("COLUMNS", columns).bind("slope", slope).bind("gradient", gradient);
         Ok(Epilogue::new(part, [gradient.rows(), columns]))
+    }
+
+    /// Adds the activation of a product to a graph.
+    pub(super) fn describe(self, graph: &mut Graph, product: Value) -> Value {
+        let function = match self {
+            Activation::Relu => Function::Relu,
+            Activation::LeakyRelu => Function::LeakyRelu,
+            Activation::Elu => Function::Elu,
+            Activation::Silu => Function::Silu,
+            Activation::Gelu => Function::Gelu,
+            Activation::Tanh => Function::Tanh,
+            Activation::Sigmoid => Function::Sigmoid,
+            Activation::Softplus => Function::Softplus,
+            Activation::Gated => Function::Gated,
+        };
+        graph.apply(function, product)
     }
 
     /// The name of its constant in `shaders/lib/activation.wgsl`, if it is a function of one value.

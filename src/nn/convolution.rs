@@ -14,6 +14,7 @@ use super::product::check;
 use super::{Epilogue, Extent, Init, Layer, ParameterSpec, Recording, Role};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
+use crate::graph::{Graph, Moves, Value};
 
 const ROWS: Source = source!("nn/convolution/rows.wgsl");
 const PACKED_ROWS: Source = source!("nn/convolution/rows/packed.wgsl");
@@ -279,6 +280,15 @@ impl Layer for Convolution {
     fn exact(&self, parameters: &HostParameters) -> Box<dyn Exact> {
         let [weight, bias] = [self.weight(), self.bias()].map(|name| parameters.get(&name));
         Box::new(ExactConvolution::new(self.window, [self.large, self.small], self.direction, weight, bias))
+    }
+
+    fn describe(&self, graph: &mut Graph, input: Value) -> Value {
+        let Window { kernel, stride, padding } = self.window;
+        // The windows of the small grid's positions do not reach the rest.
+        let rest = self.large.positions.map(|n| (n + 2 * padding - kernel) % stride);
+        let output_padding = (self.direction == Direction::Up).then_some(rest);
+        let moves = Moves { kernel, stride, padding, output_padding };
+        graph.convolution(&self.name, input, moves, self.input().grid(), self.output().grid())
     }
 
     fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {

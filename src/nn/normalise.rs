@@ -8,6 +8,7 @@ use super::{Epilogue, Init, Mode, ParameterSpec, Recording, Role};
 use crate::Error;
 use crate::error::require_shapes;
 use crate::gpu::{Arena, Dispatch, Gpu, Part, Source, Tensor, source};
+use crate::graph::{Graph, Operation, Value};
 
 const BATCH: Source = source!("nn/normalise/batch.wgsl");
 const BATCH_EVALUATE: Source = source!("nn/normalise/batch/evaluate.wgsl");
@@ -86,6 +87,16 @@ impl Norm {
     /// The normalisation on the CPU, as in evaluation.
     pub(super) fn exact(&self, parameters: &HostParameters) -> ExactNorm {
         ExactNorm::new(parameters.get(&self.name), self.width)
+    }
+
+    /// Adds the normalisation to a graph, as in evaluation.
+    pub(super) fn describe(&self, graph: &mut Graph, input: Value) -> Value {
+        let parameter = self.name.clone();
+        let operation = match self.over {
+            Over::Batch => Operation::BatchNorm { parameter },
+            Over::Layer => Operation::LayerNorm { parameter },
+        };
+        graph.alike(operation, input)
     }
 
     /// Makes the tensors for batches of up to `rows` rows.

@@ -5,6 +5,7 @@ use super::{Convolution, Dense, Epilogue, Identity, ParameterSpec, Recording, Re
 use crate::Error;
 use crate::error::require_shapes;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
+use crate::graph::{Graph, Value};
 
 /// The size of one side of a layer: the values of each example.
 ///
@@ -51,6 +52,11 @@ impl Extent {
         Tensor::zeros(gpu, rows, columns)
     }
 
+    /// Channels, height and width: a grid's shape in other libraries.
+    pub(super) fn grid(self) -> [usize; 3] {
+        [self.channels, self.positions[0], self.positions[1]]
+    }
+
     /// Whether there is no value: a window that is larger than its grid has no position.
     pub fn is_empty(self) -> bool {
         self.len() == 0
@@ -91,6 +97,9 @@ pub trait Layer {
 
     /// The layer on the CPU.
     fn exact(&self, parameters: &HostParameters) -> Box<dyn Exact>;
+
+    /// Adds the layer to a graph.
+    fn describe(&self, graph: &mut Graph, input: Value) -> Value;
 
     /// Records the product. The epilogue decides what happens to the result.
     ///

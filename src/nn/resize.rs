@@ -5,6 +5,7 @@ use super::product::check;
 use super::{Epilogue, Extent, Layer, ParameterSpec, Recording};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
+use crate::graph::{Graph, Operation, Value};
 
 const SOURCE: Source = source!("nn/resize.wgsl");
 
@@ -115,6 +116,14 @@ impl Layer for Resize {
 
     fn exact(&self, _: &HostParameters) -> Box<dyn Exact> {
         Box::new(*self)
+    }
+
+    fn describe(&self, graph: &mut Graph, input: Value) -> Value {
+        let operation = match self.kind {
+            Kind::Pool => Operation::Pool(self.factor),
+            Kind::Enlarge => Operation::Enlarge(self.factor),
+        };
+        graph.resize(operation, input, self.input().grid(), self.output().grid())
     }
 
     fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {

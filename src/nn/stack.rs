@@ -1,6 +1,7 @@
 //! Stacks of blocks: products with a normalisation and an activation between them, the last one linear.
 
 mod build;
+mod describe;
 mod values;
 
 pub use build::{StackConfig, Upsample};

@@ -5,6 +5,7 @@ use super::{Epilogue, Extent, Layer, ParameterSpec, Recording};
 use crate::Error;
 use crate::error::require_shapes;
 use crate::gpu::{Arena, Dispatch, Part, Source, Tensor, source};
+use crate::graph::{Graph, Value};
 
 const SOURCE: Source = source!("nn/sum.wgsl");
 
@@ -62,6 +63,10 @@ impl Layer for Identity {
 
     fn exact(&self, _: &HostParameters) -> Box<dyn Exact> {
         Box::new(*self)
+    }
+
+    fn describe(&self, graph: &mut Graph, input: Value) -> Value {
+        graph.as_grid(input, self.0.grid())
     }
 
     fn forward(&self, recording: Recording<'_>, input: &Tensor, output: &Epilogue) -> Result<Vec<Dispatch>, Error> {

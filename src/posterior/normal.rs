@@ -9,6 +9,7 @@ use super::{Bottleneck, Draws, LogvarRange, Reparameterised};
 use crate::Error;
 use crate::error::require_shapes;
 use crate::gpu::{Dispatch, Part, Source, Tensor, source};
+use crate::graph::{Graph, Operation, Value};
 use crate::nn::{Epilogue, Recording};
 use crate::step::At;
 
@@ -53,6 +54,15 @@ impl Reparameterised for Normal {
         let (mean, logvar) = outputs.split_at(outputs.len() / 2);
         let clamped = |logvar: &f32| self.logvar_range.map_or(*logvar, |range| range.clamp(*logvar));
         [mean.to_vec(), logvar.iter().map(clamped).collect()]
+    }
+
+    fn describe(&self, graph: &mut Graph, outputs: Value, latents: usize) -> [Value; 2] {
+        let outputs = graph.named(outputs, "posterior");
+        let (mean, mut logvar) = (graph.slice(outputs, 0, latents, 1), graph.slice(outputs, latents, 2 * latents, 1));
+        if let Some(LogvarRange { min, max }) = self.logvar_range {
+            logvar = graph.alike(Operation::Clamp(min, Some(max)), logvar);
+        }
+        [graph.named(mean, "mean"), graph.named(logvar, "logvar")]
     }
 
     /// `z = mean + exp(logvar / 2) * noise`

@@ -8,7 +8,7 @@ use crate::gpu::{Arena, Dispatch, Gpu, Part, Source, Tensor, source};
 use crate::nn::exact::{ExactStack, HostParameters};
 use crate::nn::{Init, ParameterSpec, Role};
 use crate::posterior::normal::parameters;
-use crate::posterior::{LogvarRange, Reparameterised};
+use crate::posterior::{LogvarRange, PosteriorConfig, Reparameterised};
 use crate::step::At;
 
 const PART: Source = source!("prior/mixture.wgsl");
@@ -58,10 +58,26 @@ impl LatentDensity for MixtureOfNormals {
         parameters.get(PARAMETER).chunks_exact(2 * latents).map(|row| posterior.mean_and_logvar(row)).collect()
     }
 
+    fn kl_in_pytorch(&self, posterior: &PosteriorConfig) -> String {
+        let components = format!("means, logvars = parameter(\"{PARAMETER}\").chunk(2, dim=1)");
+        let clamped = posterior
+            .logvar_range
+            .map_or(String::new(), |LogvarRange { min, max }| format!("logvars = logvars.clamp({min:?}, {max:?})\n"));
+        format!("{components}\n{clamped}{}", kl_in_pytorch())
+    }
+
     fn state(&self, context: PriorContext<'_>) -> Result<Box<dyn PriorState>, Error> {
         let components = context.parameters.get(PARAMETER);
         Ok(Box::new(Learned(Mixture::new(context, &components)?)))
     }
+}
+
+/// The KL divergence to a mixture of normals with `means` and `logvars`, `(M, L)`, as the lines of
+/// [`LatentDensity::kl_in_pytorch`].
+pub(super) fn kl_in_pytorch() -> &'static str {
+    "# log q(z|x) - log p(z): the KL divergence has no closed form.\n\
+     log_p = normal_log_prob(z.unsqueeze(1), means, logvars).sum(dim=2).logsumexp(dim=1) - math.log(len(means))\n\
+     return normal_log_prob(z, mean, logvar).sum(dim=1) - log_p"
 }
 
 /// A mixture whose components are a parameter.

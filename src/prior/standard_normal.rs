@@ -4,6 +4,7 @@
 use super::{KlEstimate, LatentDensity, PriorContext, PriorState};
 use crate::Error;
 use crate::gpu::{Dispatch, Part, Source, Tensor, source};
+use crate::posterior::PosteriorConfig;
 use crate::step::At;
 
 const DRAW: Source = source!("prior/standard_normal/draw.wgsl");
@@ -15,6 +16,10 @@ pub(super) struct StandardNormal;
 impl LatentDensity for StandardNormal {
     fn has_closed_form(&self) -> bool {
         true
+    }
+
+    fn kl_in_pytorch(&self, _: &PosteriorConfig) -> String {
+        "return 0.5 * (mean**2 + logvar.exp() - logvar - 1.0).sum(dim=1)".to_owned()
     }
 
     fn state(&self, context: PriorContext<'_>) -> Result<Box<dyn PriorState>, Error> {

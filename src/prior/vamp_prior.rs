@@ -1,6 +1,6 @@
 //! The encoder over pseudo-inputs, whose posteriors are the components of a VampPrior.
 
-use super::mixture::Mixture;
+use super::mixture::{Mixture, kl_in_pytorch};
 use super::{LatentDensity, PriorContext, PriorState};
 use crate::Error;
 use crate::data::batch::DeviceExamples;
@@ -10,7 +10,7 @@ use crate::gpu::{Arena, Dispatch, Gpu, Part, Program, Tensor};
 use crate::nn::exact::{ExactStack, HostParameters};
 use crate::nn::{Epilogue, Init, Mode, ParameterSpec, Recording, Role, Stack, StackGradients, StackValues};
 use crate::noise::{self, Stream};
-use crate::posterior::Reparameterised;
+use crate::posterior::{PosteriorConfig, Reparameterised};
 use crate::step::{At, Step};
 
 /// The name of the parameter.
@@ -69,6 +69,10 @@ impl LatentDensity for VampPrior {
         let gathered = images.gather(At::new(gpu, &step, 1), &order, &inputs)?;
         gpu.run(&Program::from(gathered), 1);
         Ok(())
+    }
+
+    fn kl_in_pytorch(&self, _: &PosteriorConfig) -> String {
+        format!("means, logvars = self.encode(parameter(\"{PSEUDO_INPUTS}\"))\n{}", kl_in_pytorch())
     }
 
     fn state(&self, context: PriorContext<'_>) -> Result<Box<dyn PriorState>, Error> {

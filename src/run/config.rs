@@ -21,8 +21,9 @@ pub struct RunConfig {
     /// What is written beside the model.
     #[serde(flatten)]
     pub output: OutputConfig,
-    /// The adapter and its driver.
-    pub adapter: AdapterSummary,
+    /// The adapter and its driver; none for a model that another program trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<AdapterSummary>,
     /// The kernel of each product of matrices; a resumed run uses the same kernels, and so gives the same bits.
     pub kernels: KernelTable,
 }

@@ -17,14 +17,14 @@ use crate::nn::exact::HostParameters;
 
 /// The metadata of a model file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Header {
-    model: Model,
+pub(super) struct Header {
+    pub(super) model: Model,
 }
 
 impl Model {
-    /// The value of the metadata key `elbo`, for those who write model files elsewhere.
-    pub(crate) fn file_header(&self) -> String {
-        serde_json::json!(Header { model: self.clone() }).to_string()
+    /// The metadata of its files, as JSON: what another program has to write under the key `elbo` of a safetensors file.
+    pub fn metadata(&self) -> String {
+        serde_json::to_string(&Header { model: self.clone() }).expect("a model is JSON")
     }
 
     /// Writes the model with its parameters to a safetensors file, under a temporary name first.
@@ -32,7 +32,7 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::Io`] if the file cannot be written; the old file is then untouched.
-    pub(crate) fn save(&self, path: &Path, parameters: &[Values]) -> Result<(), Error> {
+    pub fn save(&self, path: &Path, parameters: &[Values]) -> Result<(), Error> {
         safetensors::write(path, &Header { model: self.clone() }, parameters)
     }
 

@@ -10,9 +10,8 @@ use elbo::run::{RunConfig, RunDirectory};
 use elbo::train::Trainer;
 
 use super::device::reopen;
-use super::full_path;
 use super::training::{RunArgs, Training};
-use crate::cli::input::load;
+use crate::cli::input::{full_path, load};
 use crate::cli::{GpuArgs, say};
 
 /// Continue a training that was stopped, or train a finished one for longer
@@ -112,12 +111,12 @@ impl Resume {
 /// Says what may change the rounding from here on.
 fn say_differences(config: &RunConfig, gpu: &Gpu, trainer: &Trainer) -> Result<(), Error> {
     let here = (&gpu.adapter().name, &gpu.adapter().driver_version);
-    let begun = (&config.adapter.name, &config.adapter.driver_version);
+    let Some(adapter) = &config.adapter else { return Ok(()) };
+    let begun = (&adapter.name, &adapter.driver_version);
     let same_kernels = config.kernels.is_followed_by(&trainer.kernels());
     if here == begun && same_kernels {
         return Ok(());
     }
-    let adapter = &config.adapter;
     let kernels = if same_kernels { "" } else { " with other kernels" };
     say(format_args!("note: begun on {adapter}{kernels}; rounding may differ from here on"))
 }

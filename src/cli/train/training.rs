@@ -317,7 +317,7 @@ mod tests {
         (config.training.epochs, config.training.batch_size, config.model.latents) = (Some(3), 20, 2);
         config.model.hidden = "8".parse().ok();
         let trainer = Trainer::new(gpu, &Plan::new(&config, data).expect("a plan")).expect("a trainer");
-        let (version, output, adapter) = (String::new(), OutputConfig::default(), gpu.adapter().clone());
+        let (version, output, adapter) = (String::new(), OutputConfig::default(), Some(gpu.adapter().clone()));
         let config = RunConfig { version, config, output, adapter, kernels: trainer.kernels() };
         let run = RunDirectory::create(Some(directory), false, &config).expect("a directory");
         Training::new(run, config, gpu.clone(), trainer, RunArgs { retry, quiet: true })

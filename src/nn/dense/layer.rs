@@ -3,6 +3,7 @@
 use super::{Product, ProductSize, ROWS};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Part, Tensor};
+use crate::graph::{Graph, Value};
 use crate::nn::exact::{Exact, ExactDense, HostParameters};
 use crate::nn::product::check;
 use crate::nn::{Epilogue, Extent, Init, Layer, ParameterSpec, Recording, Role};
@@ -95,6 +96,10 @@ impl Layer for Dense {
 
     fn exact(&self, parameters: &HostParameters) -> Box<dyn Exact> {
         Box::new(ExactDense::new(parameters.get(&self.weight()), parameters.get(&self.bias())))
+    }
+
+    fn describe(&self, graph: &mut Graph, input: Value) -> Value {
+        graph.dense(&self.name, input, self.outputs)
     }
 
     /// Records the layer. The epilogue decides what happens to the output.
