@@ -54,12 +54,13 @@ impl Blob {
         self.0.resize(self.0.len().next_multiple_of(4), 0);
         [first, bytes.len()]
     }
+}
 
-    fn compressed(&self) -> std::io::Result<Vec<u8>> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(&self.0)?;
-        encoder.finish()
-    }
+/// Bytes as text, by gzip and base64: browsers undo both.
+fn compressed(bytes: &[u8]) -> std::io::Result<String> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes)?;
+    encoder.finish().map(|bytes| BASE64_STANDARD.encode(bytes))
 }
 
 impl Page<'_> {
@@ -72,9 +73,8 @@ impl Page<'_> {
     pub fn html(&self) -> Result<String, Error> {
         let (data, blob) = self.data()?;
         let io = |error| Error::io("compress", "a page")(error);
-        let blob = BASE64_STANDARD.encode(blob.compressed().map_err(io)?);
-        // `<` would be able to end the element that holds the text.
-        let data = data.to_string().replace('<', "\\u003c");
+        let [data, blob] = [data.to_string().as_bytes(), &blob.0].map(compressed);
+        let (data, blob) = (data.map_err(io)?, blob.map_err(io)?);
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         let values = context! {
@@ -109,7 +109,10 @@ impl Page<'_> {
         });
         let parameters: Vec<_> = parameters.collect();
         let whole = listing.place(vae.parameters().whole());
-        let contents = listing.contents(gpu)?.into_iter().map(|(buffer, bytes)| (buffer, blob.add(&bytes)));
+        // Without a training, the trained parameters are the only ones.
+        let is_needed = |buffer: &usize| self.training.is_some() || !whole.is_in(*buffer);
+        let contents = listing.contents(gpu)?.into_iter().filter(|(buffer, _)| is_needed(buffer));
+        let contents = contents.map(|(buffer, bytes)| (buffer, blob.add(&bytes)));
         let contents: Vec<_> = contents.collect();
         let trained = self.vae.parameters().whole().read::<u32>(self.vae.gpu())?;
         let data = json!({

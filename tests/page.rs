@@ -111,6 +111,74 @@ fn a_page_decodes_and_encodes_as_the_program_on_the_gpu_and_on_the_cpu() {
     }
 }
 
+/// Uses every control, and returns what each changed.
+const CONTROLS: &str = "
+    const { view } = window.elbo;
+    const by = (id) => document.getElementById(id);
+    const pixels = (id) => by(id).toDataURL();
+    const idle = (ms = 300) => new Promise((go) => setTimeout(go, ms));
+    const pointer = (id, type, x, y) => {
+        const box = by(id).getBoundingClientRect();
+        const at = { clientX: box.left + x * box.width, clientY: box.top + y * box.height };
+        by(id).setPointerCapture = () => {};
+        by(id).dispatchEvent(new PointerEvent(type, { ...at, buttons: 1, bubbles: true, pointerId: 1 }));
+    };
+    const changed = {};
+    const check = async (name, id, act) => {
+        const before = [pixels(id), by('place').value];
+        act();
+        for (let time = 0; time < 60 && pixels(id) === before[0]; time++) await idle(100);
+        changed[name] = pixels(id) !== before[0];
+    };
+    await check('map', 'image', () => pointer('map', 'pointerdown', 0.2, 0.3));
+    await check('drag', 'map', () => pointer('map', 'pointermove', 0.8, 0.4));
+    pointer('map', 'pointerup', 0.8, 0.4);
+    await check('from', 'walk', () => by('from').click());
+    await check('key', 'image', () => by('map').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowUp', shiftKey: true })));
+    by('all-latents').click();
+    const slider = document.querySelector('.latent input');
+    await check('slider', 'image', () => { slider.value = -2; slider.dispatchEvent(new Event('input')); });
+    await check('to', 'walk', () => by('to').click());
+    await check('way', 'image', () => { by('way').value = 0.5; by('way').dispatchEvent(new Event('input')); });
+    await check('drawing', 'reconstruction', () => {
+        pointer('drawing', 'pointerdown', 0.2, 0.2);
+        pointer('drawing', 'pointermove', 0.8, 0.9);
+    });
+    changed.cloud = view.cloud?.length === 60;
+    await check('again', 'samples', () => by('again').click());
+    await check('axis', 'map', () => { by('axis-y').value = view.order[2]; by('axis-y').dispatchEvent(new Event('change')); });
+    await check('zero', 'image', () => by('zero').click());
+    await check('train', 'curve', () => by('train').click());
+    changed.values = document.querySelectorAll('#values tr').length > 0;
+    by('train').click();
+    for (let time = 0; time < 60 && view.training.isRunning; time++) await idle(100);
+    await check('trained', 'image', () => by('trained').click());
+    return changed;";
+
+#[test]
+fn every_control_of_a_page_works() {
+    let test = "every_control_of_a_page_works";
+    let (Some(chromium), Some(_)) = (tools::chromium(test), tools::python(test, &["json"])) else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let (data, config) = (data(), config("[12]", "none"));
+    let gpu = browser_gpu();
+    let training = |seed| {
+        let mut config = config.clone();
+        config.training.seed = seed;
+        Trainer::new(&gpu, &Plan::new(&config, &data).unwrap()).unwrap()
+    };
+    let (trainer, mut trained) = (training(5), training(6));
+    trained.epoch(|_| ControlFlow::Continue(())).unwrap();
+    let vae = trained.vae();
+    let means = vae.encode(&data.test.images, 0).unwrap().mean;
+    let labels: Vec<u8> = (0..70).map(|i| i % 10).collect();
+    let page = Page { title: "stripes", vae, means: &means, labels: Some(&labels), training: Some(&trainer) };
+    let found = in_browser(&chromium, directory.path(), &page.html().unwrap(), CONTROLS, &[]);
+    let changed = found.as_object().expect("what each control changed");
+    let idle: Vec<_> = changed.iter().filter(|(_, changed)| **changed != true).map(|(name, _)| name).collect();
+    assert!(idle.is_empty() && changed.len() == 15, "without effect: {idle:?}, of {changed:?}");
+}
+
 /// Trains an epoch, reads all parameters, evaluates, trains again from the beginning.
 const TRAIN: &str = "
     const { page, model, view } = window.elbo;

@@ -53,6 +53,13 @@ pub struct Place {
     stride: usize,
 }
 
+impl Place {
+    /// Whether it is in the buffer of this number.
+    pub fn is_in(self, buffer: usize) -> bool {
+        self.buffer == buffer
+    }
+}
+
 impl Listing {
     /// Adds a program. Its dispatches must not read textures, which those of a [`Gpu`] that is used as in browsers do not.
     ///

@@ -3,11 +3,12 @@
 
 // The page's data: numbers by name, and the bytes that they refer to as [first, length].
 async function unpack() {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const text = document.getElementById("blob").textContent.trim();
-  const packed = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const bytes = await new Response(stream).arrayBuffer();
+  const unzip = (id) => {
+    const packed = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+    return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip")));
+  };
+  const data = await unzip("data").json();
+  const bytes = await unzip("blob").arrayBuffer();
   const of = (Type) => ([first, length]) => new Type(bytes, first, length / Type.BYTES_PER_ELEMENT);
   return { ...data, bytes: of(Uint8Array), floats: of(Float32Array), words: of(Uint32Array) };
 }

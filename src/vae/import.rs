@@ -74,7 +74,8 @@ impl Model {
             Some(Value::Object(model)) => model.clone(),
             _ => given,
         };
-        if !(given.contains_key("height") && given.contains_key("width")) && !given.contains_key("vocabulary") {
+        let has_sizes = ["height", "width"].iter().all(|key| given.contains_key(*key));
+        if !has_sizes && !given.contains_key("vocabulary") {
             let found = "none: a run's config.json has no sizes, but --like RUN takes them from its model".to_owned();
             return Err(fault("the keys `height` and `width`", found));
         }
