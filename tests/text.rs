@@ -201,7 +201,7 @@ fn what_does_not_fit_text_is_named() {
     succeeds(home, &[&SMALL[..], &["--epochs", "1", "--out", "run"]].concat());
     refuses(home, &["manifold", "run"], &["expected a model of images, found a model of text"]);
     refuses(home, &["traverse", "run"], &["expected a model of images, found a model of text"]);
-    refuses(home, &["eval", "run", "--data", "mnist"], &["mnist"]);
+    refuses(home, &["eval", "run", "--data", "mnist"], &["mnist", "expected text for a model of text"]);
     refuses(home, &["sample", "run", "--temperature", "0"], &["--temperature: expected a finite number above 0"]);
     refuses(home, &["interpolate", "run", "one", "  "], &["expected a word at least, found none in sentence 2"]);
     let walk = crate::support::program::elbo(home, &["interpolate", "run", "the whale", "calm", "--steps", "2"]);

@@ -46,7 +46,8 @@ impl Vae {
         let recipe = network.encoding_step(&on_device, &step, &order)?;
         let mut parameters = PosteriorParameters { mean: Vec::new(), logvar: Vec::new() };
         let key = noise::key(seed, Stream::Evaluation);
-        let batches = Batches { rows: 0..count, key, step: &step, recipe: &recipe, length: self.model.length() };
+        let length = examples.lengths().into_iter().max().unwrap_or(0);
+        let batches = Batches { rows: 0..count, key, step: &step, recipe: &recipe, length };
         self.run(batches, &network.posterior, |rows| {
             for row in rows.chunks_exact(network.posterior.columns()) {
                 let [mean, logvar] = distribution.mean_and_logvar(row);

@@ -95,11 +95,6 @@ impl Model {
         }
     }
 
-    /// The most positions of a sentence; 0 for images.
-    pub(crate) fn length(&self) -> u32 {
-        if let DataShape::Text(text) = &self.data { text.length as u32 } else { 0 }
-    }
-
     /// Numbers that the decoder outputs for an image.
     pub(super) fn outputs(&self, image: ImageShape) -> usize {
         image.dimensions() * self.config.likelihood.density().outputs_per_dimension()
@@ -254,7 +249,7 @@ impl Model {
             (_, Examples::Images(images)) => images.shape().to_string(),
             (_, Examples::Sentences(_)) => "sentences".to_owned(),
         };
-        let unit = if self.length() == 0 { " pixels" } else { "" };
+        let unit = if matches!(self.data, DataShape::Image(_)) { " pixels" } else { "" };
         let expected = format!("{}{unit}, as the model was trained on", self.data);
         Err(Error::Argument { operation, expected, found })
     }

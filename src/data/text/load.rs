@@ -53,6 +53,13 @@ pub(super) fn corpus(config: &DataConfig, shape: Option<&TextShape>, is_whole: b
     let source = Path::new(&config.source);
     let tokens = shape.map_or_else(|| config.text.tokens(), |shape| shape.vocabulary.tokens());
     let longest = shape.map_or_else(|| config.text.max_length(), |shape| shape.length - 1);
+    if shape.is_some() && !source.is_dir() && !is_text(source) {
+        return Err(unlike(
+            source,
+            "text for a model of text: a .txt or .txt.gz file, or a folder of them",
+            "another name",
+        ));
+    }
     let files = if source.is_dir() {
         files_of(source).ok_or_else(|| unlike(source, "a folder with train.txt or train.txt.gz", "none of them"))?
     } else {
