@@ -3,6 +3,7 @@
 mod config;
 mod kept;
 mod lock;
+mod tensorboard;
 
 use std::fs;
 use std::io;
@@ -17,6 +18,7 @@ use crate::step::metrics::EpochMetrics;
 use crate::train::Checkpoint;
 pub use config::{OutputConfig, RunConfig};
 use lock::{LOCK, Lock};
+pub use tensorboard::{Distributions, TensorBoard};
 
 /// A directory that belongs to one run.
 #[derive(Clone, Debug)]
@@ -97,6 +99,7 @@ impl RunDirectory {
         for directory in [SAMPLES, RECONSTRUCTIONS, CHECKPOINTS] {
             remove(&path.join(directory), |path| fs::remove_dir_all(path))?;
         }
+        tensorboard::clear(&path)?;
         for directory in [SAMPLES, RECONSTRUCTIONS] {
             let directory = path.join(directory);
             fs::create_dir(&directory).map_err(Error::io("create the directory", &directory))?;
@@ -306,7 +309,8 @@ fn has_files(path: &Path) -> bool {
         let is_empty = (name == SAMPLES || name == RECONSTRUCTIONS) && has_none(&entry.path());
         // Other programs have files of that name, too.
         let is_config = name == CONFIG && RunDirectory::open(path).read_config().is_ok();
-        !(is_config || name == LOCK || is_empty || is_temporary(&name))
+        let is_events = name == tensorboard::FOLDER && tensorboard::has_no_others(&entry.path());
+        !(is_config || name == LOCK || is_empty || is_events || is_temporary(&name))
     };
     // A directory that cannot be read may have anything.
     fs::read_dir(path).map_or(true, |entries| entries.flatten().any(is_more))
