@@ -2,6 +2,7 @@
 
 mod adapters;
 mod bench;
+mod completions;
 mod compress;
 mod data;
 mod decode;
@@ -11,6 +12,7 @@ mod eval;
 mod images;
 mod input;
 mod interpolate;
+mod man;
 mod manifold;
 mod reconstruct;
 mod sample;
@@ -79,6 +81,8 @@ enum Command {
     Adapters(adapters::Adapters),
     Selftest(selftest::Selftest),
     Bench(bench::Bench),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Cli {
@@ -102,6 +106,8 @@ impl Cli {
             Command::Adapters(command) => command.run(gpu),
             Command::Selftest(command) => command.run(gpu),
             Command::Bench(command) => command.run(gpu),
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
         }
     }
 }
