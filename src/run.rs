@@ -225,7 +225,10 @@ impl RunDirectory {
         Error::Config {
             option: "--data",
             expected: format!("the images that {} was trained on", self.path.display()),
-            found: format!("others in {name} (--data {name} says that they are meant)"),
+            found: format!(
+                "others in {name} (`elbo resume {} --data {name}` says that they are meant)",
+                self.path.display()
+            ),
         }
     }
 

@@ -94,14 +94,14 @@ fn tensorboard_reads_each_epoch_once_after_a_run_went_back() {
     let found = read(&python, home, "values");
     let (train, test) = (&found["train"], &found["test"]);
     for name in ["elbo", "nll", "kl", "loss"] {
-        let tag = format!("terms/{name}");
+        let tag = format!("epoch/{name}");
         assert_scalars(&train["scalars"][&tag], &lines, |line| &line["train"][name]);
         assert_scalars(&test["scalars"][&tag], &lines, |line| &line["test"][name]);
     }
     for name in ["kl_weight", "learning_rate", "gradient_norm", "examples_per_second"] {
-        assert_scalars(&train["scalars"][format!("training/{name}")], &lines, |line| &line[name]);
+        assert_scalars(&train["scalars"][format!("epoch/{name}")], &lines, |line| &line[name]);
     }
-    assert_scalars(&test["scalars"]["posterior/active_units"], &lines, |line| &line["active_units"]);
+    assert_scalars(&test["scalars"]["epoch/active_units"], &lines, |line| &line["active_units"]);
     for name in ["samples", "reconstructions"] {
         let points = &train["images"][name];
         assert_eq!(steps(points), [1, 2, 3]);
@@ -139,10 +139,10 @@ fn tensorboards_server_shows_all_of_a_run() {
         found[kind][run][tag].as_array().unwrap_or_else(|| panic!("no {kind} {run} {tag}")).clone()
     };
     // Scalars are `[wall time, step, value]`.
-    let elbo = of("scalars", "validation", "terms/elbo");
+    let elbo = of("scalars", "validation", "epoch/elbo");
     let want = metrics(home)[1]["validation"]["elbo"].as_f64().expect("a number");
     assert!(elbo[1][1] == 2 && (elbo[1][2].as_f64().expect("a number") - want).abs() < 1e-4 * want.abs(), "{elbo:?}");
-    assert_eq!(of("scalars", "train", "training/learning_rate").len(), 2);
+    assert_eq!(of("scalars", "train", "epoch/learning_rate").len(), 2);
     let samples = of("images", "train", "samples");
     let png = fs::read(home.join("run/samples/0002.png")).expect("a picture");
     assert!(samples[1]["png"] == STANDARD.encode(png), "another picture");
@@ -172,5 +172,5 @@ fn sentences_are_shown_as_text() {
     let written = fs::read_to_string(home.join("run/samples/0002.txt")).expect("sentences");
     let shown: String = written.lines().map(|line| format!("    {line}\n")).collect();
     assert_eq!(sentences[1][1].as_str(), Some(shown.as_str()));
-    assert_eq!(steps(&found["test"]["scalars"]["terms/elbo"]), [1, 2]);
+    assert_eq!(steps(&found["test"]["scalars"]["epoch/elbo"]), [1, 2]);
 }

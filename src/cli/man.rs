@@ -32,8 +32,22 @@ impl Man {
 
 /// Writes the page of a command and those of its commands, and counts them.
 fn write(command: &Command, directory: &Path) -> Result<usize, Error> {
-    let page = clap_mangen::Man::new(command.clone());
-    write_atomically(&directory.join(page.get_filename()), |file| page.render(file))?;
+    let page = clap_mangen::Man::new(command.clone()).source(concat!("elbo ", env!("CARGO_PKG_VERSION")));
+    write_atomically(&directory.join(page.get_filename()), |file| {
+        let mut text = Vec::new();
+        page.render(&mut text)?;
+        file.write_all(with_examples(&String::from_utf8_lossy(&text)).as_bytes())
+    })?;
     let commands = command.get_subcommands().filter(|command| !command.is_hide_set());
     commands.map(|command| write(command, directory)).sum::<Result<usize, _>>().map(|pages| pages + 1)
+}
+
+/// A page whose examples have a heading of their own, and keep their lines: they are an extra paragraph otherwise.
+fn with_examples(page: &str) -> String {
+    match page.split_once("\n.SH EXTRA\nExamples:\n") {
+        Some((before, after)) => {
+            format!("{before}\n.SH EXAMPLES\n.nf\n{}", after.replacen("\n.SH ", "\n.fi\n.SH ", 1))
+        }
+        None => page.to_owned(),
+    }
 }

@@ -81,14 +81,14 @@ impl TensorBoard {
     /// [`Error::Io`] if a file cannot be written.
     pub fn write(&self, metrics: &EpochMetrics, distributions: &Distributions) -> Result<(), Error> {
         let mut train = terms(metrics.train);
-        train.push(Value::scalar("training/kl_weight", metrics.kl_weight));
-        train.push(Value::scalar("training/learning_rate", metrics.learning_rate));
-        train.push(Value::scalar("training/examples_per_second", metrics.examples_per_second));
-        train.extend(metrics.gradient_norm.map(|norm| Value::scalar("training/gradient_norm", norm)));
+        train.push(scalar("kl_weight", metrics.kl_weight));
+        train.push(scalar("learning_rate", metrics.learning_rate));
+        train.push(scalar("examples_per_second", metrics.examples_per_second));
+        train.extend(metrics.gradient_norm.map(|norm| scalar("gradient_norm", norm)));
         let of_gradient = |(name, values): &(String, Vec<f32>)| Value::histogram(&format!("gradients/{name}"), values);
         train.extend(distributions.gradients.iter().filter_map(of_gradient));
         let mut held_out = terms(metrics.held_out().1);
-        held_out.extend(metrics.active_units.map(|units| Value::scalar("posterior/active_units", units as f64)));
+        held_out.extend(metrics.active_units.map(|units| scalar("active_units", units as f64)));
         held_out.extend(Value::histogram("posterior/mean", &distributions.means));
         self.train.append(metrics.epoch, train)?;
         self.held_out.append(metrics.epoch, held_out)
@@ -105,11 +105,16 @@ impl TensorBoard {
     }
 }
 
+/// A number under its name in `metrics.jsonl`.
+fn scalar(name: &str, value: f64) -> Value {
+    Value::scalar(&format!("epoch/{name}"), value)
+}
+
 /// The scalars that both sets have.
 fn terms(averages: Averages) -> Vec<Value> {
     let Averages { elbo, nll, kl, loss } = averages;
     let named = [("elbo", elbo), ("nll", nll), ("kl", kl), ("loss", loss)];
-    named.map(|(name, value)| Value::scalar(&format!("terms/{name}"), value)).to_vec()
+    named.map(|(name, value)| scalar(name, value)).to_vec()
 }
 
 /// The options as a table in Markdown.

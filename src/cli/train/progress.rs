@@ -14,7 +14,7 @@ pub fn bar(trainer: &Trainer, quiet: bool) -> ProgressBar {
     let progress = trainer.progress();
     let (examples, positions) = (trainer.examples() as u64, trainer.positions_per_example());
     let bar = ProgressBar::with_draw_target(Some(u64::from(trainer.epochs()) * examples), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{msg} [{bar:24}] {percent}% {rate}, {eta} left")
+    let style = ProgressStyle::with_template("{msg} [{wide_bar}] {percent}% {rate}, {eta} left")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .with_key("rate", move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
             // Nothing can be done about a terminal that accepts no text.

@@ -145,22 +145,25 @@ impl Training {
                 if pauses { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             match metrics {
-                Some(metrics) => {
-                    bar.suspend(|| {
-                        self.say(progress::summary(&metrics, epochs, positions)).and_then(|()| self.note(&metrics))
-                    })?;
-                    self.history.push(metrics);
-                    let mut lines = self.write_epoch(data)?;
-                    if self.args.preview {
-                        lines.extend(preview::lines(self.trainer.vae())?);
-                    }
-                    bar.suspend(|| lines.iter().try_for_each(|line| self.say(format_args!("  {line}"))))?;
-                }
+                // What is written may print notes.
+                Some(metrics) => bar.suspend(|| self.end_epoch(metrics, positions, data))?,
                 None if stop.load(Ordering::Relaxed) => break,
                 None => self.write_state()?,
             }
         }
         Ok(())
+    }
+
+    /// Says and writes what an epoch has brought.
+    fn end_epoch(&mut self, metrics: EpochMetrics, positions: Option<f64>, data: DataRef<'_>) -> Result<(), Error> {
+        self.say(progress::summary(&metrics, self.trainer.epochs(), positions))?;
+        self.note(&metrics)?;
+        self.history.push(metrics);
+        let mut lines = self.write_epoch(data)?;
+        if self.args.preview && !self.args.quiet {
+            lines.extend(preview::lines(self.trainer.vae())?);
+        }
+        lines.iter().try_for_each(|line| self.say(format_args!("  {line}")))
     }
 
     /// Whether the last epoch is done.
