@@ -133,7 +133,9 @@ fn tensorboards_server_shows_all_of_a_run() {
     let Some(python) = tools::python("tensorboards_server_shows_all_of_a_run", &["tensorboard"]) else { return };
     let directory = with_data();
     let home = directory.path();
-    succeeds(home, &train(&["--epochs", "2", "--validation", "0.2", "--tensorboard"]));
+    succeeds(home, &train(&["--epochs", "3", "--keep", "3", "--validation", "0.2", "--tensorboard"]));
+    // The epochs 2 and 3 are forgotten, and 2 comes again.
+    succeeds(home, &["resume", "run", "--from", "1", "--epochs", "2"]);
     let found = read(&python, home, "pages");
     let of = |kind: &str, run: &str, tag: &str| -> Vec<Value> {
         found[kind][run][tag].as_array().unwrap_or_else(|| panic!("no {kind} {run} {tag}")).clone()
@@ -141,13 +143,17 @@ fn tensorboards_server_shows_all_of_a_run() {
     // Scalars are `[wall time, step, value]`.
     let elbo = of("scalars", "validation", "epoch/elbo");
     let want = metrics(home)[1]["validation"]["elbo"].as_f64().expect("a number");
-    assert!(elbo[1][1] == 2 && (elbo[1][2].as_f64().expect("a number") - want).abs() < 1e-4 * want.abs(), "{elbo:?}");
+    assert!(
+        elbo.len() == 2 && elbo[1][1] == 2 && (elbo[1][2].as_f64().expect("a number") - want).abs() < 1e-4 * want.abs(),
+        "{elbo:?}"
+    );
     assert_eq!(of("scalars", "train", "epoch/learning_rate").len(), 2);
     let samples = of("images", "train", "samples");
     let png = fs::read(home.join("run/samples/0002.png")).expect("a picture");
-    assert!(samples[1]["png"] == STANDARD.encode(png), "another picture");
+    assert!(samples.len() == 2 && samples[1]["png"] == STANDARD.encode(png), "another picture");
     // Histograms are `[wall time, step, [[left, right, count], ...]]`.
     let means = of("histograms", "validation", "posterior/mean");
+    assert_eq!(means.len(), 2);
     let count: f64 = means[1][2].as_array().expect("buckets").iter().filter_map(|bucket| bucket[2].as_f64()).sum();
     assert_eq!(count, 60.0);
     let text = of("text", "train", "configuration");

@@ -20,8 +20,8 @@ use elbo::nn::NormKind;
 use elbo::run::{OutputConfig, RunConfig, RunDirectory};
 use elbo::train::{Plan, Trainer};
 
-use self::resume::Begun;
 pub use self::resume::Resume;
+use self::resume::{Begun, take};
 use self::training::{RunArgs, Training};
 use super::input::load;
 use super::{GpuArgs, say};
@@ -100,8 +100,8 @@ impl Train {
     fn begun(&mut self) -> Result<Option<Begun>, Error> {
         let Some(out) = &self.out else { return Ok(None) };
         if self.resume && RunDirectory::open(out).has_config() {
-            let run = RunDirectory::lock(out)?;
-            let (config, checkpoint) = (run.read_config()?, run.checkpoint());
+            let (run, config) = take(out)?;
+            let checkpoint = run.checkpoint();
             if checkpoint.is_file() {
                 return Ok(Some(Begun { run, config, checkpoint }));
             }

@@ -161,18 +161,18 @@ impl Value {
     /// The distribution of numbers in buckets of one width, from the smallest number to the largest. NaN and infinities, which would
     /// leave no such width, are not counted. None if no number is left.
     pub fn histogram(tag: &str, values: &[f32]) -> Option<Value> {
-        let values: Vec<f64> = values.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value)).collect();
-        let (min, max) = (values.iter().copied().reduce(f64::min)?, values.iter().copied().reduce(f64::max)?);
+        let finite = || values.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value));
+        let (min, max) = (finite().reduce(f64::min)?, finite().reduce(f64::max)?);
         let buckets = if min < max { BUCKETS } else { 1 };
         let width = (max - min) / buckets as f64;
         let mut bucket = vec![0.0; buckets];
-        for value in &values {
+        for value in finite() {
             // The largest number belongs to the last bucket. For equal numbers, the index is NaN, and becomes 0.
             bucket[(((value - min) / width) as usize).min(buckets - 1)] += 1.0;
         }
         let bucket_limit = (1..buckets).map(|index| min + index as f64 * width).chain([max]).collect();
-        let (sum, sum_squares) = (values.iter().sum(), values.iter().map(|value| value * value).sum());
-        let num = values.len() as f64;
+        let (sum, sum_squares) = (finite().sum(), finite().map(|value| value * value).sum());
+        let num = bucket.iter().sum();
         let histogram = HistogramProto { min, max, num, sum, sum_squares, bucket_limit, bucket };
         Some(Value::new(tag, Content::Histogram(histogram)))
     }

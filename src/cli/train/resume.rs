@@ -1,6 +1,6 @@
 //! `elbo resume`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -53,10 +53,7 @@ pub struct Resume {
 
 impl Resume {
     pub fn run(self, gpu_args: &GpuArgs) -> Result<ExitCode, Error> {
-        // Before the lock is taken, which would write to a directory that is no run.
-        RunDirectory::open(&self.run).read_config()?;
-        let run = RunDirectory::lock(&self.run)?;
-        let mut config = run.read_config()?;
+        let (run, mut config) = take(&self.run)?;
         let checkpoint = run.require_checkpoint(self.from)?;
         self.change(&mut config)?;
         let loaded = load(&config.config.data)?;
@@ -76,6 +73,15 @@ impl Resume {
         output.tensorboard |= self.tensorboard;
         output.validate()
     }
+}
+
+/// Takes the directory of a run that is to go on, with its configuration.
+pub fn take(path: &Path) -> Result<(RunDirectory, RunConfig), Error> {
+    // Before the lock is taken, which would write to a directory that is no run.
+    RunDirectory::open(path).read_config()?;
+    let run = RunDirectory::lock(path)?;
+    let config = run.read_config()?;
+    Ok((run, config))
 }
 
 /// A run that goes on.

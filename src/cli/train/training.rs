@@ -195,9 +195,9 @@ impl Training {
             }
             run.keep_checkpoint(&checkpoint, epoch, output.keep)?;
             run.write_checkpoint(&checkpoint, best)?;
-            let Some(pictures) = pictures? else { return Ok(()) };
+            let (events, Some(pictures)) = (events?, pictures?) else { return Ok(()) };
             pictures.write(&run, epoch)?;
-            events?.map_or(Ok(()), |(board, _)| board.show(epoch, &Shown::files(&run, &model, epoch)))
+            events.map_or(Ok(()), |(board, _)| board.show(epoch, &Shown::files(&run, &model, epoch)))
         })?;
         self.written = Instant::now();
         // If decoding failed, the run ends now and not an epoch later. The model is kept all the same.
@@ -263,7 +263,8 @@ mod tests {
         (config.training.epochs, config.training.batch_size, config.model.latents) = (Some(3), 20, 2);
         config.model.hidden = "8".parse().ok();
         let trainer = Trainer::new(gpu, &Plan::new(&config, data).expect("a plan")).expect("a trainer");
-        let (version, output, adapter) = (String::new(), OutputConfig::default(), gpu.adapter().clone());
+        let output = OutputConfig { tensorboard: true, ..OutputConfig::default() };
+        let (version, adapter) = (String::new(), gpu.adapter().clone());
         let config = RunConfig { version, config, output, adapter, kernels: trainer.kernels() };
         let run = RunDirectory::create(Some(directory), false, &config).expect("a directory");
         Training::new(run, config, gpu.clone(), trainer, RunArgs { retry, quiet: true, preview: false })
@@ -298,6 +299,7 @@ mod tests {
             train(&mut training, &data).expect("trained");
             assert_eq!(training.history.len(), 3);
             assert!(model(&name) == model("whole"), "other bits");
+            assert!(directory.path().join(&name).join("tensorboard/test").exists(), "no events after it");
         }
     }
 
