@@ -93,6 +93,10 @@ impl RunDirectory {
         let run = RunDirectory::lock(&path)?;
         // A run that began and ended since the first check is not replaced.
         RunDirectory::check(&path, overwrite)?;
+        // An output that cannot be written must not cost the old run.
+        if config.output.tensorboard {
+            tensorboard::make_folder(&path)?;
+        }
         for file in [METRICS, MODEL, BEST, CHECKPOINT, CURVES] {
             remove(&path.join(file), |path| fs::remove_file(path))?;
         }

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::support::finished::{home, train};
+use crate::support::finished::{copy_of_the_run, home, train};
 use crate::support::program::{refuses, succeeds, write_data};
 use crate::support::tools;
 
@@ -65,15 +65,14 @@ fn events_change_no_bit_and_are_written_only_if_asked_for() {
 
 #[test]
 fn events_that_cannot_be_written_are_named_before_the_training() {
-    let directory = with_data();
-    fs::create_dir(directory.path().join("run")).expect("made");
+    let directory = copy_of_the_run();
     fs::write(directory.path().join("run/tensorboard"), "in the way").expect("written");
     let arguments = train(&["--epochs", "1", "--overwrite", "--tensorboard"]);
     let needles = ["run/tensorboard/train", "expected a directory", "move what is in the way", "--tensorboard"];
     refuses(directory.path(), &arguments, &needles);
-    assert!(!directory.path().join("run/metrics.jsonl").exists());
+    assert_eq!(metrics(directory.path()).len(), 2, "the old run is lost");
     // What a run has left that ended before its first checkpoint does not count, and these are its only files.
-    fs::remove_file(directory.path().join("run/tensorboard")).expect("removed");
+    let directory = with_data();
     fs::create_dir_all(directory.path().join("run/tensorboard/test")).expect("made");
     fs::write(directory.path().join("run/tensorboard/test/events.out.tfevents.0000000007.elbo"), "").expect("written");
     succeeds(directory.path(), &train(&["--epochs", "1"]));

@@ -191,12 +191,7 @@ impl EventFile {
     ///
     /// [`Error::Format`] with what to do if no file can be made there.
     pub fn begin(directory: &Path, step: u32) -> Result<EventFile, Error> {
-        let made = make(directory, step).map(|path| EventFile { path });
-        made.map_err(|error| Error::Format {
-            path: directory.to_owned(),
-            expected: "a directory that event files can be written to".to_owned(),
-            found: format!("{error}: move what is in the way, or leave --tensorboard out"),
-        })
+        make(directory, step).map(|path| EventFile { path }).map_err(|error| refused(directory, &error))
     }
 
     /// Appends the values of a step.
@@ -208,6 +203,23 @@ impl EventFile {
         let frame = frame(step, What::Summary(Summary { value: values }));
         let file = OpenOptions::new().append(true).open(&self.path);
         file.and_then(|mut file| file.write_all(&frame)).map_err(Error::io("write", &self.path))
+    }
+}
+
+/// Makes a directory for event files.
+///
+/// # Errors
+///
+/// [`Error::Format`] with what to do if it cannot be made.
+pub fn make_folder(directory: &Path) -> Result<(), Error> {
+    fs::create_dir_all(directory).map_err(|error| refused(directory, &error))
+}
+
+fn refused(directory: &Path, error: &io::Error) -> Error {
+    Error::Format {
+        path: directory.to_owned(),
+        expected: "a directory that event files can be written to".to_owned(),
+        found: format!("{error}: move what is in the way, or leave --tensorboard out"),
     }
 }
 

@@ -145,6 +145,15 @@ fn read(what: &str, path: &Path) -> io::Result<Value> {
     Ok(Value::png(what, size, bytes))
 }
 
+/// Makes the folder in a run's directory.
+///
+/// # Errors
+///
+/// As [`events::make_folder`].
+pub(super) fn make_folder(run: &Path) -> Result<(), Error> {
+    events::make_folder(&run.join(FOLDER).join(TRAIN))
+}
+
 /// Removes the event files of an earlier run.
 ///
 /// # Errors
