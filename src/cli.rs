@@ -2,6 +2,7 @@
 
 mod adapters;
 mod bench;
+mod completions;
 mod compress;
 mod data;
 mod decode;
@@ -13,6 +14,7 @@ mod images;
 mod import;
 mod input;
 mod interpolate;
+mod man;
 mod manifold;
 mod page;
 mod reconstruct;
@@ -85,6 +87,8 @@ enum Command {
     Adapters(adapters::Adapters),
     Selftest(selftest::Selftest),
     Bench(bench::Bench),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Cli {
@@ -111,6 +115,8 @@ impl Cli {
             Command::Adapters(command) => command.run(gpu),
             Command::Selftest(command) => command.run(gpu),
             Command::Bench(command) => command.run(gpu),
+            Command::Completions(command) => command.run(),
+            Command::Man(command) => command.run(),
         }
     }
 }

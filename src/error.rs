@@ -41,7 +41,10 @@ pub enum Error {
         found: String,
     },
     /// The output directory exists, and must not be overwritten without --overwrite.
-    #[error("{} already exists: choose another directory with --out, or replace it with --overwrite", path.display())]
+    #[error(
+        "{} already exists: choose another directory with --out, go on with its run with --resume, or replace it with --overwrite",
+        path.display()
+    )]
     Exists {
         /// The directory.
         path: PathBuf,

@@ -1,7 +1,8 @@
 //! Writes files so that no reader ever finds half of one.
 //!
-//! Every file that Elbo writes goes through [`write_atomically`].
+//! Every file that Elbo writes goes through [`write_atomically`], except [`events`], which readers follow while they grow.
 
+pub mod events;
 pub mod npy;
 pub mod safetensors;
 

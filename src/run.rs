@@ -3,6 +3,7 @@
 mod config;
 mod kept;
 mod lock;
+mod tensorboard;
 
 use std::fs;
 use std::io;
@@ -17,6 +18,7 @@ use crate::step::metrics::EpochMetrics;
 use crate::train::Checkpoint;
 pub use config::{OutputConfig, RunConfig};
 use lock::{LOCK, Lock};
+pub use tensorboard::{Distributions, TensorBoard};
 
 /// A directory that belongs to one run.
 #[derive(Clone, Debug)]
@@ -91,12 +93,17 @@ impl RunDirectory {
         let run = RunDirectory::lock(&path)?;
         // A run that began and ended since the first check is not replaced.
         RunDirectory::check(&path, overwrite)?;
+        // An output that cannot be written must not cost the old run.
+        if config.output.tensorboard {
+            tensorboard::make_folder(&path)?;
+        }
         for file in [METRICS, MODEL, BEST, CHECKPOINT, CURVES] {
             remove(&path.join(file), |path| fs::remove_file(path))?;
         }
         for directory in [SAMPLES, RECONSTRUCTIONS, CHECKPOINTS] {
             remove(&path.join(directory), |path| fs::remove_dir_all(path))?;
         }
+        tensorboard::clear(&path)?;
         for directory in [SAMPLES, RECONSTRUCTIONS] {
             let directory = path.join(directory);
             fs::create_dir(&directory).map_err(Error::io("create the directory", &directory))?;
@@ -225,7 +232,10 @@ impl RunDirectory {
         Error::Config {
             option: "--data",
             expected: format!("the images that {} was trained on", self.path.display()),
-            found: format!("others in {name} (--data {name} says that they are meant)"),
+            found: format!(
+                "others in {name} (`elbo resume {} --data {name}` says that they are meant)",
+                self.path.display()
+            ),
         }
     }
 
@@ -309,7 +319,8 @@ fn has_files(path: &Path) -> bool {
         let is_empty = (name == SAMPLES || name == RECONSTRUCTIONS) && has_none(&entry.path());
         // Other programs have files of that name, too.
         let is_config = name == CONFIG && RunDirectory::open(path).read_config().is_ok();
-        !(is_config || name == LOCK || is_empty || is_temporary(&name))
+        let is_events = name == tensorboard::FOLDER && tensorboard::has_no_others(&entry.path());
+        !(is_config || name == LOCK || is_empty || is_events || is_temporary(&name))
     };
     // A directory that cannot be read may have anything.
     fs::read_dir(path).map_or(true, |entries| entries.flatten().any(is_more))

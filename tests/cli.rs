@@ -5,8 +5,9 @@ use std::path::Path;
 
 use elbo::files::npy;
 
-use crate::support::finished::{copy_of_the_run, finished, home};
-use crate::support::program::{assert_refused, command, idx, refuses, succeeds, write_data};
+use crate::support::finished::{copy_of_the_run, finished, home, train};
+use crate::support::program::{assert_refused, command, idx, program, refuses, succeeds, write_data};
+use crate::support::report_ignored;
 
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
 
@@ -227,4 +228,51 @@ fn values_that_cannot_work_are_refused_before_anything_is_made() {
     }
     refuses(home(), &["manifold", "run", "--dims", "0,3"], &["--dims", "3"]);
     refuses(home(), &["traverse", "run", "--image", "20"], &["--image", "20"]);
+}
+
+#[test]
+fn completions_and_manual_pages_have_every_command() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = succeeds(home(), &["completions", shell]);
+        assert!(script.contains("tensorboard") && script.contains("compress"), "{shell}: {script}");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let printed = succeeds(directory.path(), &["man", "pages"]);
+    let help = succeeds(directory.path(), &["--help"]);
+    let commands = help.split("Commands:").nth(1).and_then(|rest| rest.split("Options:").next()).expect("commands");
+    let names = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let names: Vec<_> = names.filter(|name| !name.is_empty() && *name != "help").collect();
+    assert_eq!(printed, format!("{} pages: pages\n", names.len() + 1));
+    for name in names {
+        let page = fs::read_to_string(directory.path().join(format!("pages/elbo-{name}.1"))).expect(name);
+        assert!(page.contains(&format!("elbo\\-{name} \\- ")), "{page}");
+    }
+    let page = fs::read_to_string(directory.path().join("pages/elbo-train.1")).expect("a page");
+    assert!(page.contains("\n.SH EXAMPLES\n.nf\n  elbo train\n") && page.contains("\n.fi\n.SH VERSION"), "{page}");
+    refuses(home(), &["man", "run/config.json/pages"], &["cannot create the directory run/config.json/pages"]);
+}
+
+/// A terminal of 100 columns, which util-linux's `script` makes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_shows_samples_and_the_course_of_the_loss() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write_data(&directory.path().join("data"), 8, 2000);
+    let arguments = train(&["--epochs", "3", "--preview"]);
+    // In a pipe, lines are plain.
+    let printed = succeeds(directory.path(), &arguments);
+    assert!(!printed.contains('\u{1b}') && !printed.contains('▀'), "{printed}");
+    let line = format!("stty cols 100; '{}' {} --overwrite", program().to_string_lossy(), arguments.join(" "));
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).current_dir(directory.path()).env("NODEVICE_SELECT", "1");
+    let Ok(output) = script.stdin(std::process::Stdio::null()).output() else {
+        return report_ignored("a_terminal_shows_samples_and_the_course_of_the_loss", "there is no `script`");
+    };
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    // Eight samples of 8 x 8 pixels are four lines of 64 blocks.
+    let rows: Vec<_> = shown.lines().filter(|line| line.contains('▀')).collect();
+    assert_eq!(rows.iter().map(|row| row.matches('▀').count()).collect::<Vec<_>>(), [64; 12], "{shown}");
+    assert!(rows.iter().all(|row| row.matches("\u{1b}[48;2;").count() == 64), "{shown}");
+    assert!(shown.contains("/3, elbo -") && shown.contains('▁'), "{shown}");
 }

@@ -169,6 +169,66 @@ fn an_interrupted_run_resumes_to_the_same_bits() {
     assert_same_model(&run, &directory.path().join("straight"));
 }
 
+/// The same command again and again, as a scheduler gives it.
+#[test]
+fn a_job_that_is_started_again_goes_on() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write_data(&directory.path().join("data"), 8, 100);
+    let run = directory.path().join("run");
+    let job = train(&["--epochs", "3", "--keep", "3", "--resume"]);
+    let printed = succeeds(directory.path(), &job);
+    assert!(printed.contains("epoch 1/3: "), "{printed}");
+    let whole = fs::read(run.join("model.safetensors")).expect("a model");
+    let printed = succeeds(directory.path(), &job);
+    assert_eq!(printed, "3 epochs are done: `elbo resume run --epochs N` trains for longer, up to epoch N\n");
+
+    // As if it had been stopped after the first epoch.
+    let checkpoint = run.join("checkpoint.safetensors");
+    fs::copy(run.join("checkpoints/0001.safetensors"), &checkpoint).expect("copied");
+    let printed = succeeds(directory.path(), &job);
+    assert!(printed.contains("epoch 2/3: ") && !printed.contains("epoch 1/3: "), "{printed}");
+    assert!(fs::read(run.join("model.safetensors")).expect("a model") == whole, "other bits");
+
+    // And before the first checkpoint.
+    for file in ["checkpoint.safetensors", "model.safetensors"] {
+        fs::remove_file(run.join(file)).expect("removed");
+    }
+    let printed = succeeds(directory.path(), &job);
+    assert!(printed.contains("epoch 1/3: "), "{printed}");
+    assert!(fs::read(run.join("model.safetensors")).expect("a model") == whole, "other bits");
+}
+
+#[test]
+fn a_job_goes_on_only_with_its_own_settings_and_in_its_own_directory() {
+    let directory = copy_of_the_run();
+    let cases: [(&[&str], &str); 4] = [
+        (&["--epochs", "2", "--lr", "0.01"], "training.learning_rate = 0.001, found 0.01"),
+        (&["--epochs", "2", "--activation", "gelu"], "model.activation = relu, found gelu"),
+        (&["--epochs", "2", "--keep", "1"], "keep = 0, found 1"),
+        (&["--epochs", "2", "--clip-norm", "1"], "training.clip_norm = none, found 1.0"),
+    ];
+    // Data that moved have another path.
+    refuses(directory.path(), &train(&["--epochs", "2", "--resume"]), &["--resume: ", "data = ", "found "]);
+    let path = directory.path().join("run/config.json");
+    let config = fs::read_to_string(&path).expect("config");
+    let here = |folder: &Path| folder.canonicalize().expect("a path").display().to_string();
+    let config = config.replace(&here(home()), &here(directory.path()));
+    fs::write(&path, &config).expect("written");
+    for (options, difference) in cases {
+        let arguments = train(&[options, &["--resume"]].concat());
+        let needles = ["--resume: expected the settings of the run that is there", difference, "another --out"];
+        refuses(directory.path(), &arguments, &needles);
+    }
+    assert_eq!(fs::read_to_string(&path).expect("config"), config);
+    assert!(succeeds(directory.path(), &train(&["--epochs", "2", "--resume"])).starts_with("2 epochs are done"));
+    // A directory of other files is no run.
+    let into_data = ["train", "--data", "data", "--hidden", "12", "--batch-size", "16", "--out", "data", "--resume"];
+    refuses(directory.path(), &into_data, &["data already exists"]);
+    let output = elbo(directory.path(), &["train", "--resume"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--out"));
+}
+
 #[track_caller]
 fn assert_same_model(left: &Path, right: &Path) {
     let read = |run: &Path| fs::read(run.join("model.safetensors")).expect("a model");

@@ -78,6 +78,9 @@ mod runs;
 /// Readers that go, two processes at once, kills at any moment.
 mod trust;
 
+/// What TensorBoard reads of a run.
+mod tensorboard;
+
 /// Checkpoints in between, limits of gradients, data that move, notes.
 mod long_runs;
 

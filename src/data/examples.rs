@@ -103,6 +103,11 @@ impl<'a> DataRef<'a> {
         }
     }
 
+    /// The examples that epochs are evaluated on, and the name of their set: the validation set if there is one, else the test set.
+    pub fn held_out(self) -> (&'static str, Examples<'a>) {
+        self.validation().map_or_else(|| ("test", self.test()), |validation| ("validation", validation))
+    }
+
     /// The size of its examples.
     pub fn shape(self) -> DataShape {
         match self {

@@ -1,9 +1,11 @@
 //! The configuration of a run: its options, and where it was begun.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::Error;
 use crate::config::Config;
@@ -28,6 +30,53 @@ pub struct RunConfig {
     pub kernels: KernelTable,
 }
 
+impl RunConfig {
+    /// The options by their names in `config.json`, such as `training.learning_rate`.
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        settings(&self.config, &self.output)
+    }
+
+    /// Checks that options are those of this run, which goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] that names the first that differs.
+    pub fn require_same(&self, config: &Config, output: &OutputConfig) -> Result<(), Error> {
+        let (saved, given) = (self.settings(), settings(config, output));
+        let of = |settings: &BTreeMap<String, String>, key| settings.get(key).map_or("none".to_owned(), Clone::clone);
+        match saved.keys().chain(given.keys()).find(|key| saved.get(*key) != given.get(*key)) {
+            None => Ok(()),
+            Some(key) => Err(Error::Config {
+                option: "--resume",
+                expected: format!("the settings of the run that is there, {key} = {}", of(&saved, key)),
+                found: format!("{}: give the same options, or another --out for a new run", of(&given, key)),
+            }),
+        }
+    }
+}
+
+/// The options by their names in `config.json`.
+fn settings(config: &Config, output: &OutputConfig) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for part in [serde_json::to_value(config), serde_json::to_value(output)] {
+        flatten("", &part.expect("options are JSON"), &mut found);
+    }
+    found
+}
+
+fn flatten(name: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| {
+            let separator = if name.is_empty() { "" } else { "." };
+            flatten(&format!("{name}{separator}{key}"), value, found);
+        }),
+        leaf => {
+            let text = leaf.as_str().map_or_else(|| leaf.to_string(), str::to_owned);
+            found.insert(name.to_owned(), text);
+        }
+    }
+}
+
 /// What a training writes beside the model.
 #[derive(Clone, Copy, Debug, PartialEq, Args, Serialize, Deserialize)]
 #[serde(default)]
@@ -41,6 +90,9 @@ pub struct OutputConfig {
     /// Keep the checkpoints of the last N epochs, in checkpoints/, for `elbo resume --from`
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Output")]
     pub keep: u32,
+    /// Write what TensorBoard shows, in tensorboard/: terms, gradients, pictures, by epoch; `tensorboard --logdir runs` shows all runs
+    #[arg(long, help_heading = "Output")]
+    pub tensorboard: bool,
 }
 
 /// The default time between two checkpoints.
@@ -48,7 +100,7 @@ const MINUTES: f64 = 10.0;
 
 impl Default for OutputConfig {
     fn default() -> OutputConfig {
-        OutputConfig { pictures_every: 1, checkpoint_minutes: MINUTES, keep: 0 }
+        OutputConfig { pictures_every: 1, checkpoint_minutes: MINUTES, keep: 0, tensorboard: false }
     }
 }
 

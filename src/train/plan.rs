@@ -84,10 +84,7 @@ impl<'a> Plan<'a> {
         let validates = data.validation().is_some();
         let has_validation = validates || config.patience == 0;
         require("--patience", has_validation, "--validation or data with a validation set", config.patience)?;
-        let (part, held_out) = match data.validation() {
-            Some(validation) => ("validation", validation),
-            None => ("test", data.test()),
-        };
+        let (part, held_out) = data.held_out();
         let config = TrainingConfig { epochs: Some(config.epochs_for(count)), ..config.clone() };
         Ok(Plan {
             train: model.describe("training a model", train, "training")?,

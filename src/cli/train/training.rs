@@ -1,5 +1,7 @@
 //! A running training and its directory.
 
+mod console;
+
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,16 +11,17 @@ use clap::Args;
 use elbo::Error;
 use elbo::data::DataRef;
 use elbo::gpu::Gpu;
-use elbo::run::{RunConfig, RunDirectory};
+use elbo::run::{Distributions, RunConfig, RunDirectory, TensorBoard};
 use elbo::step::metrics::EpochMetrics;
 use elbo::train::{Plan, Trainer};
 use indicatif::ProgressBar;
 
 use super::device::reopen;
+use super::preview;
 use super::progress;
 use super::shown::Shown;
 use super::writer::Writer;
-use crate::cli::{DENSITY, GpuArgs, INTERRUPTED, say, stop_on_interrupt, warn};
+use crate::cli::{GpuArgs, stop_on_interrupt, warn};
 
 /// What a process does that is not part of its run.
 #[derive(Args, Clone, Copy)]
@@ -30,6 +33,9 @@ pub struct RunArgs {
     /// Print nothing but errors
     #[arg(long, short)]
     pub quiet: bool,
+    /// Show 8 samples after each epoch, as blocks of 24-bit colour, if standard output is a terminal
+    #[arg(long)]
+    pub preview: bool,
 }
 
 /// The time that a driver gets to come back.
@@ -44,6 +50,7 @@ pub struct Training {
     /// The epochs that are done.
     pub history: Vec<EpochMetrics>,
     writer: Writer,
+    tensorboard: Option<TensorBoard>,
     /// When the state was last written.
     written: Instant,
     args: RunArgs,
@@ -52,13 +59,14 @@ pub struct Training {
 impl Training {
     pub fn new(run: RunDirectory, config: RunConfig, gpu: Gpu, trainer: Trainer, args: RunArgs) -> Training {
         let (history, writer, written) = (Vec::new(), Writer::default(), Instant::now());
-        Training { run, config, gpu, trainer, history, writer, written, args }
+        Training { run, config, gpu, trainer, history, writer, tensorboard: None, written, args }
     }
 
     /// Trains to the end, or until Ctrl-C.
     pub fn run(mut self, data: DataRef<'_>, gpu: &GpuArgs) -> Result<ExitCode, Error> {
         let stop = stop_on_interrupt("the current steps");
         self.introduce(data)?;
+        self.begin_events(data)?;
         let bar = progress::bar(&self.trainer, self.args.quiet);
         let trained = self.try_to_train(&bar, &stop, data, &|config| reopen(config, gpu));
         bar.finish_and_clear();
@@ -105,6 +113,15 @@ impl Training {
         self.gpu = gpu;
         let done = self.trainer.progress().epochs;
         self.history.retain(|line| line.epoch <= done);
+        self.begin_events(data)
+    }
+
+    /// Begins to write what TensorBoard shows, if that is asked for: what it shows of epochs that are trained again is replaced.
+    fn begin_events(&mut self, data: DataRef<'_>) -> Result<(), Error> {
+        if self.config.output.tensorboard {
+            let (held_out, done) = (data.held_out().0, self.trainer.progress().epochs);
+            self.tensorboard = Some(TensorBoard::begin(&self.run, &self.config, held_out, done)?);
+        }
         Ok(())
     }
 
@@ -123,19 +140,13 @@ impl Training {
         while !self.is_over() && !stop.load(Ordering::Relaxed) {
             let due = self.config.output.checkpoint_interval().map(|interval| self.written + interval);
             let metrics = self.trainer.epoch(|update| {
-                progress::show(bar, update, epochs);
+                progress::show(bar, update, epochs, &self.history);
                 let pauses = stop.load(Ordering::Relaxed) || due.is_some_and(|due| Instant::now() >= due);
                 if pauses { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
             match metrics {
-                Some(metrics) => {
-                    bar.suspend(|| {
-                        self.say(progress::summary(&metrics, epochs, positions)).and_then(|()| self.note(&metrics))
-                    })?;
-                    self.history.push(metrics);
-                    let sentences = self.write_epoch(data)?;
-                    bar.suspend(|| sentences.iter().try_for_each(|line| self.say(format_args!("  {line}"))))?;
-                }
+                // What is written may print notes.
+                Some(metrics) => bar.suspend(|| self.end_epoch(metrics, positions, data))?,
                 None if stop.load(Ordering::Relaxed) => break,
                 None => self.write_state()?,
             }
@@ -143,27 +154,21 @@ impl Training {
         Ok(())
     }
 
+    /// Says and writes what an epoch has brought.
+    fn end_epoch(&mut self, metrics: EpochMetrics, positions: Option<f64>, data: DataRef<'_>) -> Result<(), Error> {
+        self.say(progress::summary(&metrics, self.trainer.epochs(), positions))?;
+        self.note(&metrics)?;
+        self.history.push(metrics);
+        let mut lines = self.write_epoch(data)?;
+        if self.args.preview && !self.args.quiet {
+            lines.extend(preview::lines(self.trainer.vae())?);
+        }
+        lines.iter().try_for_each(|line| self.say(format_args!("  {line}")))
+    }
+
     /// Whether the last epoch is done.
     fn is_over(&self) -> bool {
         self.trainer.progress().epochs >= self.trainer.epochs() || self.trainer.stopped_early()
-    }
-
-    /// Says what an epoch shows for the first time.
-    fn note(&self, metrics: &EpochMetrics) -> Result<(), Error> {
-        let is_first = |shows: fn(&EpochMetrics) -> bool| shows(metrics) && !self.history.iter().any(shows);
-        let is_density = !self.config.config.model.likelihood.is_discrete();
-        if is_density && is_first(|metrics| metrics.train.elbo > 0.0) {
-            self.say(DENSITY)?;
-        }
-        if is_first(|metrics| metrics.active_units == Some(0)) {
-            let of_text = self.trainer.vae().model().text().is_ok();
-            let more =
-                if of_text { "--word-dropout 0.3, --kl-cycles 4" } else { "--kl-warmup 10, a smaller --kl-weight" };
-            self.say(format_args!(
-                "note: no latent is active: the decoder does without them (posterior collapse); {more} or --objective free-bits may help"
-            ))?;
-        }
-        Ok(())
     }
 
     /// Reads from the GPU everything that an epoch adds to the run. The writer does the rest. Returns a few sentences, if it is text.
@@ -175,15 +180,24 @@ impl Training {
         let output = self.config.output;
         let shown = output.has_pictures(epoch, self.is_over()) && Shown::fits(vae.model()).is_ok();
         let pictures = shown.then(|| Shown::decode(vae, data.test(), self.trainer.seed())).transpose();
-        let decoded = pictures.is_ok();
+        let events = self.tensorboard.clone().map(|board| {
+            Distributions::read(&self.trainer, data.held_out().1).map(|distributions| (board, distributions))
+        });
+        let events = events.transpose();
+        let decoded = pictures.is_ok() && events.is_ok();
         let few = pictures.as_ref().ok().and_then(Option::as_ref).map(Shown::few).unwrap_or_default();
-        let (run, history) = (self.run.clone(), self.history.clone());
+        let (run, history, model) = (self.run.clone(), self.history.clone(), vae.model().clone());
         self.writer.start(move || {
             // The metrics come before the checkpoint: see [`super::Resume`].
             run.write_metrics(&history)?;
+            if let (Ok(Some((board, distributions))), Some(metrics)) = (&events, history.last()) {
+                board.write(metrics, distributions)?;
+            }
             run.keep_checkpoint(&checkpoint, epoch, output.keep)?;
             run.write_checkpoint(&checkpoint, best)?;
-            pictures?.map_or(Ok(()), |pictures| pictures.write(&run, epoch))
+            let (events, Some(pictures)) = (events?, pictures?) else { return Ok(()) };
+            pictures.write(&run, epoch)?;
+            events.map_or(Ok(()), |(board, _)| board.show(epoch, &Shown::files(&run, &model, epoch)))
         })?;
         self.written = Instant::now();
         // If decoding failed, the run ends now and not an epoch later. The model is kept all the same.
@@ -223,74 +237,6 @@ impl Training {
             Err(error) => warn(format_args!("note: it was not found: {error}")),
         }
     }
-
-    /// Says what is trained, and on what.
-    fn introduce(&self, data: DataRef<'_>) -> Result<(), Error> {
-        self.say(format_args!("adapter: {}", self.gpu.adapter()))?;
-        let validation = data.validation().map(|part| format!("{} validation, ", part.count()));
-        self.say(format_args!(
-            "data: {}, {} training, {}{} test {}",
-            data.name(),
-            data.train().count(),
-            validation.unwrap_or_default(),
-            data.test().count(),
-            self.trainer.vae().model().data,
-        ))?;
-        let parameters = self.trainer.vae().parameter_count();
-        self.say(format_args!("run: {}, {parameters} parameters", self.run.path().display()))
-    }
-
-    /// Says what a finished training has left.
-    fn conclude(&self, data: DataRef<'_>) -> Result<ExitCode, Error> {
-        let (progress, run) = (self.trainer.progress(), &self.run);
-        if progress.epochs < self.trainer.epochs() {
-            let stalled = progress.history.stalled;
-            self.say(format_args!(
-                "stopped early: no better epoch in {stalled}; a larger --patience goes on from here"
-            ))?;
-        }
-        self.say(format_args!("model: {}", run.last_model().display()))?;
-        if let (Some(_), Some((epoch, loss))) = (data.validation(), progress.history.best) {
-            let path = run.best_model();
-            self.say(format_args!("best: {}, epoch {epoch}, validation loss {loss:.2}", path.display()))?;
-        }
-        match Shown::fits(self.trainer.vae().model()) {
-            Ok(()) => Shown::files(run, self.trainer.vae().model(), progress.epochs)
-                .into_iter()
-                .try_for_each(|(what, path)| self.say(format_args!("{what}: {}", path.display())))?,
-            Err(error) => self.say(format_args!("no pictures: {error}"))?,
-        }
-        self.say(format_args!("curves: {}", run.curves().display()))?;
-        Ok(ExitCode::SUCCESS)
-    }
-
-    fn interrupted(&self) -> Result<ExitCode, Error> {
-        let progress = self.trainer.progress();
-        let path = self.run.path().display();
-        warn(format_args!(
-            "stopped after {} epochs and {} steps; nothing is lost: `elbo resume {path}` goes on from here",
-            progress.epochs, progress.steps
-        ));
-        Ok(ExitCode::from(INTERRUPTED))
-    }
-
-    /// Says which files of a failed training are on disk.
-    fn what_is_kept(&self) -> String {
-        let checkpoint = self.run.checkpoint();
-        if !checkpoint.exists() {
-            return "kept: nothing, the first epoch was not finished".to_owned();
-        }
-        let advice = if self.gpu.is_lost() {
-            format!("; `elbo resume {}` goes on from there, and --retry does so by itself", self.run.path().display())
-        } else {
-            String::new()
-        };
-        format!("kept: {} as of epoch {}{advice}", checkpoint.display(), self.trainer.progress().epochs)
-    }
-
-    fn say(&self, line: impl std::fmt::Display) -> Result<(), Error> {
-        if self.args.quiet { Ok(()) } else { say(line) }
-    }
 }
 
 #[cfg(test)]
@@ -317,10 +263,11 @@ mod tests {
         (config.training.epochs, config.training.batch_size, config.model.latents) = (Some(3), 20, 2);
         config.model.hidden = "8".parse().ok();
         let trainer = Trainer::new(gpu, &Plan::new(&config, data).expect("a plan")).expect("a trainer");
-        let (version, output, adapter) = (String::new(), OutputConfig::default(), Some(gpu.adapter().clone()));
+        let output = OutputConfig { tensorboard: true, ..OutputConfig::default() };
+        let (version, adapter) = (String::new(), Some(gpu.adapter().clone()));
         let config = RunConfig { version, config, output, adapter, kernels: trainer.kernels() };
         let run = RunDirectory::create(Some(directory), false, &config).expect("a directory");
-        Training::new(run, config, gpu.clone(), trainer, RunArgs { retry, quiet: true })
+        Training::new(run, config, gpu.clone(), trainer, RunArgs { retry, quiet: true, preview: false })
     }
 
     fn train(training: &mut Training, data: &Dataset) -> Result<(), Error> {
@@ -352,6 +299,7 @@ mod tests {
             train(&mut training, &data).expect("trained");
             assert_eq!(training.history.len(), 3);
             assert!(model(&name) == model("whole"), "other bits");
+            assert!(directory.path().join(&name).join("tensorboard/test").exists(), "no events after it");
         }
     }
 
