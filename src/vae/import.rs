@@ -74,7 +74,8 @@ impl Model {
             Some(Value::Object(model)) => model.clone(),
             _ => given,
         };
-        if !(given.contains_key("height") && given.contains_key("width")) && !given.contains_key("vocabulary") {
+        let has = |key: &&str| given.contains_key(*key);
+        if !(["height", "width"].iter().all(has) || has(&"vocabulary")) {
             let found = "none: a run's config.json has no sizes, but --like RUN takes them from its model".to_owned();
             return Err(fault("the keys `height` and `width`", found));
         }
