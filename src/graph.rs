@@ -207,8 +207,9 @@ impl Graph {
 
     /// Adds a layer with the given number of outputs. A grid becomes a row first.
     pub fn dense(&mut self, layer: &str, input: Value, outputs: usize) -> Value {
-        let input = self.as_row(input);
-        self.push(Operation::Dense { layer: layer.to_owned() }, &[input], vec![outputs])
+        let row = self.as_row(input);
+        let row = if row == input { row } else { self.line(row) };
+        self.push(Operation::Dense { layer: layer.to_owned() }, &[row], vec![outputs])
     }
 
     /// Adds a convolution, or a transposed one, to a grid. `from` is the size of its input, as for [`Graph::as_grid`].
@@ -288,7 +289,8 @@ impl Graph {
         }
         let [channels, height, width] = size;
         let last = self.reshape(input, &[height, width, channels]);
-        self.push(Operation::Permute([2, 0, 1]), &[last], size.to_vec())
+        let grid = self.push(Operation::Permute([2, 0, 1]), &[last], size.to_vec());
+        self.line(grid)
     }
 
     fn push(&mut self, operation: Operation, inputs: &[Value], shape: Vec<usize>) -> Value {

@@ -174,6 +174,13 @@
 //! likelihood and prior has a form on the CPU ([`nn::exact`], [`likelihood::Levels`], [`vae::ExactModel`]), with sums in index order and
 //! the functions of `libm`. A reader of a stream checks its frame, each chunk's CRC, the model's hash, and a digest of the images.
 //!
+//! # Other programs
+//!
+//! A model describes itself as a list of operations in the form of evaluation: each layer, posterior and likelihood adds its own to a
+//! [`graph::Graph`] (`describe`). [`export`] writes ONNX and a module of PyTorch from that list, and knows neither layers nor
+//! likelihoods. The log probability and the KL divergence, which ONNX files do not have, are lines of PyTorch that the likelihood and the prior
+//! give. [`vae::Model::import`] checks weights that another program trained.
+//!
 //! # Priors
 //!
 //! A prior whose KL divergence has a closed form is only a part in the slot `prior`. A mixture of normals

@@ -74,8 +74,8 @@ impl Model {
             Some(Value::Object(model)) => model.clone(),
             _ => given,
         };
-        let has_sizes = ["height", "width"].iter().all(|key| given.contains_key(*key));
-        if !has_sizes && !given.contains_key("vocabulary") {
+        let has = |key: &&str| given.contains_key(*key);
+        if !(["height", "width"].iter().all(has) || has(&"vocabulary")) {
             let found = "none: a run's config.json has no sizes, but --like RUN takes them from its model".to_owned();
             return Err(fault("the keys `height` and `width`", found));
         }

@@ -99,12 +99,22 @@ fn apply(function: Function, x: &str) -> String {
     format!("{name}({x})")
 }
 
-/// Numbers that are the same for all examples. Those of many levels are evenly spaced.
+/// Numbers that are the same for all examples. Many that are evenly spaced are not listed.
 fn constant(numbers: &[f32], shape: &[usize], device: &str) -> String {
+    /// A line has room for these.
+    const FEW: usize = 8;
+    let (first, last, count) = (numbers[0], numbers[numbers.len() - 1], numbers.len());
+    let even = |(index, number): (usize, &f32)| {
+        let share = index as f32 / (count - 1) as f32;
+        (first + (last - first) * share - number).abs() <= f32::EPSILON * last.abs()
+    };
     if shape.is_empty() {
-        return format!("{:?}", numbers[0]);
+        format!("{first:?}")
+    } else if count > FEW && numbers.iter().enumerate().all(even) {
+        format!("torch.linspace({first:?}, {last:?}, {count}, device={device})")
+    } else {
+        format!("torch.tensor({numbers:?}, device={device})")
     }
-    format!("torch.tensor({numbers:?}, device={device})")
 }
 
 /// A calculation without the parentheses round all of it.
