@@ -6,7 +6,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::config::Config;
+use crate::config::{Config, Setting, settings};
 use crate::error::require;
 use crate::gpu::{AdapterSummary, KernelTable};
 
@@ -25,6 +25,36 @@ pub struct RunConfig {
     pub adapter: AdapterSummary,
     /// The kernel of each product of matrices; a resumed run uses the same kernels, and so gives the same bits.
     pub kernels: KernelTable,
+}
+
+impl RunConfig {
+    /// All options of the run, in the order of `elbo train --help`.
+    pub fn settings(&self) -> Vec<Setting> {
+        // The library has no flag for it, and its default depends on the data.
+        let batch_size = Setting {
+            option: "--batch-size".to_owned(),
+            value: self.config.training.batch_size.to_string(),
+            is_default: false,
+            heading: "Training".to_owned(),
+            help: "Examples per step; the last batch of an epoch may be smaller".to_owned(),
+        };
+        [settings(&self.config), vec![batch_size], settings(&self.output)].concat()
+    }
+
+    /// The command that trains such a model again, for a shell.
+    pub fn command(&self) -> String {
+        let words = self.settings().iter().flat_map(Setting::words).map(|word| quoted(&word)).collect::<Vec<_>>();
+        ["elbo train".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A word as a shell has to read it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// What a training writes beside the model.
@@ -84,6 +114,12 @@ mod tests {
             let found: Vec<u32> = (1..=5).filter(|epoch| output.has_pictures(*epoch, *epoch == 5)).collect();
             assert_eq!(found, epochs);
         }
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let words = ["--lr", "0.1", "a b", "it's", "$x", "", "conv32k4s2,200", "/data/x.npz"].map(quoted);
+        assert_eq!(words, ["--lr", "0.1", "'a b'", r"'it'\''s'", "'$x'", "''", "conv32k4s2,200", "/data/x.npz"]);
     }
 
     #[test]
