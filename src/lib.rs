@@ -58,7 +58,7 @@
 //! Dependencies point one way: a module uses only modules below it, which `tests/architecture.rs` checks.
 //!
 //! ```text
-//! cli -> run -> selftest -> train -> compress, eval -> vae -> config -> objective -> likelihood, prior -> posterior -> nn
+//! cli -> report -> run -> selftest -> train -> compress, eval -> vae -> config -> objective -> likelihood, prior -> posterior -> nn
 //!     -> image -> data, optim -> step -> gpu -> noise, numbers, shaders -> files -> error
 //! ```
 //!
@@ -72,6 +72,7 @@
 //! | [`vae`] | the model, its passes, and the recipes of evaluation and inference |
 //! | [`compress`] | streams of images, coded with a model that runs on the CPU |
 //! | [`train`] | the plan of a training, the recipe of its step, checkpoints |
+//! | [`report`] | HTML pages of runs: what they show is computed, templates lay it out and escape it |
 //!
 //! Each part owns its settings, which are flags, defaults, JSON and documentation in one struct. It has an enum that lists its
 //! kinds and one `match` that makes them. So adding a likelihood, a prior, a posterior, an objective or an optimiser touches its
@@ -197,6 +198,7 @@ pub mod objective;
 pub mod optim;
 pub mod posterior;
 pub mod prior;
+pub mod report;
 pub mod run;
 pub mod selftest;
 mod shaders;
