@@ -2,6 +2,7 @@
 
 mod adapters;
 mod bench;
+mod compare;
 mod completions;
 mod compress;
 mod data;
@@ -18,6 +19,7 @@ mod man;
 mod manifold;
 mod page;
 mod reconstruct;
+mod report;
 mod sample;
 mod selftest;
 mod train;
@@ -63,6 +65,8 @@ Examples:
   elbo train --latents 2 --out runs/plane       a model with two latents
   elbo manifold runs/plane                      the picture of its latent plane
   elbo eval runs/1 --json                       evaluate it, with JSON for a program
+  elbo report runs/1                            one HTML page with everything about it
+  elbo compare runs/1 runs/2                    a table of runs, with the settings that differ
   elbo sample runs/1 --count 400 --out 400.png  draw 400 samples
   elbo compress runs/1 pictures --out p.elbo    the pictures of a folder, without loss, in fewer bytes";
 
@@ -72,6 +76,8 @@ enum Command {
     Train(Box<train::Train>),
     Resume(train::Resume),
     Eval(eval::Eval),
+    Report(report::Report),
+    Compare(compare::Compare),
     Sample(sample::Sample),
     Reconstruct(reconstruct::Reconstruct),
     Interpolate(interpolate::Interpolate),
@@ -100,6 +106,8 @@ impl Cli {
             Command::Train(command) => command.run(gpu),
             Command::Resume(command) => command.run(gpu),
             Command::Eval(command) => command.run(gpu),
+            Command::Report(command) => command.run(gpu),
+            Command::Compare(command) => command.run(),
             Command::Sample(command) => command.run(gpu),
             Command::Reconstruct(command) => command.run(gpu),
             Command::Interpolate(command) => command.run(gpu),

@@ -4,9 +4,11 @@
 //! here alone.
 
 mod model;
+mod settings;
 mod text;
 
 pub use model::ModelConfig;
+pub use settings::{Setting, settings};
 pub use text::TextConfig;
 
 use clap::Args;

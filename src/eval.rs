@@ -8,8 +8,8 @@ mod report;
 pub(crate) use importance::accumulate;
 pub use importance::{ImportanceEstimate, estimate};
 pub use information::mutual_information;
-pub use latents::LatentStatistics;
 pub(crate) use latents::sum as sum_latents;
+pub use latents::{ACTIVE_VARIANCE, LatentStatistics};
 pub use report::{Report, ReportRequest, TextReport, report};
 
 use std::ops::ControlFlow;

@@ -2,6 +2,7 @@
 //!
 //! Images are row-major, one after the other, with the channels of a pixel side by side; 0 is black and 1 is white.
 
+pub(crate) mod axis;
 pub mod curves;
 
 use std::io;
@@ -82,6 +83,16 @@ impl Grid<'_> {
     /// As [`Grid::draws`]; [`Error::Argument`] if there is no image, if `pixels` are not whole images, or if a
     /// value is NaN (both it and its image counted from 0); [`Error::Io`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let png = self.png(MAX_WIDTH)?;
+        write_atomically(path, |file| file.write_all(&png))
+    }
+
+    /// The same as the bytes of a PNG, at most `most_width` pixels wide if the images are not wider.
+    ///
+    /// # Errors
+    ///
+    /// As [`Grid::write`].
+    pub fn png(&self, most_width: usize) -> Result<Vec<u8>, Error> {
         let colour = colour_type(self.image)?;
         self.check()?;
         let Grid { pixels, image, columns } = *self;
@@ -90,7 +101,7 @@ impl Grid<'_> {
         let columns = columns.min(pixels.len() / dimensions);
         let rows = pixels.len().div_ceil(columns * dimensions);
         let (picture_width, picture_height) = (columns * (width + 1) + 1, rows * (height + 1) + 1);
-        let scale = (MAX_WIDTH / picture_width).min(MAX_HEIGHT / picture_height).max(1);
+        let scale = (most_width / picture_width).min(MAX_HEIGHT / picture_height).max(1);
         let opaque = |level: u8| [level, level, level, u8::MAX];
         let drawn = |x: usize, y: usize| {
             // Every cell has a line above it and one to its left; the grid's last lines are those of cells beyond it.
@@ -113,7 +124,8 @@ impl Grid<'_> {
                 picture.extend_from_slice(&drawn(x / scale, y / scale)[..channels]);
             }
         }
-        write_png(path, &picture, picture_width as u32, picture_height as u32, colour)
+        encode(&picture, picture_width as u32, picture_height as u32, colour)
+            .map_err(|error| undrawable("a picture that PNG can hold".into(), error.to_string()))
     }
 
     /// Checks that there are whole images, without NaN.
@@ -181,10 +193,14 @@ pub fn paired_rows(
 
 /// Encodes in memory, where nothing can fail half-way, then writes.
 fn write_png(path: &Path, picture: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Result<(), Error> {
-    let mut png = Vec::new();
-    let encoded = PngEncoder::new(&mut png).write_image(picture, width, height, colour);
-    encoded.map_err(|error| Error::io("write", path)(io::Error::other(error)))?;
+    let png = encode(picture, width, height, colour).map_err(Error::io("write", path))?;
     write_atomically(path, |file| file.write_all(&png))
+}
+
+fn encode(picture: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> io::Result<Vec<u8>> {
+    let mut png = Vec::new();
+    PngEncoder::new(&mut png).write_image(picture, width, height, colour).map_err(io::Error::other)?;
+    Ok(png)
 }
 
 #[cfg(test)]

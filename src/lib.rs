@@ -58,8 +58,8 @@
 //! Dependencies point one way: a module uses only modules below it, which `tests/architecture.rs` checks.
 //!
 //! ```text
-//! cli -> run -> page, selftest -> train -> compress, eval, export -> vae -> config -> objective -> likelihood, prior -> posterior
-//!     -> nn -> image -> data, optim -> step -> gpu -> graph, noise, numbers, shaders -> files -> error
+//! cli -> report -> run -> page, selftest -> train -> compress, eval, export -> vae -> config -> objective -> likelihood, prior
+//!     -> posterior -> nn -> image -> data, optim -> step -> gpu -> graph, noise, numbers, shaders -> files -> error
 //! ```
 //!
 //! | module | its contract |
@@ -75,6 +75,7 @@
 //! | [`page`] | a model as an HTML file: recorded programs as data ([`gpu::Listing`]), and a player in JavaScript |
 //! | [`compress`] | streams of images, coded with a model that runs on the CPU |
 //! | [`train`] | the plan of a training, the recipe of its step, checkpoints |
+//! | [`report`] | HTML pages of runs: what they show is computed, templates lay it out and escape it |
 //!
 //! Each part owns its settings, which are flags, defaults, JSON and documentation in one struct. It has an enum that lists its
 //! kinds and one `match` that makes them. So adding a likelihood, a prior, a posterior, an objective or an optimiser touches its
@@ -210,6 +211,7 @@ pub mod optim;
 pub mod page;
 pub mod posterior;
 pub mod prior;
+pub mod report;
 pub mod run;
 pub mod selftest;
 mod shaders;

@@ -38,6 +38,7 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The checkpoints of earlier epochs.
 const CHECKPOINTS: &str = "checkpoints";
 const CURVES: &str = "curves.png";
+const REPORT: &str = "report.html";
 const SAMPLES: &str = "samples";
 const RECONSTRUCTIONS: &str = "reconstructions";
 
@@ -97,7 +98,7 @@ impl RunDirectory {
         if config.output.tensorboard {
             tensorboard::make_folder(&path)?;
         }
-        for file in [METRICS, MODEL, BEST, CHECKPOINT, CURVES] {
+        for file in [METRICS, MODEL, BEST, CHECKPOINT, CURVES, REPORT] {
             remove(&path.join(file), |path| fs::remove_file(path))?;
         }
         for directory in [SAMPLES, RECONSTRUCTIONS, CHECKPOINTS] {
@@ -139,6 +140,14 @@ impl RunDirectory {
         &self.path
     }
 
+    /// The run as its reader knows it: its path as it was given, or the full one of a path such as `.`.
+    pub fn name(&self) -> String {
+        let full = || fs::canonicalize(Path::new(".").join(&self.path)).unwrap_or_else(|_| self.path.clone());
+        // Putting the parts together leaves out a slash at the end.
+        let path = if self.path.file_name().is_some() { self.path.components().collect() } else { full() };
+        path.display().to_string()
+    }
+
     /// The model after the last epoch.
     pub fn last_model(&self) -> PathBuf {
         self.path.join(MODEL)
@@ -163,6 +172,11 @@ impl RunDirectory {
     /// The training curve.
     pub fn curves(&self) -> PathBuf {
         self.path.join(CURVES)
+    }
+
+    /// The report.
+    pub fn report(&self) -> PathBuf {
+        self.path.join(REPORT)
     }
 
     /// The samples drawn after an epoch.
@@ -216,6 +230,16 @@ impl RunDirectory {
             format!("none, as the run ended before its first epoch did: begin it again with `elbo train --out {out}`")
         };
         Err(Error::Format { path, expected: "the state of the training".to_owned(), found })
+    }
+
+    /// The error for a run that has no model, with what to do.
+    pub fn without_model(&self) -> Error {
+        let path = self.path.display();
+        Error::Format {
+            path: self.model(),
+            expected: "the model of a run".to_owned(),
+            found: format!("none: `elbo resume {path}` trains it, and `elbo compare {path} OTHER` needs no model"),
+        }
     }
 
     /// The error for a directory whose checkpoint is that of another model than `config.json` describes.
@@ -295,19 +319,34 @@ impl RunDirectory {
     ///
     /// [`Error::Io`] if it cannot be read; [`Error::Format`] if the content of a line is not that of a run.
     pub fn read_metrics(&self) -> Result<Vec<EpochMetrics>, Error> {
+        let (epochs, damage) = self.read_whole_metrics()?;
+        damage.map_or(Ok(epochs), Err)
+    }
+
+    /// The same up to the first line whose content is not that of a run, and the error for that line: of a copy that was cut off, a
+    /// report shows what is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be read.
+    pub fn read_whole_metrics(&self) -> Result<(Vec<EpochMetrics>, Option<Error>), Error> {
         let path = self.path.join(METRICS);
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), None)),
             read => read.map_err(Error::io("read", &path))?,
         };
-        let parse = |line| {
-            serde_json::from_str(line).map_err(|error| Error::Format {
-                path: path.clone(),
-                expected: "one epoch's metrics a line".to_owned(),
-                found: error.to_string(),
-            })
-        };
-        text.lines().map(parse).collect()
+        let mut epochs = Vec::new();
+        for (line, number) in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).zip(1..) {
+            match serde_json::from_slice(line) {
+                Ok(epoch) => epochs.push(epoch),
+                Err(error) => {
+                    let (expected, found) =
+                        ("one epoch's metrics a line".to_owned(), format!("in line {number}: {error}"));
+                    return Ok((epochs, Some(Error::Format { path, expected, found })));
+                }
+            }
+        }
+        Ok((epochs, None))
     }
 }
 

@@ -15,7 +15,7 @@ mod text;
 pub use exact::ExactModel;
 pub(crate) use file::{download, upload, values};
 pub use generate::Words;
-pub use inference::PosteriorParameters;
+pub use inference::{PosteriorParameters, sweep};
 pub use model::{Described, Model};
 pub use network::Network;
 pub use recipe::Recipe;

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::support::sources::files;
 
 /// The modules from top to bottom. Those of one floor do not use each other.
-const ORDER: [&[&str]; 18] = [
+const ORDER: [&[&str]; 19] = [
     &["cli"],
+    &["report"],
     &["run"],
     &["page", "selftest"],
     &["train"],

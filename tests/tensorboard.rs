@@ -124,7 +124,7 @@ fn tensorboard_reads_each_epoch_once_after_a_run_went_back() {
     assert_eq!(steps(configuration), [1, 3], "the configuration of each process");
     let table = configuration[1][1].as_str().expect("a table");
     assert!(table.starts_with("| option | value |\n|---|---|\n"), "{table}");
-    assert!(table.contains("| training.epochs | `3` |") && table.contains("| model.latents | `3` |"), "{table}");
+    assert!(table.contains("| --epochs | `3` |") && table.contains("| --latents | `3` |"), "{table}");
 }
 
 #[test]

@@ -93,6 +93,9 @@ mod compress;
 /// Data with a validation set, the best model, early stopping, and what `elbo eval` reports.
 mod evaluation;
 
+/// Pages of runs, and runs side by side.
+mod reports;
+
 /// The choice of kernels: measured once, kept, recorded by a run.
 mod tuning;
 

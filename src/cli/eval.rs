@@ -149,7 +149,7 @@ impl Eval {
 }
 
 /// A progress bar if standard error is a terminal and the work is long, else a hidden one.
-fn progress_bar(long: bool) -> ProgressBar {
+pub fn progress_bar(long: bool) -> ProgressBar {
     if !long || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }

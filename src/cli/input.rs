@@ -90,6 +90,11 @@ pub struct DataArgs {
 }
 
 impl DataArgs {
+    /// Whether they are others than those of the run.
+    pub fn is_other(&self) -> bool {
+        self.data.is_some()
+    }
+
     /// Loads images.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use elbo::Error;
 use elbo::error::require;
+use elbo::vae::sweep;
 
 use super::images::{ImagesArgs, require_fits};
 use super::{DataArgs, GpuArgs, ModelArgs, ShowArgs, evenly_spaced};
@@ -49,14 +50,8 @@ impl Traverse {
             }
             _ => vec![0.0; width],
         };
-        let mut latents = Vec::new();
-        for latent in 0..width {
-            for value in evenly_spaced(-self.range, self.range, self.steps) {
-                let start = latents.len();
-                latents.extend_from_slice(&base);
-                latents[start + latent] = value;
-            }
-        }
+        let values = evenly_spaced(-self.range, self.range, self.steps);
+        let latents: Vec<f32> = (0..width).flat_map(|latent| sweep(&base, latent, values.clone())).collect();
         file.write(&vae, vae.decode(&latents, self.show.pixels(0))?, self.steps, "traversals, a latent a row")
     }
 }

@@ -10,7 +10,7 @@ use crate::step::At;
 const SOURCE: Source = source!("eval/latents.wgsl");
 
 /// A latent whose posterior mean varies by more than this over the data is active (Burda et al. 2016, section 5.2).
-const ACTIVE_VARIANCE: f64 = 0.01;
+pub const ACTIVE_VARIANCE: f64 = 0.01;
 
 /// The statistics of each latent over a set of images.
 #[derive(Clone, Debug, PartialEq, Serialize)]

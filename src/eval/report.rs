@@ -54,6 +54,8 @@ pub struct Report {
     pub is_log_likelihood: bool,
     /// The KL divergence of each latent, if the prior gives a closed form.
     pub kl_per_latent: Option<Vec<f64>>,
+    /// The variance of each latent's posterior mean over the images: above 0.01, the latent is active.
+    pub mean_variance_per_latent: Vec<f64>,
     /// Latents whose posterior mean has a variance above 0.01 over the images.
     pub active_units: usize,
     /// The number of latents.
@@ -190,6 +192,7 @@ pub fn report<'a>(
         is_log_likelihood,
         active_units: statistics.active_units(),
         kl_per_latent: (!model.kl_is_estimate()).then_some(statistics.kl),
+        mean_variance_per_latent: statistics.mean_variance,
         latents: model.latents,
         estimate,
     }))

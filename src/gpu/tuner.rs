@@ -75,6 +75,11 @@ impl KernelTable {
         self.0.iter().all(|(question, candidate)| other.get(question) == Some(candidate))
     }
 
+    /// The questions in order, each with the name of the candidate chosen.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(question, candidate)| (question.as_str(), candidate.as_str()))
+    }
+
     /// The name of the candidate chosen for a question.
     pub fn get(&self, question: &str) -> Option<&str> {
         self.0.get(question).map(String::as_str)

@@ -7,12 +7,11 @@ use std::sync::Once;
 use image::imageops::thumbnail;
 use image::{ExtendedColorType, RgbImage};
 use plotters::coord::Shift;
-use plotters::coord::ranged1d::{BoldPoints, Ranged};
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
+use super::axis::{MAX_VALUE, VALUE_TICKS, epoch_ticks, value_format, value_range, value_ticks};
 use super::write_png;
 use crate::Error;
 use crate::step::metrics::{Averages, EpochMetrics};
@@ -29,8 +28,6 @@ const TEXT: RGBColor = RGBColor(40, 40, 40);
 const FAINT: RGBColor = RGBColor(225, 225, 225);
 /// With at most this number of epochs, each has a marker, so that a single one is visible.
 const MAX_MARKERS: usize = 50;
-/// The largest value that can be drawn: plotters never finds ticks for ranges that overflow.
-const MAX_VALUE: f64 = 1e100;
 
 /// The name under which the embedded font is registered: plotters on its own has none.
 const FONT: &str = "sans-serif";
@@ -97,8 +94,9 @@ fn text(size: u32) -> TextStyle<'static> {
 fn draw_panel(area: &Area, title: &str, epochs: &[EpochMetrics], value: fn(&Averages) -> f64) -> Result<(), DrawError> {
     let (first, last) = (i64::from(epochs[0].epoch), i64::from(epochs[epochs.len() - 1].epoch));
     let margin = 1 + (last - first) / 50;
-    let (low, high) = value_range(epochs, value);
-    let ticks = RangedCoordf64::from(low..high).key_points(BoldPoints(VALUE_TICKS));
+    let train: Vec<f64> = epochs.iter().map(|epoch| value(&epoch.train)).collect();
+    let test: Vec<f64> = epochs.iter().map(|epoch| value(&epoch.held_out().1)).collect();
+    let (low, high) = value_range([train.as_slice(), &test]);
 
     let mut chart = ChartBuilder::on(area)
         .caption(title, text(38))
@@ -118,10 +116,8 @@ fn draw_panel(area: &Area, title: &str, epochs: &[EpochMetrics], value: fn(&Aver
         .axis_desc_style(text(30))
         .x_desc("epoch")
         .y_desc("nats per example")
-        .y_label_formatter(&value_format(&ticks))
+        .y_label_formatter(&value_format(&value_ticks(low, high)))
         .draw()?;
-    let train: Vec<f64> = epochs.iter().map(|epoch| value(&epoch.train)).collect();
-    let test: Vec<f64> = epochs.iter().map(|epoch| value(&epoch.held_out().1)).collect();
     // Train is wider, so that it is visible under test.
     for (colour, width, values) in [(TRAIN, 8, train), (TEST, 4, test)] {
         let points = || epochs.iter().map(|epoch| i64::from(epoch.epoch)).zip(values.iter().copied());
@@ -133,48 +129,6 @@ fn draw_panel(area: &Area, title: &str, epochs: &[EpochMetrics], value: fn(&Aver
         chart.draw_series(within.map(|point| Circle::new(point, radius, colour.filled())))?;
     }
     Ok(())
-}
-
-/// The range of the axis, from below the smallest value to above the largest.
-///
-/// The first tenth of the epochs can widen it to four times what the others need. Values beyond the range are drawn
-/// along the edge, without markers. Otherwise the first epoch, which is often far off, would flatten the rest of the
-/// curve.
-fn value_range(epochs: &[EpochMetrics], value: fn(&Averages) -> f64) -> (f64, f64) {
-    let range = |epochs: &[EpochMetrics]| {
-        let values = epochs.iter().flat_map(|epoch| [value(&epoch.train), value(&epoch.held_out().1)]);
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
-    };
-    let (low, high) = range(epochs);
-    let (late_low, late_high) = range(&epochs[epochs.len() / 10..]);
-    let room = 3.0 * (late_high - late_low);
-    let (low, high) = (low.max(late_low - room), high.min(late_high + room));
-    // Equal values need a range too, one that is not lost in rounding.
-    let margin = (0.05 * (high - low)).max(1e-4 * low.abs().max(high.abs())).max(1e-3);
-    (low - margin, high + margin)
-}
-
-/// About how many ticks the axis of values has.
-const VALUE_TICKS: usize = 8;
-
-/// Formats the ticks with as few decimals as they all need.
-fn value_format(ticks: &[f64]) -> impl Fn(&f64) -> String {
-    let exact = |value: &f64, decimals: usize| {
-        let scaled = value * 10f64.powi(decimals as i32);
-        (scaled - scaled.round()).abs() < 1e-3
-    };
-    let decimals = (0..4).find(|&decimals| ticks.iter().all(|tick| exact(tick, decimals))).unwrap_or(4);
-    let large = ticks.iter().any(|tick| tick.abs() >= 1e6);
-    // Adding zero turns -0 into 0.
-    move |value| if large { format!("{:.2e}", value + 0.0) } else { format!("{:.decimals$}", value + 0.0) }
-}
-
-/// Whole epochs, a distance of 1, 2 or 5 times a power of ten apart: as many as have room for their digits.
-fn epoch_ticks(first: i64, last: i64) -> Vec<i64> {
-    let most = if last < 1000 { 10 } else { 5 };
-    let mut distances = (0..10).flat_map(|power| [1, 2, 5].map(|digit| digit * 10i64.pow(power)));
-    let distance = distances.find(|distance| (last - first) / distance <= most).unwrap_or(i64::MAX);
-    ((first + distance - 1) / distance..=last / distance).map(|tick| tick * distance).collect()
 }
 
 #[cfg(test)]
@@ -234,28 +188,5 @@ mod tests {
             assert!(error.to_string().ends_with(" in epoch 2"));
         }
         assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_far_off_start_leaves_room_for_the_rest() {
-        let nll = |averages: &Averages| averages.nll;
-        let far_off = |epoch: f64| 100.0 + 1000.0 / epoch.powi(6);
-        let (low, high) = value_range(&epochs(1..=10, far_off), nll);
-        assert!(low < 100.0 && high > 115.0 && high < 200.0, "{low} to {high}");
-        let (low, high) = value_range(&epochs(1..=9, far_off), nll);
-        assert!(low < 100.0 && high > 1123.0, "{low} to {high}");
-    }
-
-    #[test]
-    fn ticks_are_whole_and_few() {
-        assert_eq!(epoch_ticks(1, 1), [1]);
-        assert_eq!(epoch_ticks(1, 10), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-        assert_eq!(epoch_ticks(3, 30), [5, 10, 15, 20, 25, 30]);
-        assert_eq!(epoch_ticks(1, 500), [50, 100, 150, 200, 250, 300, 350, 400, 450, 500]);
-        assert_eq!(epoch_ticks(1, 10_000), [2000, 4000, 6000, 8000, 10_000]);
-        assert!((2..7).contains(&epoch_ticks(1, u32::MAX.into()).len()));
-        assert_eq!(value_format(&[-1.0, -0.0, 1.0])(&-0.0), "0");
-        assert_eq!(value_format(&[24.0, 24.5])(&24.0), "24.0");
-        assert_eq!(value_format(&[0.0, 2.5e8])(&2.5e8), "2.50e8");
     }
 }

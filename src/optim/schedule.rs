@@ -32,6 +32,7 @@ pub enum LearningRateSchedule {
 pub struct LearningRate {
     /// Learning rate
     #[arg(
+        id = "learning_rate",
         long = "lr",
         value_name = "X",
         default_value_t = 1e-3,
@@ -42,6 +43,7 @@ pub struct LearningRate {
     pub initial: f64,
     /// How the learning rate changes from epoch to epoch
     #[arg(
+        id = "learning_rate_schedule",
         long = "lr-schedule",
         value_name = "LEARNING_RATE_SCHEDULE",
         value_enum,
@@ -52,6 +54,7 @@ pub struct LearningRate {
     pub schedule: LearningRateSchedule,
     /// Factor of the learning rate in the schedules steps, exponential and plateau
     #[arg(
+        id = "learning_rate_factor",
         long = "lr-factor",
         value_name = "X",
         default_value_t = 0.1,
@@ -61,11 +64,16 @@ pub struct LearningRate {
     #[serde(rename = "learning_rate_factor")]
     pub factor: f64,
     /// Epochs after which --lr-schedule steps multiplies the learning rate by --lr-factor, as 200,350
-    #[arg(long = "lr-milestones", value_name = "EPOCHS", default_value = "none", help_heading = "Training")]
+    #[arg(
+        id = "learning_rate_milestones",
+        long = "lr-milestones",
+        value_name = "EPOCHS",
+        default_value = "none",
+        help_heading = "Training"
+    )]
     #[serde(rename = "learning_rate_milestones")]
     pub milestones: Numbers,
     /// With --lr-schedule plateau: epochs without a lower loss before the learning rate is multiplied by --lr-factor
-    // The configuration of training has a `patience` too.
     #[arg(
         id = "learning_rate_patience",
         long = "lr-patience",

@@ -1,14 +1,12 @@
 //! The configuration of a run: its options, and where it was begun.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::Error;
-use crate::config::Config;
+use crate::config::{Config, Setting, settings};
 use crate::error::require;
 use crate::gpu::{AdapterSummary, KernelTable};
 
@@ -31,9 +29,9 @@ pub struct RunConfig {
 }
 
 impl RunConfig {
-    /// The options by their names in `config.json`, such as `training.learning_rate`.
-    pub fn settings(&self) -> BTreeMap<String, String> {
-        settings(&self.config, &self.output)
+    /// All options of the run, in the order of `elbo train --help`.
+    pub fn settings(&self) -> Vec<Setting> {
+        all_settings(&self.config, &self.output)
     }
 
     /// Checks that options are those of this run, which goes on.
@@ -42,39 +40,46 @@ impl RunConfig {
     ///
     /// [`Error::Config`] that names the first that differs.
     pub fn require_same(&self, config: &Config, output: &OutputConfig) -> Result<(), Error> {
-        let (saved, given) = (self.settings(), settings(config, output));
-        let of = |settings: &BTreeMap<String, String>, key| settings.get(key).map_or("none".to_owned(), Clone::clone);
-        match saved.keys().chain(given.keys()).find(|key| saved.get(*key) != given.get(*key)) {
-            None => Ok(()),
-            Some(key) => Err(Error::Config {
+        let pairs = self.settings().into_iter().zip(all_settings(config, output));
+        let different = pairs.into_iter().find(|(saved, given)| saved.value != given.value);
+        different.map_or(Ok(()), |(saved, given)| {
+            let value =
+                |setting: &Setting| if setting.value.is_empty() { "none".to_owned() } else { setting.value.clone() };
+            Err(Error::Config {
                 option: "--resume",
-                expected: format!("the settings of the run that is there, {key} = {}", of(&saved, key)),
-                found: format!("{}: give the same options, or another --out for a new run", of(&given, key)),
-            }),
-        }
+                expected: format!("the settings of the run that is there, {} {}", saved.option, value(&saved)),
+                found: format!("{}: give the same options, or another --out for a new run", value(&given)),
+            })
+        })
+    }
+
+    /// The command that trains such a model again, for a shell.
+    pub fn command(&self) -> String {
+        let words = self.settings().iter().flat_map(Setting::words).map(|word| quoted(&word)).collect::<Vec<_>>();
+        ["elbo train".to_owned()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
     }
 }
 
-/// The options by their names in `config.json`.
-fn settings(config: &Config, output: &OutputConfig) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    for part in [serde_json::to_value(config), serde_json::to_value(output)] {
-        flatten("", &part.expect("options are JSON"), &mut found);
-    }
-    found
+/// The options of a configuration and of its output.
+fn all_settings(config: &Config, output: &OutputConfig) -> Vec<Setting> {
+    // The library has no flag for it, and its default depends on the data.
+    let batch_size = Setting {
+        option: "--batch-size".to_owned(),
+        value: config.training.batch_size.to_string(),
+        is_default: false,
+        heading: "Training".to_owned(),
+        help: "Examples per step; the last batch of an epoch may be smaller".to_owned(),
+    };
+    [settings(config), vec![batch_size], settings(output)].concat()
 }
 
-fn flatten(name: &str, value: &Value, found: &mut BTreeMap<String, String>) {
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(key, value)| {
-            let separator = if name.is_empty() { "" } else { "." };
-            flatten(&format!("{name}{separator}{key}"), value, found);
-        }),
-        leaf => {
-            let text = leaf.as_str().map_or_else(|| leaf.to_string(), str::to_owned);
-            found.insert(name.to_owned(), text);
-        }
+/// A word as a shell has to read it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
     }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// What a training writes beside the model.
@@ -137,6 +142,12 @@ mod tests {
             let found: Vec<u32> = (1..=5).filter(|epoch| output.has_pictures(*epoch, *epoch == 5)).collect();
             assert_eq!(found, epochs);
         }
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let words = ["--lr", "0.1", "a b", "it's", "$x", "", "conv32k4s2,200", "/data/x.npz"].map(quoted);
+        assert_eq!(words, ["--lr", "0.1", "'a b'", r"'it'\''s'", "'$x'", "''", "conv32k4s2,200", "/data/x.npz"]);
     }
 
     #[test]

@@ -123,7 +123,8 @@ fn table(config: &RunConfig) -> String {
     let about = [("elbo", config.version.clone()), ("adapter", adapter)];
     let about = about.into_iter().map(|(name, value)| (name.to_owned(), value));
     let mut table = "| option | value |\n|---|---|\n".to_owned();
-    for (name, value) in about.chain(config.settings()) {
+    let settings = config.settings().into_iter().map(|setting| (setting.option, setting.value));
+    for (name, value) in about.chain(settings) {
         // In code, Markdown leaves all characters as they are but these. Standardised columns have a long list of means.
         let value: String = value.chars().take(LONGEST).collect();
         let value = value.replace('|', "\\|").replace('`', "'").replace(['\n', '\r'], " ");

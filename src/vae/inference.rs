@@ -25,6 +25,17 @@ pub struct PosteriorParameters {
     pub logvar: Vec<f32>,
 }
 
+/// Rows of latents: `base`, with one latent at each of the values in turn.
+pub fn sweep<'a>(
+    base: &'a [f32],
+    latent: usize,
+    values: impl IntoIterator<Item = f32> + 'a,
+) -> impl Iterator<Item = f32> + 'a {
+    let row =
+        move |value| base.iter().enumerate().map(move |(index, other)| if index == latent { value } else { *other });
+    values.into_iter().flat_map(row)
+}
+
 impl Vae {
     /// The posterior of each example. The seed is for models that binarise grey images by draws: with a run's own, they are those that it
     /// is evaluated on.
