@@ -24,28 +24,30 @@ pub fn pytorch(model: &Model) -> Result<String, Error> {
     let parts = Parts::of(model)?;
     let class = parts.class(model)?;
     let helpers = helpers::of(&class);
-    let needs_math = helpers.contains("math.") || class.contains("math.");
-    let mut file = header(model, if needs_math { "import math\n\n" } else { "" })?;
+    let names = |text: &str| helpers.contains(text) || class.contains(text);
+    let mut file = header(model, [names("math."), names("F.")])?;
     file.push_str(&helpers);
     file.push_str(&class);
     file.push_str(FILES);
     Ok(file)
 }
 
-/// The start of the file.
-fn header(model: &Model, math: &str) -> Result<String, Error> {
+/// The start of the file, with the modules `math` and `torch.nn.functional` if they are used.
+fn header(model: &Model, [math, functional]: [bool; 2]) -> Result<String, Error> {
+    let math = if math { "import math\n\n" } else { "" };
+    let functional = if functional { "import torch.nn.functional as F\n" } else { "" };
     let (image, dimensions) = (model.image()?, model.image()?.dimensions());
     let mut layout = image.sizes().iter().map(usize::to_string).collect::<Vec<_>>();
     layout.insert(0, "B".to_owned());
     Ok(format!(
-        "\"\"\"A variational autoencoder that was trained by Elbo {}, in PyTorch.\n\n\
+        "\"\"\"A variational autoencoder of Elbo {}, in PyTorch.\n\n\
          Images x are {} or rows (B, {dimensions}), with the values that the model was trained on: from 0 to 1\n\
          for bytes, 0 or 1 if they were binarised.\n\n\
          vae = load(\"model.safetensors\").eval()\n\
          log_prob, kl = vae(x, torch.randn(len(x), {}))\n\
          print((log_prob - kl).mean())  # the ELBO, in nats per example\n\"\"\"\n\n\
          {math}import torch\n\
-         import torch.nn.functional as F\n\
+         {functional}\
          from safetensors.torch import load_file, save_file\n\
          from torch import nn\n\n\
          # What Elbo has to know of the model, beside its weights.\n\
