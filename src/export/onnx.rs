@@ -15,8 +15,8 @@ use crate::graph::{Graph, Value};
 use crate::nn::exact::HostParameters;
 use crate::vae::Model;
 
-/// The version of the operators, which is also that of the oldest runtimes that people use, and the version of the format that came with
-/// it.
+/// The version of the operators, which has a layer normalisation and which all current programs read; and the version of the format that
+/// came with it.
 const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
 

@@ -62,6 +62,15 @@ fn header(model: &Model, [math, functional]: [bool; 2]) -> Result<String, Error>
 /// Images as rows, if they are not yet.
 const ROWS: &str = "x = x.flatten(1)\n";
 
+/// The last method.
+const FORWARD: &str = r#"
+    def forward(self, x, noise):
+        """log p(x|z) and the KL divergence, (B) and (B), at z = mean + std * noise. The ELBO is their difference."""
+        mean, logvar = self.encode(x)
+        z = mean + torch.exp(0.5 * logvar) * noise
+        return self.log_prob(x, z), self.kl(mean, logvar, z)
+"#;
+
 /// The end of the file.
 const FILES: &str = r#"
 
@@ -77,12 +86,12 @@ def save(vae, path):
     save_file(vae.state_dict(), path, metadata={"elbo": MODEL})
 "#;
 
-/// The computations of a model, each with its input.
+/// The computations of a model, each with its results.
 struct Parts {
     encoder: (Graph, [Value; 2]),
     decoder: (Graph, Value),
     mean: (Graph, Value),
-    /// Only of models that see other values than the data's.
+    /// What the model sees, if that is not what the data have.
     seen: Option<(Graph, Value)>,
 }
 
@@ -99,11 +108,15 @@ impl Parts {
         let mut mean = Graph::default();
         let of_decoder = mean.input("outputs", vec![image.dimensions() * density.outputs_per_dimension()]);
         let image_mean = model.describe_mean(&mut mean, of_decoder)?;
-        let mut seen = Graph::default();
-        let x = seen.input("x", rows);
-        let row = model.describe_seen(&mut seen, x)?;
-        let row = seen.named(row, "seen");
-        let seen = model.config.standardisation.is_some().then_some((seen, row));
+        let seen = match &model.config.standardisation {
+            None => None,
+            Some(_) => {
+                let mut seen = Graph::default();
+                let x = seen.input("x", rows);
+                let row = model.describe_seen(&mut seen, x)?;
+                Some((seen, row))
+            }
+        };
         Ok(Parts { encoder: (encoder, posterior), decoder: (decoder, outputs), mean: (mean, image_mean), seen })
     }
 
@@ -129,28 +142,31 @@ impl Parts {
         let mut class = format!("\n\nclass Vae(nn.Module):\n{}", self.constructor(model));
         class.push_str(helpers::PUT);
         let mut add = |signature: &str, doc: &str, lines: &str| method(&mut class, signature, doc, lines);
+        let posterior = format!("The posterior's mean and log variance, (B, {latents}) and (B, {latents}), for");
+        let (mut rows, mut encode) = (ROWS, "encode");
         if let Some((graph, seen)) = &self.seen {
             let doc = format!("What the model sees of images: rows (B, {dimensions}), standardised.");
-            add("seen(self, x)", &doc, &format!("{ROWS}{}", Lines::new(graph, &[*seen]).body("seen")));
+            add("seen(self, x)", &doc, &format!("{ROWS}{}", Lines::new(graph, &[*seen]).returned()));
+            add("encode(self, x)", &format!("{posterior} images."), "return self.encode_seen(self.seen(x))\n");
+            (rows, encode) = ("x = self.seen(x)\n", "encode_seen");
         }
-        let of_seen = if self.seen.is_some() { "what the model sees of images, `seen(x)`" } else { "images" };
-        let (graph, posterior) = &self.encoder;
-        let doc = format!("The posterior's mean and log variance, (B, {latents}) and (B, {latents}), for {of_seen}.");
-        let lines = format!("{ROWS}{}", Lines::new(graph, posterior).body("mean, logvar"));
-        add("encode(self, x)", &doc, &lines);
+        let (graph, outputs) = &self.encoder;
+        let lines = format!("{ROWS}{}", Lines::new(graph, outputs).returned());
+        let of = if self.seen.is_some() { "what the model sees of images" } else { "images" };
+        add(&format!("{encode}(self, x)"), &format!("{posterior} {of}."), &lines);
         let (graph, outputs) = &self.decoder;
         let doc = format!("The decoder's outputs for latents (B, {latents}).");
-        add("outputs(self, z)", &doc, &Lines::new(graph, &[*outputs]).body("outputs"));
+        add("outputs(self, z)", &doc, &Lines::new(graph, &[*outputs]).returned());
         let (graph, mean) = &self.mean;
         let doc = format!("The mean of p(x|z): images, for latents (B, {latents}).");
-        let lines = format!("outputs = self.outputs(z)\n{}", Lines::new(graph, &[*mean]).body("mean"));
+        let lines = format!("outputs = self.outputs(z)\n{}", Lines::new(graph, &[*mean]).returned());
         add("decode(self, z)", &doc, &lines);
-        let doc = format!("log p(x|z), (B), for {of_seen} and latents (B, {latents}).");
+        let doc = format!("log p(x|z), (B), of {of}, for latents (B, {latents}).");
         let lines = model.config.likelihood.density().log_prob_in_pytorch();
-        add("log_prob(self, x, z)", &doc, &format!("{ROWS}outputs = self.outputs(z)\n{lines}"));
-        let lines = model.config.prior.density().kl_in_pytorch(&model.config.posterior);
+        add("log_prob(self, x, z)", &doc, &format!("{rows}outputs = self.outputs(z)\n{lines}"));
+        let lines = model.config.prior.density().kl_in_pytorch(&model.config.posterior, encode);
         add("kl(self, mean, logvar, z)", "KL(q(z|x) || p(z)), (B), with a draw z of the posterior.", &lines);
-        class.push_str(&self.forward());
+        class.push_str(FORWARD);
         Ok(class)
     }
 
@@ -167,17 +183,6 @@ impl Parts {
             writeln!(text, "        self.put(\"{name}\", {made})").expect("a text grows");
         }
         text
-    }
-
-    fn forward(&self) -> String {
-        let seen = if self.seen.is_some() { "        x = self.seen(x)\n" } else { "" };
-        format!(
-            "\n    def forward(self, x, noise):\n        \
-             \"\"\"log p(x|z) and the KL divergence, (B) and (B), at z = mean + std * noise. The ELBO is their difference.\"\"\"\n\
-             {seen}        mean, logvar = self.encode(x)\n        \
-             z = mean + torch.exp(0.5 * logvar) * noise\n        \
-             return self.log_prob(x, z), self.kl(mean, logvar, z)\n"
-        )
     }
 }
 

@@ -60,6 +60,7 @@ pub const CASES: [(&str, &str); 10] = [
     (
         "fixed",
         r#"{"height": 4, "width": 5, "channels": 3, "hidden": ["conv4", 9], "latents": 2, "activation": "leaky-relu",
+            "prior": "vamp-prior", "components": 3,
             "likelihood": "gaussian-fixed", "variance": 0.3, "standardisation": {"mean": [0.1], "std": [0.5], "range": [0, 1]}}"#,
     ),
 ];

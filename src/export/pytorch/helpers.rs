@@ -13,7 +13,7 @@ pub(super) const PUT: &str = r#"
         setattr(module, last, value)
 "#;
 
-/// Each with the text that shows that it is needed, and that it is made of.
+/// Each with what a class contains that needs it.
 const HELPERS: [(&str, &str); 7] = [
     ("normal_log_prob(", NORMAL_LOG_PROB),
     ("gated(", GATED),
