@@ -61,7 +61,8 @@ Examples:
   elbo manifold runs/plane                      the picture of its latent plane
   elbo eval runs/1 --json                       evaluate it, with JSON for a program
   elbo sample runs/1 --count 400 --out 400.png  draw 400 samples
-  elbo compress runs/1 pictures --out p.elbo    the pictures of a folder, without loss, in fewer bytes";
+  elbo compress runs/1 pictures --out p.elbo    the pictures of a folder, without loss, in fewer bytes
+  elbo export runs/1 --onnx onnx                the model for onnxruntime and other programs";
 
 #[derive(Subcommand)]
 enum Command {
