@@ -11,6 +11,7 @@ mod network;
 mod recipe;
 mod text;
 
+pub(crate) use describe::TextInPytorch;
 pub use exact::ExactModel;
 pub(crate) use file::{download, upload, values};
 pub use generate::Words;

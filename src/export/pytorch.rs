@@ -2,12 +2,12 @@
 
 mod expression;
 mod helpers;
+mod text;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use self::expression::{Lines, tuple};
-use super::require_images;
 use crate::Error;
 use crate::graph::{Graph, Node, Operation, Value};
 use crate::nn::{Init, ParameterSpec};
@@ -16,35 +16,47 @@ use crate::vae::Model;
 /// A module of PyTorch with the networks of a model, its log probability and its KL divergence: the text of a Python file that reads
 /// the model's safetensors file, and writes one that Elbo reads.
 ///
+/// A model of text takes tokens: the numbers of words in the vocabulary, which is part of the text. Its networks have the form of
+/// evaluation, without dropout.
+///
 /// # Errors
 ///
-/// [`Error::Argument`] if it is a model of text.
+/// [`Error::Argument`] if the model's data are none that exist: a bug.
 pub fn pytorch(model: &Model) -> Result<String, Error> {
-    require_images("exporting a model to PyTorch", model)?;
-    let parts = Parts::of(model)?;
-    let class = parts.class(model)?;
+    let (inputs, class) = match model.text() {
+        Ok(shape) => (text::inputs(model, shape), text::class(model, shape)),
+        Err(_) => (inputs(model)?, Parts::of(model)?.class(model)?),
+    };
     let helpers = helpers::of(&class);
     let names = |text: &str| helpers.contains(text) || class.contains(text);
-    let mut file = header(model, [names("math."), names("F.")])?;
+    let mut file = header(model, &inputs, [names("math."), names("F.")]);
     file.push_str(&helpers);
     file.push_str(&class);
     file.push_str(FILES);
     Ok(file)
 }
 
-/// The start of the file, with the modules `math` and `torch.nn.functional` if they are used.
-fn header(model: &Model, [math, functional]: [bool; 2]) -> Result<String, Error> {
-    let math = if math { "import math\n\n" } else { "" };
-    let functional = if functional { "import torch.nn.functional as F\n" } else { "" };
+/// What the file says of its inputs.
+fn inputs(model: &Model) -> Result<String, Error> {
     let (image, dimensions) = (model.image()?, model.image()?.dimensions());
     let mut layout = image.sizes().iter().map(usize::to_string).collect::<Vec<_>>();
     layout.insert(0, "B".to_owned());
     Ok(format!(
-        "\"\"\"A variational autoencoder of Elbo {}, in PyTorch.\n\n\
-         Images x are {} or rows (B, {dimensions}), with the values that the model was trained on: from 0 to 1\n\
+        "Images x are {} or rows (B, {dimensions}), with the values that the model was trained on: from 0 to 1\n\
          for bytes, 0 or 1 if they were binarised.\n\n\
          vae = load(\"model.safetensors\").eval()\n\
-         log_prob, kl = vae(x, torch.randn(len(x), {}))\n\
+         log_prob, kl = vae(x, torch.randn(len(x), {}))\n",
+        tuple(&layout),
+        model.config.latents,
+    ))
+}
+
+/// The start of the file, with the modules `math` and `torch.nn.functional` if they are used.
+fn header(model: &Model, inputs: &str, [math, functional]: [bool; 2]) -> String {
+    let math = if math { "import math\n\n" } else { "" };
+    let functional = if functional { "import torch.nn.functional as F\n" } else { "" };
+    format!(
+        "\"\"\"A variational autoencoder of Elbo {}, in PyTorch.\n\n{inputs}\
          print((log_prob - kl).mean())  # the ELBO, in nats per example\n\"\"\"\n\n\
          {math}import torch\n\
          {functional}\
@@ -53,10 +65,9 @@ fn header(model: &Model, [math, functional]: [bool; 2]) -> Result<String, Error>
          # What Elbo has to know of the model, beside its weights.\n\
          MODEL = r'''{}'''\n",
         env!("CARGO_PKG_VERSION"),
-        tuple(&layout),
-        model.config.latents,
-        model.metadata(),
-    ))
+        // Words may have quotes.
+        model.metadata().replace('\'', "\\u0027"),
+    )
 }
 
 /// Images as rows, if they are not yet.
