@@ -68,7 +68,8 @@ Examples:
   elbo report runs/1                            one HTML page with everything about it
   elbo compare runs/1 runs/2                    a table of runs, with the settings that differ
   elbo sample runs/1 --count 400 --out 400.png  draw 400 samples
-  elbo compress runs/1 pictures --out p.elbo    the pictures of a folder, without loss, in fewer bytes";
+  elbo compress runs/1 pictures --out p.elbo    the pictures of a folder, without loss, in fewer bytes
+  elbo export runs/1 --onnx onnx                the model for onnxruntime and other programs";
 
 #[derive(Subcommand)]
 enum Command {

@@ -240,13 +240,19 @@ impl Graph {
     }
 
     /// Adds a function of two values.
+    ///
+    /// # Panics
+    ///
+    /// If their shapes do not fit: a bug.
     pub fn combine(&mut self, function: Arithmetic, a: Value, b: Value) -> Value {
         let [of_a, of_b] = [a, b].map(|value| self.node(value).shape.clone());
         let longer = if of_a.len() >= of_b.len() { &of_a } else { &of_b };
         let mut shape = longer.clone();
         for (axis, size) in shape.iter_mut().rev().enumerate() {
             let of = |shape: &[usize]| shape.iter().rev().nth(axis).copied().unwrap_or(1);
-            *size = of(&of_a).max(of(&of_b));
+            let sizes = [of(&of_a), of(&of_b)];
+            assert!(sizes[0] == sizes[1] || sizes.contains(&1), "shapes that do not fit: {of_a:?} and {of_b:?}");
+            *size = sizes[0].max(sizes[1]);
         }
         self.push(Operation::Combine(function), &[a, b], shape)
     }

@@ -168,8 +168,9 @@ pub(crate) trait LatentDensity: Debug {
     }
 
     /// The KL divergence in PyTorch, for a writer of modules: the lines of a function whose arguments are the posterior's `mean` and
-    /// `logvar`, and draws `z` from it, all `(B, L)`; it returns `(B)`. It can use `parameter(name)` and `self.encode(x)`.
-    fn kl_in_pytorch(&self, posterior: &PosteriorConfig) -> String;
+    /// `logvar`, and draws `z` from it, all `(B, L)`; it returns `(B)`. It can use `parameter(name)` and the method `encode`, which has the
+    /// mean and the log variance of what the model sees.
+    fn kl_in_pytorch(&self, posterior: &PosteriorConfig, encode: &str) -> String;
 
     /// Makes its tensors.
     ///

@@ -12,6 +12,7 @@ mod recipe;
 mod replay;
 mod text;
 
+pub(crate) use describe::TextInPytorch;
 pub use exact::ExactModel;
 pub(crate) use file::{download, upload, values};
 pub use generate::Words;

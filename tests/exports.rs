@@ -1,19 +1,18 @@
 //! What other programs make of exported models: ONNX with onnxruntime, modules with PyTorch, and weights that PyTorch trained.
 
 mod cases;
+mod text;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use clap::ValueEnum;
 use elbo::config::ModelConfig;
-use elbo::data::{TextShape, Tokens, Vocabulary};
+use elbo::export;
 use elbo::nn::exact::HostParameters;
 use elbo::vae::{Model, Vae};
-use elbo::{Error, export};
 use serde::Deserialize;
 
 use crate::support::gpu;
@@ -21,6 +20,7 @@ use crate::support::program::{elbo, errors_of, refuses, succeeds, write_data};
 use crate::support::sources::repository;
 use crate::support::tools::{python, run};
 use cases::{CASES, Case, elbo_of};
+use text::TextCase;
 
 /// Of means and log variances, which are near 1.
 const TOLERANCE: f64 = 1e-5;
@@ -179,13 +179,33 @@ fn exports_and_imports_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn models_of_text_are_refused() {
-    let vocabulary = Arc::new(Vocabulary::of_words(Tokens::Word, ["a".to_owned()]));
-    let model = Model { data: TextShape { vocabulary, length: 3 }.into(), config: ModelConfig::default() };
-    let parameters = HostParameters::new(Vec::new());
-    let errors: [Error; 2] = [export::onnx(&model, &parameters).unwrap_err(), export::pytorch(&model).unwrap_err()];
-    for error in errors {
-        assert!(error.to_string().contains("found a model of text"), "{error}");
+fn models_of_text_are_refused_as_onnx() {
+    let directory = tempfile::tempdir().unwrap();
+    let TextCase { vae, .. } = TextCase::make(&text::CASES[0], directory.path());
+    let error = export::onnx(vae.model(), &HostParameters::new(Vec::new())).unwrap_err();
+    assert!(error.to_string().contains("found a model of text"), "{error}");
+}
+
+#[test]
+fn pytorch_has_the_same_elbo_of_text() {
+    let test = "pytorch_has_the_same_elbo_of_text";
+    let Some(python) = python(test, &["torch", "safetensors", "numpy"]) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let made: Vec<TextCase> = text::CASES.iter().map(|case| TextCase::make(case, directory.path())).collect();
+    for case in &made {
+        fs::write(case.directory.join("model.py"), export::pytorch(case.vae.model()).unwrap()).unwrap();
+    }
+    let names: Vec<&str> = text::CASES.iter().map(|(name, _)| *name).collect();
+    let printed = run(&python, "pytorch_text.py", directory.path(), &names);
+    let found: BTreeMap<String, Found> = serde_json::from_str(&printed).unwrap();
+    for (case, name) in made.iter().zip(names) {
+        let Found { difference, before, after } = &found[name];
+        assert!(*difference <= TOLERANCE, "{name}: {difference}");
+        assert_near(*before, case.terms, name);
+        assert!(after != before, "{name}: a step changes the weights");
+        let path = case.directory.join("trained.safetensors");
+        assert_eq!(&Model::import(&path, &fs::read(&path).unwrap(), None).unwrap().0, case.vae.model());
+        assert_near(*after, elbo_of(&Vae::load(gpu(), &path).unwrap(), &case.sentences).0, name);
     }
 }
 

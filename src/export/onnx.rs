@@ -9,14 +9,13 @@ use self::proto::{
     AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
     TensorProto, TensorShapeProto, TensorType, TypeProto, ValueInfoProto, attribute, data,
 };
-use super::require_images;
 use crate::Error;
 use crate::graph::{Graph, Value};
 use crate::nn::exact::HostParameters;
 use crate::vae::Model;
 
-/// The version of the operators, which is also that of the oldest runtimes that people use, and the version of the format that came with
-/// it.
+/// The version of the operators, which has a layer normalisation and which all current programs read; and the version of the format that
+/// came with it.
 const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
 
@@ -43,7 +42,11 @@ const MOST_BYTES: usize = 1 << 31;
 ///
 /// [`Error::Argument`] if it is a model of text, or too large for the format.
 pub fn onnx(model: &Model, parameters: &HostParameters) -> Result<[(&'static str, Vec<u8>); 2], Error> {
-    require_images("exporting a model as ONNX", model)?;
+    let sizes = model.image().map(|image| image.sizes()).map_err(|_| Error::Argument {
+        operation: "exporting a model as ONNX",
+        expected: "a model of images or vectors".to_owned(),
+        found: "a model of text (--pytorch has its layers)".to_owned(),
+    })?;
     let bytes: usize = parameters.tensors().iter().map(|tensor| 4 * tensor.values.len()).sum();
     if bytes >= MOST_BYTES {
         return Err(Error::Argument {
@@ -52,7 +55,6 @@ pub fn onnx(model: &Model, parameters: &HostParameters) -> Result<[(&'static str
             found: format!("{bytes} bytes"),
         });
     }
-    let sizes = model.image()?.sizes();
     let mut graph = Graph::default();
     let x = graph.input("x", sizes);
     let seen = model.describe_seen(&mut graph, x)?;

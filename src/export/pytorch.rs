@@ -2,12 +2,12 @@
 
 mod expression;
 mod helpers;
+mod text;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use self::expression::{Lines, tuple};
-use super::require_images;
 use crate::Error;
 use crate::graph::{Graph, Node, Operation, Value};
 use crate::nn::{Init, ParameterSpec};
@@ -16,49 +16,71 @@ use crate::vae::Model;
 /// A module of PyTorch with the networks of a model, its log probability and its KL divergence: the text of a Python file that reads
 /// the model's safetensors file, and writes one that Elbo reads.
 ///
+/// A model of text takes tokens: the numbers of words in the vocabulary, which is part of the text. Its networks have the form of
+/// evaluation, without dropout.
+///
 /// # Errors
 ///
-/// [`Error::Argument`] if it is a model of text.
+/// [`Error::Argument`] if the model's data are none that exist: a bug.
 pub fn pytorch(model: &Model) -> Result<String, Error> {
-    require_images("exporting a model to PyTorch", model)?;
-    let parts = Parts::of(model)?;
-    let class = parts.class(model)?;
+    let (inputs, class) = match model.text() {
+        Ok(shape) => (text::inputs(model, shape), text::class(model, shape)),
+        Err(_) => (inputs(model)?, Parts::of(model)?.class(model)?),
+    };
     let helpers = helpers::of(&class);
-    let needs_math = helpers.contains("math.") || class.contains("math.");
-    let mut file = header(model, if needs_math { "import math\n\n" } else { "" })?;
+    let names = |text: &str| helpers.contains(text) || class.contains(text);
+    let mut file = header(model, &inputs, [names("math."), names("F.")]);
     file.push_str(&helpers);
     file.push_str(&class);
     file.push_str(FILES);
     Ok(file)
 }
 
-/// The start of the file.
-fn header(model: &Model, math: &str) -> Result<String, Error> {
+/// What the file says of its inputs.
+fn inputs(model: &Model) -> Result<String, Error> {
     let (image, dimensions) = (model.image()?, model.image()?.dimensions());
     let mut layout = image.sizes().iter().map(usize::to_string).collect::<Vec<_>>();
     layout.insert(0, "B".to_owned());
     Ok(format!(
-        "\"\"\"A variational autoencoder that was trained by Elbo {}, in PyTorch.\n\n\
-         Images x are {} or rows (B, {dimensions}), with the values that the model was trained on: from 0 to 1\n\
+        "Images x are {} or rows (B, {dimensions}), with the values that the model was trained on: from 0 to 1\n\
          for bytes, 0 or 1 if they were binarised.\n\n\
          vae = load(\"model.safetensors\").eval()\n\
-         log_prob, kl = vae(x, torch.randn(len(x), {}))\n\
+         log_prob, kl = vae(x, torch.randn(len(x), {}))\n",
+        tuple(&layout),
+        model.config.latents,
+    ))
+}
+
+/// The start of the file, with the modules `math` and `torch.nn.functional` if they are used.
+fn header(model: &Model, inputs: &str, [math, functional]: [bool; 2]) -> String {
+    let math = if math { "import math\n\n" } else { "" };
+    let functional = if functional { "import torch.nn.functional as F\n" } else { "" };
+    format!(
+        "\"\"\"A variational autoencoder of Elbo {}, in PyTorch.\n\n{inputs}\
          print((log_prob - kl).mean())  # the ELBO, in nats per example\n\"\"\"\n\n\
          {math}import torch\n\
-         import torch.nn.functional as F\n\
+         {functional}\
          from safetensors.torch import load_file, save_file\n\
          from torch import nn\n\n\
          # What Elbo has to know of the model, beside its weights.\n\
          MODEL = r'''{}'''\n",
         env!("CARGO_PKG_VERSION"),
-        tuple(&layout),
-        model.config.latents,
-        model.metadata(),
-    ))
+        // Words may have quotes.
+        model.metadata().replace('\'', "\\u0027"),
+    )
 }
 
 /// Images as rows, if they are not yet.
 const ROWS: &str = "x = x.flatten(1)\n";
+
+/// The last method.
+const FORWARD: &str = r#"
+    def forward(self, x, noise):
+        """log p(x|z) and the KL divergence, (B) and (B), at z = mean + std * noise. The ELBO is their difference."""
+        mean, logvar = self.encode(x)
+        z = mean + torch.exp(0.5 * logvar) * noise
+        return self.log_prob(x, z), self.kl(mean, logvar, z)
+"#;
 
 /// The end of the file.
 const FILES: &str = r#"
@@ -75,12 +97,12 @@ def save(vae, path):
     save_file(vae.state_dict(), path, metadata={"elbo": MODEL})
 "#;
 
-/// The computations of a model, each with its input.
+/// The computations of a model, each with its results.
 struct Parts {
     encoder: (Graph, [Value; 2]),
     decoder: (Graph, Value),
     mean: (Graph, Value),
-    /// Only of models that see other values than the data's.
+    /// What the model sees, if that is not what the data have.
     seen: Option<(Graph, Value)>,
 }
 
@@ -97,11 +119,15 @@ impl Parts {
         let mut mean = Graph::default();
         let of_decoder = mean.input("outputs", vec![image.dimensions() * density.outputs_per_dimension()]);
         let image_mean = model.describe_mean(&mut mean, of_decoder)?;
-        let mut seen = Graph::default();
-        let x = seen.input("x", rows);
-        let row = model.describe_seen(&mut seen, x)?;
-        let row = seen.named(row, "seen");
-        let seen = model.config.standardisation.is_some().then_some((seen, row));
+        let seen = match &model.config.standardisation {
+            None => None,
+            Some(_) => {
+                let mut seen = Graph::default();
+                let x = seen.input("x", rows);
+                let row = model.describe_seen(&mut seen, x)?;
+                Some((seen, row))
+            }
+        };
         Ok(Parts { encoder: (encoder, posterior), decoder: (decoder, outputs), mean: (mean, image_mean), seen })
     }
 
@@ -127,28 +153,31 @@ impl Parts {
         let mut class = format!("\n\nclass Vae(nn.Module):\n{}", self.constructor(model));
         class.push_str(helpers::PUT);
         let mut add = |signature: &str, doc: &str, lines: &str| method(&mut class, signature, doc, lines);
+        let posterior = format!("The posterior's mean and log variance, (B, {latents}) and (B, {latents}), for");
+        let (mut rows, mut encode) = (ROWS, "encode");
         if let Some((graph, seen)) = &self.seen {
             let doc = format!("What the model sees of images: rows (B, {dimensions}), standardised.");
-            add("seen(self, x)", &doc, &format!("{ROWS}{}", Lines::new(graph, &[*seen]).body("seen")));
+            add("seen(self, x)", &doc, &format!("{ROWS}{}", Lines::new(graph, &[*seen]).returned()));
+            add("encode(self, x)", &format!("{posterior} images."), "return self.encode_seen(self.seen(x))\n");
+            (rows, encode) = ("x = self.seen(x)\n", "encode_seen");
         }
-        let of_seen = if self.seen.is_some() { "what the model sees of images, `seen(x)`" } else { "images" };
-        let (graph, posterior) = &self.encoder;
-        let doc = format!("The posterior's mean and log variance, (B, {latents}) and (B, {latents}), for {of_seen}.");
-        let lines = format!("{ROWS}{}", Lines::new(graph, posterior).body("mean, logvar"));
-        add("encode(self, x)", &doc, &lines);
+        let (graph, outputs) = &self.encoder;
+        let lines = format!("{ROWS}{}", Lines::new(graph, outputs).returned());
+        let of = if self.seen.is_some() { "what the model sees of images" } else { "images" };
+        add(&format!("{encode}(self, x)"), &format!("{posterior} {of}."), &lines);
         let (graph, outputs) = &self.decoder;
         let doc = format!("The decoder's outputs for latents (B, {latents}).");
-        add("outputs(self, z)", &doc, &Lines::new(graph, &[*outputs]).body("outputs"));
+        add("outputs(self, z)", &doc, &Lines::new(graph, &[*outputs]).returned());
         let (graph, mean) = &self.mean;
         let doc = format!("The mean of p(x|z): images, for latents (B, {latents}).");
-        let lines = format!("outputs = self.outputs(z)\n{}", Lines::new(graph, &[*mean]).body("mean"));
+        let lines = format!("outputs = self.outputs(z)\n{}", Lines::new(graph, &[*mean]).returned());
         add("decode(self, z)", &doc, &lines);
-        let doc = format!("log p(x|z), (B), for {of_seen} and latents (B, {latents}).");
+        let doc = format!("log p(x|z), (B), of {of}, for latents (B, {latents}).");
         let lines = model.config.likelihood.density().log_prob_in_pytorch();
-        add("log_prob(self, x, z)", &doc, &format!("{ROWS}outputs = self.outputs(z)\n{lines}"));
-        let lines = model.config.prior.density().kl_in_pytorch(&model.config.posterior);
+        add("log_prob(self, x, z)", &doc, &format!("{rows}outputs = self.outputs(z)\n{lines}"));
+        let lines = model.config.prior.density().kl_in_pytorch(&model.config.posterior, encode);
         add("kl(self, mean, logvar, z)", "KL(q(z|x) || p(z)), (B), with a draw z of the posterior.", &lines);
-        class.push_str(&self.forward());
+        class.push_str(FORWARD);
         Ok(class)
     }
 
@@ -165,17 +194,6 @@ impl Parts {
             writeln!(text, "        self.put(\"{name}\", {made})").expect("a text grows");
         }
         text
-    }
-
-    fn forward(&self) -> String {
-        let seen = if self.seen.is_some() { "        x = self.seen(x)\n" } else { "" };
-        format!(
-            "\n    def forward(self, x, noise):\n        \
-             \"\"\"log p(x|z) and the KL divergence, (B) and (B), at z = mean + std * noise. The ELBO is their difference.\"\"\"\n\
-             {seen}        mean, logvar = self.encode(x)\n        \
-             z = mean + torch.exp(0.5 * logvar) * noise\n        \
-             return self.log_prob(x, z), self.kl(mean, logvar, z)\n"
-        )
     }
 }
 

@@ -101,6 +101,13 @@ impl Dilated {
         [&self.input].into_iter().chain(&self.blocks)
     }
 
+    /// As [`SequenceLayer::in_pytorch`](super::SequenceLayer::in_pytorch).
+    pub(super) fn in_pytorch(&self) -> String {
+        let layers: Vec<_> = self.dense().map(|dense| format!("layer(\"{}\")", dense.name())).collect();
+        let causal = if self.causal { "True" } else { "False" };
+        format!("dilated(h, counted, {causal}, {})", layers.join(", "))
+    }
+
     /// `input.weight` `(H, inputs)`, and for each block a weight `(H, TAPS * H)`, each with a bias. The taps of
     /// `torch.nn.Conv1d`'s weight `(H, H, TAPS)` come before its inputs here.
     pub fn parameters(&self) -> Vec<ParameterSpec> {

@@ -38,6 +38,11 @@ impl Embedding {
         Embedding { name: name.into(), tokens, width }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     fn weight(&self) -> String {
         format!("{}.weight", self.name)
     }

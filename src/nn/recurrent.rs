@@ -124,6 +124,16 @@ impl Recurrent {
         Recurrent { cell, units, starts_at_zero, input: dense("input", inputs), state: dense("state", units) }
     }
 
+    /// As [`SequenceLayer::in_pytorch`](super::SequenceLayer::in_pytorch).
+    pub(super) fn in_pytorch(&self, start: Option<&Dense>) -> String {
+        let function = match self.cell {
+            Cell::Gru => "gru",
+            Cell::Lstm => "lstm",
+        };
+        let start = start.map_or(String::new(), |start| format!(", layer(\"{}\")(z)", start.name()));
+        format!("{function}(h, layer(\"{}\"), layer(\"{}\"){start})", self.input.name(), self.state.name())
+    }
+
     /// `input.weight` `(gates * H, inputs)`, `state.weight` `(gates * H, H)` and a bias for each, all uniform within `1 / sqrt(H)`, as
     /// `torch.nn.GRU` and `torch.nn.LSTM` start them, and in their order of gates.
     pub fn parameters(&self) -> Vec<ParameterSpec> {

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::recurrent::RecurrentState;
-use super::{Cell, Dilated, Epilogue, ParameterSpec, Positions, Recording, Recurrent};
+use super::{Cell, Dense, Dilated, Epilogue, ParameterSpec, Positions, Recording, Recurrent};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
 
@@ -99,6 +99,15 @@ impl SequenceLayer {
         match self {
             SequenceLayer::Recurrent(layer) => layer.parameters(),
             SequenceLayer::Dilated(layer) => layer.parameters(),
+        }
+    }
+
+    /// Its outputs in PyTorch, for a writer of modules: a call of a function of its kind with `h`, `(B, T, inputs)`. It can use
+    /// `layer(name)`, `counted`, `(B, T)`, whether a sentence has that position, and the latents `z` if a layer makes its first state.
+    pub(crate) fn in_pytorch(&self, start: Option<&Dense>) -> String {
+        match self {
+            SequenceLayer::Recurrent(layer) => layer.in_pytorch(start),
+            SequenceLayer::Dilated(layer) => layer.in_pytorch(),
         }
     }
 

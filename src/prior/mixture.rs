@@ -58,7 +58,7 @@ impl LatentDensity for MixtureOfNormals {
         parameters.get(PARAMETER).chunks_exact(2 * latents).map(|row| posterior.mean_and_logvar(row)).collect()
     }
 
-    fn kl_in_pytorch(&self, posterior: &PosteriorConfig) -> String {
+    fn kl_in_pytorch(&self, posterior: &PosteriorConfig, _encode: &str) -> String {
         let components = format!("means, logvars = parameter(\"{PARAMETER}\").chunk(2, dim=1)");
         let clamped = posterior
             .logvar_range

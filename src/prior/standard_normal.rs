@@ -18,7 +18,7 @@ impl LatentDensity for StandardNormal {
         true
     }
 
-    fn kl_in_pytorch(&self, _: &PosteriorConfig) -> String {
+    fn kl_in_pytorch(&self, _: &PosteriorConfig, _encode: &str) -> String {
         "return 0.5 * (mean**2 + logvar.exp() - logvar - 1.0).sum(dim=1)".to_owned()
     }
 

@@ -71,8 +71,8 @@ impl LatentDensity for VampPrior {
         Ok(())
     }
 
-    fn kl_in_pytorch(&self, _: &PosteriorConfig) -> String {
-        format!("means, logvars = self.encode(parameter(\"{PSEUDO_INPUTS}\"))\n{}", kl_in_pytorch())
+    fn kl_in_pytorch(&self, _: &PosteriorConfig, encode: &str) -> String {
+        format!("means, logvars = self.{encode}(parameter(\"{PSEUDO_INPUTS}\"))\n{}", kl_in_pytorch())
     }
 
     fn state(&self, context: PriorContext<'_>) -> Result<Box<dyn PriorState>, Error> {

@@ -1,8 +1,13 @@
 //! Models as lists of operations.
 
+use std::fmt::Write;
+
 use super::Model;
+use super::text::{TextDecoder, TextEncoder, TextLayers};
 use crate::Error;
+use crate::data::TextShape;
 use crate::graph::{Graph, Value};
+use crate::nn::{Layer, SequenceLayer};
 
 impl Model {
     /// Adds to a graph what the model sees of images: rows `(B, D)`, standardised if it was trained so, but not binarised.
@@ -53,4 +58,82 @@ impl Model {
         let image = graph.reshape(mean, &self.image()?.sizes());
         Ok(graph.named(image, "mean"))
     }
+}
+
+/// A model of text in PyTorch, for a writer of modules: lines of functions whose arguments are `tokens`, `(B, T)`, the `lengths` of the
+/// sentences with their ends, and `counted`, whether a position is before the end of its sentence or its end. They can use
+/// `layer(name)`.
+#[derive(Clone, Debug)]
+pub(crate) struct TextInPytorch {
+    /// From the tokens to `last`, what the encoder has read. None without latents.
+    pub encode: Option<String>,
+    /// The posterior of `last`.
+    pub posterior: Option<(Graph, [Value; 2])>,
+    /// The log probability for latents `z`.
+    pub log_prob: String,
+    /// The names of the tables of tokens' vectors.
+    pub embeddings: Vec<String>,
+}
+
+impl Model {
+    /// A model of text in PyTorch.
+    pub(crate) fn text_in_pytorch(&self, shape: &TextShape) -> TextInPytorch {
+        let TextLayers { encoder, decoder } = TextLayers::of(&self.config, shape);
+        let posterior = encoder.as_ref().map(|encoder| {
+            let mut graph = Graph::default();
+            let last = graph.input("last", vec![encoder.posterior.input().len()]);
+            let outputs = encoder.posterior.describe(&mut graph, last);
+            let posterior = self.config.posterior.distribution().describe(&mut graph, outputs, self.config.latents);
+            (graph, posterior)
+        });
+        let tables = encoder.iter().map(|encoder| &encoder.embedding).chain([&decoder.embedding]);
+        TextInPytorch {
+            encode: encoder.as_ref().map(TextEncoder::in_pytorch),
+            posterior,
+            embeddings: tables.map(|table| table.name().to_owned()).collect(),
+            log_prob: decoder.in_pytorch(shape.vocabulary.len()),
+        }
+    }
+}
+
+impl TextEncoder {
+    fn in_pytorch(&self) -> String {
+        let (mut lines, mut parts) = (String::new(), Vec::new());
+        for (number, layers) in self.directions.iter().enumerate() {
+            let tokens = if number == 0 { "tokens" } else { "backwards(tokens, lengths)" };
+            line(&mut lines, &format!("h = layer(\"{}\")({tokens})", self.embedding.name()));
+            layers.iter().for_each(|layer| line(&mut lines, &format!("h = {}", layer.in_pytorch(None))));
+            let read = if self.by_last {
+                "h[torch.arange(len(h)), lengths - 1]"
+            } else {
+                "(h * counted.unsqueeze(2)).sum(dim=1) / lengths.unsqueeze(1)"
+            };
+            parts.push(format!("last{number}"));
+            line(&mut lines, &format!("last{number} = {read}"));
+        }
+        line(&mut lines, &format!("last = torch.cat([{}], dim=1)", parts.join(", ")));
+        lines
+    }
+}
+
+impl TextDecoder {
+    /// `beginning` is the token before the first word.
+    fn in_pytorch(&self, beginning: usize) -> String {
+        let mut lines = String::new();
+        let tokens = format!("F.pad(tokens[:, :-1], (1, 0), value={beginning})");
+        line(&mut lines, &format!("h = layer(\"{}\")({tokens})", self.embedding.name()));
+        if self.latents > 0 {
+            line(&mut lines, "h = torch.cat([h, z.unsqueeze(1).expand(-1, h.shape[1], -1)], dim=2)");
+        }
+        let of = |(index, layer): (usize, &SequenceLayer)| format!("h = {}", layer.in_pytorch(self.starts.get(index)));
+        self.layers.iter().enumerate().for_each(|layer| line(&mut lines, &of(layer)));
+        line(&mut lines, &format!("log_probs = layer(\"{}\")(h).log_softmax(dim=2)", self.output.name()));
+        line(&mut lines, "log_probs = log_probs.gather(2, tokens.unsqueeze(2)).squeeze(2)");
+        line(&mut lines, "return (log_probs * counted).sum(dim=1)");
+        lines
+    }
+}
+
+fn line(lines: &mut String, line: &str) {
+    writeln!(lines, "{line}").expect("a text grows");
 }

@@ -27,7 +27,7 @@ impl Model {
         serde_json::to_string(&Header { model: self.clone() }).expect("a model is JSON")
     }
 
-    /// Writes the model with its parameters to a safetensors file, under a temporary name first.
+    /// Writes the model with its parameters, those of [`Model::parameters`], to a safetensors file, under a temporary name first.
     ///
     /// # Errors
     ///

@@ -42,7 +42,7 @@ impl Model {
             let values = match (&other, file.names().contains(&spec.name.as_str())) {
                 (Some(other), false) => {
                     let expected = format!("a tensor `{}` of shape {:?}", spec.name, spec.shape);
-                    return Err(file.fault(&expected, &format!("none, but `{other}`, which the model has not")));
+                    return Err(file.fault(&expected, &format!("none, but `{other}`, which the model does not have")));
                 }
                 _ => file.values(&spec.name, &spec.shape)?,
             };

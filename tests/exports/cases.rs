@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use elbo::data::{Binarize, Images};
+use elbo::data::{Binarize, Examples, Images};
 use elbo::eval::{Evaluation, LossWeights};
 use elbo::files::npy;
 use elbo::files::safetensors::Values;
@@ -60,6 +60,7 @@ pub const CASES: [(&str, &str); 10] = [
     (
         "fixed",
         r#"{"height": 4, "width": 5, "channels": 3, "hidden": ["conv4", 9], "latents": 2, "activation": "leaky-relu",
+            "prior": "vamp-prior", "components": 3,
             "likelihood": "gaussian-fixed", "variance": 0.3, "standardisation": {"mean": [0.1], "std": [0.5], "range": [0, 1]}}"#,
     ),
 ];
@@ -86,11 +87,7 @@ impl Case {
         std::fs::create_dir(&directory).unwrap();
         let model = Model::parse(Path::new(name), description).unwrap();
         let vae = Vae::new(gpu(), model, 3).unwrap();
-        for spec in vae.specs() {
-            if let Some(values) = other_values(spec) {
-                vae.parameters().get(&spec.name).write(gpu(), &values).unwrap();
-            }
-        }
+        write_other_values(&vae);
         vae.save(&directory.join("model.safetensors")).unwrap();
         let images = images(vae.model());
         let latents = vae.model().config.latents;
@@ -118,13 +115,23 @@ impl Case {
     }
 }
 
-/// The mean log probability and KL divergence of images, and the draws from the posterior that they are for.
-pub fn elbo_of(vae: &Vae, images: &Images) -> ([f64; 2], Vec<f32>) {
-    let network = Network::evaluation(vae, COUNT, &ObjectiveConfig::default()).unwrap();
-    let described = vae.model().describe("evaluating", images, "given").unwrap();
+/// The mean log probability and KL divergence of examples, and the draws from the posterior that they are for.
+pub fn elbo_of<'a>(vae: &Vae, examples: impl Into<Examples<'a>>) -> ([f64; 2], Vec<f32>) {
+    let examples = examples.into();
+    let network = Network::evaluation(vae, examples.count(), &ObjectiveConfig::default()).unwrap();
+    let described = vae.model().describe("evaluating", examples, "given").unwrap();
     let mut evaluation = Evaluation::new(vae, &network, described, LossWeights::default(), 5).unwrap();
     let averages = evaluation.run().unwrap();
     ([-averages.nll, averages.kl], network.z.read::<f32>(gpu()).unwrap())
+}
+
+/// Changes the parameters that start with the same values everywhere.
+pub fn write_other_values(vae: &Vae) {
+    for spec in vae.specs() {
+        if let Some(values) = other_values(spec) {
+            vae.parameters().get(&spec.name).write(gpu(), &values).unwrap();
+        }
+    }
 }
 
 /// Numbers that look random, from -0.5 to 0.5.

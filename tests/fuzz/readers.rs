@@ -15,7 +15,7 @@ use elbo::files::{npy, safetensors};
 use elbo::run::RunDirectory;
 use elbo::train::Progress;
 use elbo::vae::{ExactModel, Model};
-use elbo::{Error, Plan};
+use elbo::{Error, Plan, export};
 use serde::Deserialize;
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
@@ -104,11 +104,15 @@ pub fn pictures(folder: &Path, bytes: &[u8]) -> Result<(), Error> {
     load(&pictures, &DataConfig { fit, ..resized() })
 }
 
-/// A model or a checkpoint; and the description of a model in a file without tensors.
+/// A model or a checkpoint; and the description of a model in a file without tensors. What `elbo import` makes of them does not count.
 pub fn model(folder: &Path, bytes: &[u8]) -> Result<(), Error> {
     let described = serde_json::json!({"__metadata__": {"elbo": String::from_utf8_lossy(bytes)}}).to_string();
     let described = [&(described.len() as u64).to_le_bytes(), described.as_bytes()].concat();
     let path = folder.join("model.safetensors");
+    for bytes in [bytes, &described] {
+        let _ = one_line(Model::import(&path, bytes, None));
+    }
+    let _ = one_line(Model::parse(&path, &String::from_utf8_lossy(bytes)));
     one_line(read_model(&path, bytes)).or(one_line(read_model(&path, &described)))
 }
 
@@ -136,7 +140,8 @@ pub fn config(folder: &Path, bytes: &[u8]) -> Result<(), Error> {
     config.or(metrics)
 }
 
-/// Reads a model, and the progress of a training beside it. What the model compresses has to come back.
+/// Reads a model, and the progress of a training beside it. What the model compresses has to come back,
+/// and it can be exported.
 fn read_model(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     #[derive(Deserialize)]
     struct Header {
@@ -147,6 +152,10 @@ fn read_model(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     }
     let (model, parameters) = Model::read(path, bytes)?;
     let dimensions = model.image().map_or(usize::MAX, |image| image.dimensions());
+    if dimensions <= MOST_VALUES {
+        one_line(export::onnx(&model, &parameters))?;
+        one_line(export::pytorch(&model))?;
+    }
     if dimensions <= MOST_VALUES
         && let Ok(exact) = one_line(ExactModel::new(&model, &parameters))
     {

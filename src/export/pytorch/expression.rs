@@ -13,8 +13,8 @@ impl<'a> Lines<'a> {
         Lines { graph, outputs }
     }
 
-    /// The lines, of which the last one returns the values under their names.
-    pub(super) fn body(&self, returned: &str) -> String {
+    /// The lines, of which the last one returns the values.
+    pub(super) fn returned(&self) -> String {
         let mut text = String::new();
         for value in self.graph.needed(self.outputs) {
             let node = self.graph.node(value);
@@ -24,7 +24,8 @@ impl<'a> Lines<'a> {
                 text.push_str(&format!("{name} = {}  # ({shape})\n", outer(&self.operation(node))));
             }
         }
-        text + "return " + returned + "\n"
+        let returned = self.outputs.iter().map(|output| outer(&self.value(*output)));
+        format!("{text}return {}\n", returned.collect::<Vec<_>>().join(", "))
     }
 
     /// A value: its name, or how it is computed.

@@ -13,8 +13,8 @@ pub(super) const PUT: &str = r#"
         setattr(module, last, value)
 "#;
 
-/// Each with the text that shows that it is needed, and that it is made of.
-const HELPERS: [(&str, &str); 7] = [
+/// Each with what a class contains that needs it.
+const HELPERS: [(&str, &str); 11] = [
     ("normal_log_prob(", NORMAL_LOG_PROB),
     ("gated(", GATED),
     ("batch_norm(", BATCH_NORM),
@@ -22,6 +22,10 @@ const HELPERS: [(&str, &str); 7] = [
     ("enlarge(", ENLARGE),
     (" Convolution(", CONVOLUTION),
     ("TransposedConvolution(", TRANSPOSED_CONVOLUTION),
+    ("gru(", GRU),
+    ("lstm(", LSTM),
+    ("dilated(", DILATED),
+    ("backwards(", BACKWARDS),
 ];
 
 const NORMAL_LOG_PROB: &str = r#"
@@ -85,6 +89,52 @@ class TransposedConvolution(nn.Module):
 
     def forward(self, h):
         return F.conv_transpose2d(h, self.weight.permute(0, 3, 1, 2), self.bias, *self.window)
+"#;
+
+const GRU: &str = r#"
+def gru(x, inputs, states, start=None):
+    """Gated recurrent units: their states, (B, T, H), for x, (B, T, inputs)."""
+    state = x.new_zeros(len(x), states.in_features) if start is None else torch.tanh(start)
+    outputs = []
+    for product in inputs(x).unbind(dim=1):
+        (ar, au, an), (cr, cu, cn) = product.chunk(3, dim=1), states(state).chunk(3, dim=1)
+        r, u = torch.sigmoid(ar + cr), torch.sigmoid(au + cu)
+        state = (1.0 - u) * torch.tanh(an + r * cn) + u * state
+        outputs.append(state)
+    return torch.stack(outputs, dim=1)
+"#;
+
+const LSTM: &str = r#"
+def lstm(x, inputs, states, start=None):
+    """Long short-term memory: its states, (B, T, H), for x, (B, T, inputs)."""
+    cell = x.new_zeros(len(x), states.in_features) if start is None else start
+    state, outputs = torch.tanh(cell), []
+    for product in inputs(x).unbind(dim=1):
+        i, f, g, o = (product + states(state)).chunk(4, dim=1)
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        state = torch.sigmoid(o) * torch.tanh(cell)
+        outputs.append(state)
+    return torch.stack(outputs, dim=1)
+"#;
+
+const DILATED: &str = r#"
+def dilated(x, counted, causal, inputs, *blocks):
+    """Residual blocks of dilated convolutions: (B, T, H), for x, (B, T, inputs). The weights are (H, 3 H), tap by tap."""
+    h = inputs(x).transpose(1, 2)
+    for number, block in enumerate(blocks):
+        dilation = 2**number
+        taps = block.weight.unflatten(1, (3, -1)).transpose(1, 2)
+        padding = (2 * dilation, 0) if causal else (dilation, dilation)
+        read = F.pad(torch.relu(h) * counted.unsqueeze(1), padding)
+        h = h + F.conv1d(read, taps, block.bias, dilation=dilation)
+    return h.transpose(1, 2)
+"#;
+
+const BACKWARDS: &str = r#"
+def backwards(tokens, lengths):
+    """Each sentence from its end on."""
+    positions = lengths.unsqueeze(1) - 1 - torch.arange(tokens.shape[1], device=tokens.device)
+    return tokens.gather(1, positions.clamp(min=0))
 "#;
 
 /// Those that a class uses.

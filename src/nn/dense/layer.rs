@@ -22,6 +22,11 @@ impl Dense {
         Dense { name: name.into(), inputs, outputs }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The name of its weight.
     pub fn weight(&self) -> String {
         format!("{}.weight", self.name)
