@@ -146,3 +146,15 @@ fn a_normalisation_that_was_chosen_needs_batches_of_two() {
     config.model.normalise = Some(NormKind::None);
     Plan::new(&config, &data).expect("no normalisation");
 }
+
+/// A grid of positions has more rows than a tensor: 100 samples would need more workgroups along an axis than an adapter has.
+#[test]
+fn samples_of_large_images_are_decoded_in_parts() {
+    let image = elbo::data::ImageShape { height: 256, width: 256, channels: 1 };
+    let config =
+        elbo::config::ModelConfig { hidden: "conv4k4s4,conv4k8s8,4".parse().ok(), latents: 2, ..Default::default() };
+    let model = elbo::vae::Model { data: image.into(), config };
+    let vae = elbo::Vae::new(crate::support::gpu(), model, 1).unwrap();
+    let samples = vae.sample(66, 0, elbo::likelihood::Pixels::Mean).unwrap();
+    assert_eq!(samples.len(), 66 * image.dimensions());
+}

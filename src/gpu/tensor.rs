@@ -273,8 +273,12 @@ impl Tensor {
 impl Gpu {
     /// The most rows of a tensor with the given number of columns: they fit one binding and one axis of a grid.
     pub fn most_rows(&self, columns: usize) -> usize {
-        let axis = self.inner.device.limits().max_compute_workgroups_per_dimension;
-        (self.most_bytes() / Tensor::bytes_of(1, columns)).min(u64::from(axis)) as usize
+        (self.most_bytes() / Tensor::bytes_of(1, columns)).min(self.most_workgroups() as u64) as usize
+    }
+
+    /// The most workgroups along an axis of a grid.
+    pub fn most_workgroups(&self) -> usize {
+        self.inner.device.limits().max_compute_workgroups_per_dimension as usize
     }
 
     /// The bytes of the largest tensor that a kernel can bind as a whole.

@@ -157,6 +157,12 @@ impl Stack {
         self.layers().flat_map(|layer| [layer.input(), layer.output()]).map(Extent::padded_len).max().unwrap_or(0)
     }
 
+    /// The most positions of a grid for each sample of an example.
+    pub fn most_positions(&self) -> usize {
+        let grids = self.layers().flat_map(|layer| [layer.input(), layer.output()]);
+        grids.map(|extent| extent.positions[0] * extent.positions[1]).max().unwrap_or(1)
+    }
+
     /// The last layer, if it is a dense one.
     pub fn dense_output(&self) -> Option<&Dense> {
         match &self.output {

@@ -110,6 +110,12 @@ impl Model {
         layers.max(prior).max(1)
     }
 
+    /// The most positions of a grid for each example.
+    pub(crate) fn most_positions(&self) -> usize {
+        let DataShape::Image(image) = self.data else { return 1 };
+        self.encoder(image).most_positions().max(self.decoder(image).most_positions())
+    }
+
     pub(super) fn encoder(&self, image: ImageShape) -> Stack {
         let ModelConfig { latents, posterior, .. } = &self.config;
         let outputs = posterior.distribution().outputs(*latents);

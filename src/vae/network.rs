@@ -19,6 +19,9 @@ use crate::step::{At, Pass};
 use stacks::Stacks;
 pub(super) use text::Text;
 
+/// Rows of a grid of positions that a workgroup processes, at least: those of the smallest tiles that large grids are given.
+const ROWS_OF_WORKGROUP: usize = 32;
+
 /// The values of a model for batches of up to `B` examples with `K` importance samples each, and, if it trains, the
 /// tensors of a backward pass.
 #[derive(Debug)]
@@ -186,9 +189,11 @@ impl Network {
     }
 
     /// The most examples with the given number of samples each that a network can be made for: no tensor is larger than a
-    /// binding.
+    /// binding, and no grid than an axis.
     pub fn most_examples(vae: &Vae, samples: usize) -> usize {
-        vae.gpu.most_rows(vae.model.widest()) / samples
+        let of_tensors = vae.gpu.most_rows(vae.model.widest());
+        let of_grids = vae.gpu.most_workgroups() * ROWS_OF_WORKGROUP / vae.model.most_positions();
+        of_tensors.min(of_grids) / samples
     }
 
     /// Records the prior's values that depend only on the parameters. They are needed before draws from the prior or
