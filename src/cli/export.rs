@@ -13,8 +13,8 @@ use super::{ModelArgs, say};
 
 /// Write a model in the formats of other programs: ONNX, and a module of PyTorch
 ///
-/// Arrays of images have the shape that `elbo decode` writes: (N, height, width), or (N, height, width, channels) in colour. It needs no
-/// GPU. docs/python.md shows how the files are used.
+/// Arrays of images have the shape that `elbo decode` writes: (N, height, width), or (N, height, width, channels) in colour. Models of text
+/// are written as PyTorch alone. It needs no GPU. docs/python.md shows how the files are used.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:

@@ -21,7 +21,7 @@ use crate::vae::Model;
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] if the model's data are none that exist: a bug.
+/// None for a model that was checked: its data are images or sentences.
 pub fn pytorch(model: &Model) -> Result<String, Error> {
     let (inputs, class) = match model.text() {
         Ok(shape) => (text::inputs(model, shape), text::class(model, shape)),
