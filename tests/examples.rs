@@ -21,7 +21,7 @@ macro_rules! example {
 example!(train, "../examples/train.rs");
 example!(sample, "../examples/sample.rs");
 example!(custom_data, "../examples/custom_data.rs");
-example!(synthetic_text, "../examples/synthetic_text.rs");
+example!(synthetic_text, "../benches/synthetic_text.rs");
 
 /// Whether a file is a picture that shows something.
 fn shows_something(path: &Path) -> bool {
