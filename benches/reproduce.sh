@@ -1,7 +1,8 @@
 #!/bin/sh
 # Trains and evaluates one row of benches/reproduce.md: `benches/reproduce.sh ROW`.
 #
-# Rows: static, flax, iwae (with K=1, 5 or 50), gated, vamp; with convolutions burgess, keras, cvae. From the environment: STATIC_MNIST,
+# Rows: static, flax, iwae (with K=1, 5 or 50), gated, vamp; with convolutions burgess, keras, cvae; of text synthetic, kjv, ptb-gru,
+# ptb-lstm, each also with MORE=--without-latents, its baseline. From the environment: TEXT, a folder of train, valid and test; STATIC_MNIST,
 # the .npz file of statically binarised MNIST (rows static and flax); MNIST70, one of all 70,000 images of MNIST as the training set
 # (row keras); DATA, another data set, without a validation set, for gated and vamp; HIDDEN, the layers of row static; SEED; OUT, the
 # run directory; ELBO, a built `elbo`, where there is no Cargo to build one.
@@ -77,8 +78,33 @@ gated | vamp)
         --prior "$prior" --components 500
     elbo eval "$out" --importance-samples "${IMPORTANCE_SAMPLES:-5000}"
     ;;
+synthetic)
+    # He et al. 2019's synthetic sentences, which the program beside this script writes.
+    TEXT=${TEXT:-runs/synthetic}
+    [ -d "$TEXT" ] || cargo run --release --quiet --example synthetic_text "$TEXT"
+    train 25 --data "$TEXT" --hidden lstm52 --embedding 52 --latents 2 --dropout 0.5 --batch-size 64 --lr 2e-3 ${MORE:-}
+    elbo eval "$out" --importance-samples "${IMPORTANCE_SAMPLES:-50}"
+    ;;
+kjv)
+    # The King James Bible, a verse a line.
+    train 6 --data "${TEXT:?a folder of train, valid and test}" --hidden gru256 --latents 32 --min-count 3 --batch-size 64 --dropout 0.2 \
+        ${MORE:---word-dropout 0.2 --kl-warmup 2 --objective free-bits-total --free-bits 8}
+    elbo eval "$out" --importance-samples "${IMPORTANCE_SAMPLES:-100}"
+    ;;
+ptb-gru)
+    # timbmg/Sentence-VAE, whose warm-up is logistic and here linear.
+    train 4 --data "${TEXT:?a folder of train, valid and test}" --hidden gru256 --embedding 300 --latents 16 --dropout 0.5 --max-length 60 \
+        --batch-size 32 --kl-warmup-steps 5000 ${MORE:-}
+    elbo eval "$out"
+    ;;
+ptb-lstm)
+    # texar's vae_text.
+    train 100 --data "${TEXT:?a folder of train, valid and test}" --hidden lstm256 --embedding 256 --latents 32 --dropout 0.5 \
+        --word-dropout 0.5 --batch-size 32 --clip-norm 5 --kl-warmup 10 --lr-schedule plateau --lr-factor 0.5 --patience 10 ${MORE:-}
+    elbo eval "$out"
+    ;;
 *)
-    echo "reproduce: which row? static, flax, iwae, gated or vamp" >&2
+    echo "reproduce: which row? static, flax, iwae, gated, vamp, burgess, keras, cvae, synthetic, kjv, ptb-gru or ptb-lstm" >&2
     exit 2
     ;;
 esac
