@@ -16,7 +16,7 @@ use crate::Error;
 use crate::gpu::{Listing, Program};
 use crate::graph::Graph;
 use crate::train::{PassTables, Trainer};
-use crate::vae::{Model, Vae};
+use crate::vae::{Model, PosteriorParameters, Vae};
 
 /// Images that the page encodes or decodes at a time.
 const BATCH: usize = 64;
@@ -33,8 +33,8 @@ pub struct Page<'a> {
     pub title: &'a str,
     /// The model.
     pub vae: &'a Vae,
-    /// Posterior means of examples, `(N, L)`, for the map, and their labels.
-    pub means: &'a [f32],
+    /// The posteriors of examples, for the map and for the order of the latents; there may be none.
+    pub posterior: &'a PosteriorParameters,
     /// A label for each, or none at all.
     pub labels: Option<&'a [u8]>,
     /// A training of the same model from its beginning, which the page can run.
@@ -125,7 +125,8 @@ impl Page<'_> {
             "programs": programs,
             "parameters": parameters,
             "trained": { "place": whole, "bytes": blob.add(bytemuck::cast_slice(&trained)) },
-            "map": { "means": blob.add(bytemuck::cast_slice(self.means)), "labels": self.labels },
+            "map": { "means": blob.add(bytemuck::cast_slice(&self.posterior.mean)), "labels": self.labels,
+                "kl": self.posterior.kl_from_standard_normal(model.config.latents) },
             "training": training,
             "graphs": graphs(model)?,
         });

@@ -9,6 +9,7 @@ use elbo::data::{Dataset, Split};
 use elbo::gpu::{AdapterRequest, Gpu, KernelRequest};
 use elbo::likelihood::Pixels;
 use elbo::page::Page;
+use elbo::vae::PosteriorParameters;
 use elbo::{Plan, Trainer, Vae};
 use serde_json::Value;
 
@@ -99,8 +100,8 @@ fn a_page_decodes_and_encodes_as_the_program_on_the_gpu_and_on_the_cpu() {
         let mut trainer = Trainer::new(&gpu, &Plan::new(&config, &data).unwrap()).unwrap();
         trainer.epoch(|_| ControlFlow::Continue(())).unwrap();
         let vae = trainer.vae();
-        let means = vae.encode(&data.test.images, 0).unwrap().mean;
-        let page = Page { title: "</script><b>& a name", vae, means: &means, labels: None, training: None };
+        let posterior = vae.encode(&data.test.images, 0).unwrap();
+        let page = Page { title: "</script><b>& a name", vae, posterior: &posterior, labels: None, training: None };
         let html = page.html().unwrap();
         assert!(html.contains("&lt;&#x2f;script&gt;&lt;b&gt;&amp; a name") && !html.contains("<b>"));
 
@@ -181,9 +182,9 @@ fn every_control_of_a_page_works() {
     let (trainer, mut trained) = (training(5), training(6));
     trained.epoch(|_| ControlFlow::Continue(())).unwrap();
     let vae = trained.vae();
-    let means = vae.encode(&data.test.images, 0).unwrap().mean;
+    let posterior = vae.encode(&data.test.images, 0).unwrap();
     let labels: Vec<u8> = (0..70).map(|i| i % 10).collect();
-    let page = Page { title: "stripes", vae, means: &means, labels: Some(&labels), training: Some(&trainer) };
+    let page = Page { title: "stripes", vae, posterior: &posterior, labels: Some(&labels), training: Some(&trainer) };
     let html = page.html().unwrap();
     if !has_webgpu(test, &chromium, directory.path(), &html) {
         return;
@@ -223,7 +224,8 @@ fn a_page_trains_as_the_program() {
     let gpu = browser_gpu();
     let plan = Plan::new(&config, &data).unwrap();
     let trainer = Trainer::new(&gpu, &plan).unwrap();
-    let page = Page { title: "stripes", vae: trainer.vae(), means: &[], labels: None, training: Some(&trainer) };
+    let none = PosteriorParameters { mean: Vec::new(), logvar: Vec::new() };
+    let page = Page { title: "stripes", vae: trainer.vae(), posterior: &none, labels: None, training: Some(&trainer) };
     let html = page.html().unwrap();
     if !has_webgpu(test, &chromium, directory.path(), &html) {
         return;

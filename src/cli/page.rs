@@ -55,13 +55,13 @@ impl PageCommand {
         let gpu = Gpu::open(&request)?;
         let vae = Vae::load(&gpu, &self.model.path())?;
         let test = data.test.slice(0..self.points.min(data.test.images.count()))?;
-        let means = vae.encode(&test.images, self.model.seed()?)?.mean;
+        let posterior = vae.encode(&test.images, self.model.seed()?)?;
         let trainer = self.train.map(|count| self.trainer(&gpu, &vae, &data, count)).transpose()?;
         let name = || self.model.name();
         let page = Page {
             title: &self.title.clone().unwrap_or_else(name),
             vae: &vae,
-            means: &means,
+            posterior: &posterior,
             labels: test.labels.as_deref(),
             training: trainer.as_ref(),
         };

@@ -49,7 +49,7 @@ class View {
     for (let i = 0; i < count; i++) this.means.set(outputs.subarray(i * width, i * width + this.latents), i * this.latents);
   }
 
-  // The latents by their spread over the examples, the largest one first.
+  // The latents by their KL divergence, the largest one first. Also finds their spread over the examples.
   strongest() {
     const { latents, means } = this;
     const count = means.length / latents;
@@ -62,7 +62,8 @@ class View {
       return count ? squares / count - (sum / count) ** 2 : 0;
     };
     this.variances = Array.from({ length: latents }, (_, latent) => variance(latent));
-    return [...this.variances.keys()].sort((a, b) => this.variances[b] - this.variances[a]);
+    const { kl } = this.page.map;
+    return [...kl.keys()].sort((a, b) => kl[b] - kl[a]);
   }
 
   // The values of a latent that the map shows: all means, and at least -RANGE to RANGE.
@@ -201,7 +202,7 @@ class View {
       const row = document.createElement("div");
       row.className = "latent";
       const label = document.createElement("label");
-      label.textContent = `Latent ${latent + 1}`;
+      label.textContent = `Latent ${latent + 1}, ${this.page.map.kl[latent].toFixed(2)} nats`;
       label.htmlFor = `latent-${latent}`;
       const input = Object.assign(document.createElement("input"), { type: "range", id: `latent-${latent}`, min: -RANGE, max: RANGE, step: 0.05 });
       input.dataset.latent = latent;

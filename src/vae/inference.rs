@@ -36,6 +36,24 @@ pub fn sweep<'a>(
     values.into_iter().flat_map(row)
 }
 
+impl PosteriorParameters {
+    /// The KL divergence of each of `latents` latents from the standard normal, in nats: the mean over the examples.
+    ///
+    /// `KL = (mean^2 + exp(logvar) - logvar - 1) / 2`
+    pub fn kl_from_standard_normal(&self, latents: usize) -> Vec<f64> {
+        let of = |(mean, logvar): (&f32, &f32)| {
+            let (mean, logvar) = (f64::from(*mean), f64::from(*logvar));
+            0.5 * (mean * mean + logvar.exp() - logvar - 1.0)
+        };
+        let count = (self.mean.len() / latents).max(1) as f64;
+        let of_latent = |latent: usize| {
+            let all = self.mean.iter().zip(&self.logvar).skip(latent).step_by(latents);
+            all.map(of).sum::<f64>() / count
+        };
+        (0..latents).map(of_latent).collect()
+    }
+}
+
 impl Vae {
     /// The posterior of each example. The seed is for models that binarise grey images by draws: with a run's own, they are those that it
     /// is evaluated on.
