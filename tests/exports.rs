@@ -221,7 +221,7 @@ fn the_snippet_of_the_documentation_has_the_same_elbo() {
     let Some(python) = python(test, &["torch", "safetensors", "numpy"]) else { return };
     let directory = tempfile::tempdir().unwrap();
     let made = Case::make(&cases::OF_MNIST, directory.path());
-    let text = fs::read_to_string(repository().join("docs/python.md")).unwrap();
+    let text = fs::read_to_string(repository().join("README.md")).unwrap();
     fs::write(directory.path().join("snippet.py"), snippet(&text, "class Vae")).unwrap();
     let printed = run(&python, "pytorch_snippet.py", directory.path(), &["snippet.py", cases::OF_MNIST.0]);
     let found: [f64; 2] = serde_json::from_str(&printed).unwrap();

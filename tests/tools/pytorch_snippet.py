@@ -1,4 +1,4 @@
-"""Runs the dense model of docs/python.md: prints its mean log probability and KL divergence, as JSON.
+"""Runs the dense model of README.md: prints its mean log probability and KL divergence, as JSON.
 
     python pytorch_snippet.py SNIPPET.py CASE
 
