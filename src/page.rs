@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::gpu::{Listing, Program};
-use crate::graph::Graph;
+use crate::noise::Stream;
+use crate::step::Step;
 use crate::train::{PassTables, Trainer};
-use crate::vae::{Model, PosteriorParameters, Vae};
+use crate::vae::{InferencePrograms, Model, PosteriorParameters, Vae};
 
 /// Images that the page encodes or decodes at a time.
 const BATCH: usize = 64;
@@ -94,7 +95,7 @@ impl Page<'_> {
         let image = model.image()?;
         let programs = vae.inference_programs(BATCH)?;
         let mut tensors = serde_json::Map::new();
-        let crate::vae::InferencePrograms { step, bytes, posterior, z, pixels, .. } = &programs;
+        let InferencePrograms { step, bytes, posterior, z, pixels, .. } = &programs;
         for (name, tensor) in [("step", step), ("bytes", bytes), ("posterior", posterior), ("z", z), ("pixels", pixels)]
         {
             tensors.insert(name.to_owned(), json!(listing.place(tensor)));
@@ -119,6 +120,8 @@ impl Page<'_> {
             "model": { "latents": model.config.latents, "image": [image.height, image.width, image.channels],
                 "logvar_range": model.config.posterior.logvar_range, "header": model.metadata() },
             "batch": BATCH,
+            "step_words": Step::WORDS,
+            "prior_stream": Stream::Prior as u32,
             "listing": listing,
             "contents": contents,
             "tensors": tensors,
@@ -136,13 +139,7 @@ impl Page<'_> {
 
 /// The model as lists of operations, for browsers without WebGPU.
 fn graphs(model: &Model) -> Result<Value, Error> {
-    let (mut encoder, mut decoder) = (Graph::default(), Graph::default());
-    let x = encoder.input("x", model.image()?.sizes());
-    let seen = model.describe_seen(&mut encoder, x)?;
-    let posterior = model.describe_posterior(&mut encoder, seen)?;
-    let z = decoder.input("z", vec![model.config.latents]);
-    let outputs = model.describe_outputs(&mut decoder, z)?;
-    let mean = model.describe_mean(&mut decoder, outputs)?;
+    let ((encoder, _, posterior), (decoder, _, [mean, _])) = (model.describe_encoder()?, model.describe_decoder()?);
     Ok(json!({
         "encoder": { "nodes": encoder, "outputs": posterior },
         "decoder": { "nodes": decoder, "outputs": [mean] },

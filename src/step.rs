@@ -48,7 +48,7 @@ pub struct Step {
 
 impl Step {
     /// Words of a row.
-    const WORDS: usize = size_of::<Step>() / size_of::<u32>();
+    pub(crate) const WORDS: usize = size_of::<Step>() / size_of::<u32>();
 
     /// The positions of its longest sentence; 0 if examples have no lengths.
     pub(crate) fn longest(&self, order: &[u32], lengths: &[u32]) -> u32 {

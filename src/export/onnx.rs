@@ -42,7 +42,7 @@ const MOST_BYTES: usize = 1 << 31;
 ///
 /// [`Error::Argument`] if it is a model of text, or too large for the format.
 pub fn onnx(model: &Model, parameters: &HostParameters) -> Result<[(&'static str, Vec<u8>); 2], Error> {
-    let sizes = model.image().map(|image| image.sizes()).map_err(|_| Error::Argument {
+    model.image().map_err(|_| Error::Argument {
         operation: "exporting a model as ONNX",
         expected: "a model of images or vectors".to_owned(),
         found: "a model of text (--pytorch has its layers)".to_owned(),
@@ -55,21 +55,15 @@ pub fn onnx(model: &Model, parameters: &HostParameters) -> Result<[(&'static str
             found: format!("{bytes} bytes"),
         });
     }
-    let mut graph = Graph::default();
-    let x = graph.input("x", sizes);
-    let seen = model.describe_seen(&mut graph, x)?;
-    let posterior = model.describe_posterior(&mut graph, seen)?;
+    let (graph, x, posterior) = model.describe_encoder()?;
     let axes = "height, width, channels unless there is one; values as the data have them, 0 to 1 for bytes, binarised if the model \
                 was trained on binarised images";
     let docs = [&format!("images: {axes}"), "mean of the posterior", "log variance of the posterior"];
     let encoder = Writer::new(&graph, parameters).write(model, "encoder", x, &posterior, docs);
 
-    let mut graph = Graph::default();
-    let z = graph.input("z", vec![model.config.latents]);
-    let outputs = model.describe_outputs(&mut graph, z)?;
-    let mean = model.describe_mean(&mut graph, outputs)?;
+    let (graph, z, mean_and_outputs) = model.describe_decoder()?;
     let docs = ["latents", "mean of the likelihood, an image as the encoder's x", "what the decoder outputs"];
-    let decoder = Writer::new(&graph, parameters).write(model, "decoder", z, &[mean, outputs], docs);
+    let decoder = Writer::new(&graph, parameters).write(model, "decoder", z, &mean_and_outputs, docs);
     Ok([("encoder.onnx", encoder), ("decoder.onnx", decoder)])
 }
 

@@ -12,9 +12,9 @@ mod state;
 pub use last::{spread, take};
 pub(super) use state::RecurrentState;
 
-use super::{Dense, Epilogue, Init, Layer, ParameterSpec, Recording};
+use super::{Dense, Init, Layer, ParameterSpec};
 use crate::Error;
-use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
+use crate::gpu::{Gpu, Tensor};
 
 /// The kind of a recurrent layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,75 +189,5 @@ impl Recurrent {
             dcell: like(&values.state)?,
             dproduct: like(&values.product)?,
         })
-    }
-
-    /// Records the layer, from `input` to `values.output`.
-    ///
-    /// # Shapes
-    ///
-    /// - `input`: `(T * B * samples, inputs)`
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] if the tensors have other shapes.
-    pub fn forward(
-        &self,
-        recording: Recording<'_>,
-        positions: &Positions,
-        input: &Tensor,
-        values: &RecurrentValues,
-    ) -> Result<Vec<Dispatch>, Error> {
-        let mut dispatches = self.input.forward(recording.over_sequence(), input, &Epilogue::store(&values.gates))?;
-        for (p, position) in positions.0.iter().enumerate() {
-            let state = if p == 0 && self.starts_at_zero { &values.zero } else { &values.state };
-            let mut here = self.state.forward(recording, state, &Epilogue::store(&values.product))?;
-            here.push(match self.cell {
-                Cell::Gru => gru::advance(recording.at, position, values, self.starts_at_zero)?,
-                Cell::Lstm => lstm::advance(recording.at, position, values, self.starts_at_zero)?,
-            });
-            dispatches.extend(here.into_iter().map(|dispatch| dispatch.at_position(p)));
-        }
-        Ok(dispatches)
-    }
-
-    /// Records the gradients of the parameters from `gradients.doutput`, and that with respect to the input if there is an epilogue
-    /// for it. It overwrites the values.
-    ///
-    /// # Shapes
-    ///
-    /// - `input`, the epilogue's result: `(T * B * samples, inputs)`
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] if the tensors have other shapes.
-    pub fn backward(
-        &self,
-        recording: Recording<'_>,
-        positions: &Positions,
-        parameters: &Arena,
-        (input, values, gradients): (&Tensor, &RecurrentValues, &RecurrentGradients),
-        dinput: Option<&Epilogue>,
-    ) -> Result<Vec<Dispatch>, Error> {
-        let mut dispatches = Vec::new();
-        for (p, position) in positions.0.iter().enumerate().rev() {
-            let mut here = vec![match self.cell {
-                Cell::Gru => gru::go_back(recording.at, position, values, gradients)?,
-                Cell::Lstm => lstm::go_back(recording.at, position, values, gradients)?,
-            }];
-            // Nobody needs the gradient with respect to a state that is always 0.
-            if p > 0 || !self.starts_at_zero {
-                let through = match self.cell {
-                    Cell::Gru => Epilogue::onto(&gradients.dstate),
-                    Cell::Lstm => Epilogue::store(&gradients.dstate),
-                };
-                here.extend(self.state.input_gradient(recording, &gradients.dproduct, &through)?);
-            }
-            dispatches.extend(here.into_iter().map(|dispatch| dispatch.at_position(p)));
-        }
-        let all = recording.over_sequence();
-        let of_state = if self.cell == Cell::Gru { &values.memory } else { &values.gates };
-        dispatches.extend(self.state.backward(all, parameters, &values.previous, of_state, None)?);
-        dispatches.extend(self.input.backward(all, parameters, input, &values.gates, dinput)?);
-        Ok(dispatches)
     }
 }

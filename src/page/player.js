@@ -107,9 +107,9 @@ class Player {
   }
 }
 
-// A row of the table of steps, as `Step` in src/step.rs: its number of examples, and the noise key.
-function stepOf(first, examples, key = [0, 0, 0, 0]) {
-  const words = new Uint32Array(28);
+// A row of the table of steps, as `Step` in src/step.rs: its first example, their number, and the noise key.
+function stepOf(size, first, examples, key = [0, 0, 0, 0]) {
+  const words = new Uint32Array(size);
   words.set([0, 0, first, examples, ...key]);
   return words;
 }
@@ -150,11 +150,11 @@ class GpuModel {
 
   // Runs a program over rows in batches; `write` writes the inputs of some, `place` has the results.
   async batches(program, place, count, write, key) {
-    const { batch, tensors } = this.page;
+    const { batch, tensors, step_words } = this.page;
     const values = new Float32Array(count * place.columns);
     for (let first = 0; first < count; first += batch) {
       const rows = Math.min(batch, count - first);
-      this.player.write(tensors.step, stepOf(key ? first : 0, rows, key));
+      this.player.write(tensors.step, stepOf(step_words, key ? first : 0, rows, key));
       write(first, rows);
       this.player.run(program);
       values.set(await this.player.read(place, rows), first * place.columns);
@@ -191,8 +191,7 @@ class GpuModel {
     return this.turns.take(() => {
       if (!this.isPrepared) this.player.run(this.programs.before);
       this.isPrepared = true;
-      // The stream of draws of the prior, as `Stream::Prior` in src/noise.rs.
-      const key = [seed, 0, 3, 0];
+      const key = [seed, 0, this.page.prior_stream, 0];
       return this.batches(this.programs.sample, this.page.tensors.pixels, count, () => {}, key);
     });
   }
@@ -219,13 +218,13 @@ class Training {
     this.model.isPrepared = false;
   }
 
-  // Uploads the tables of a run, and makes one of its steps the current one.
-  upload(tables, run, from = 0) {
+  // Uploads the tables of a run, and makes its first step the current one.
+  upload(tables, run) {
     const { steps, order } = tables.runs[run];
     const words = this.page.words(steps);
     this.player.write(tables.order, this.page.words(order));
     this.player.write(tables.steps, words);
-    this.player.write(tables.step, words.subarray(from * 28, (from + 1) * 28));
+    this.player.write(tables.step, words.subarray(0, this.page.step_words));
   }
 
   // Trains some steps of the current epoch. Returns the epoch's means so far, in nats per example, and whether it is over.

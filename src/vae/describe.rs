@@ -10,6 +10,32 @@ use crate::graph::{Graph, Value};
 use crate::nn::{Layer, SequenceLayer};
 
 impl Model {
+    /// The encoder, from images to the posterior: its input, and the mean and the log variance.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::describe_seen`].
+    pub(crate) fn describe_encoder(&self) -> Result<(Graph, Value, [Value; 2]), Error> {
+        let mut graph = Graph::default();
+        let x = graph.input("x", self.image()?.sizes());
+        let seen = self.describe_seen(&mut graph, x)?;
+        let posterior = self.describe_posterior(&mut graph, seen)?;
+        Ok((graph, x, posterior))
+    }
+
+    /// The decoder, from latents to images: its input, the mean of the likelihood, and the outputs that it is made from.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::describe_seen`].
+    pub(crate) fn describe_decoder(&self) -> Result<(Graph, Value, [Value; 2]), Error> {
+        let mut graph = Graph::default();
+        let z = graph.input("z", vec![self.config.latents]);
+        let outputs = self.describe_outputs(&mut graph, z)?;
+        let mean = self.describe_mean(&mut graph, outputs)?;
+        Ok((graph, z, [mean, outputs]))
+    }
+
     /// Adds to a graph what the model sees of images: rows `(B, D)`, standardised if it was trained so, but not binarised.
     ///
     /// # Shapes

@@ -1,16 +1,16 @@
 //! A recurrent layer with its values for one batch.
 
-use super::{Recurrent, RecurrentGradients, RecurrentValues};
+use super::{Cell, Recurrent, RecurrentGradients, RecurrentValues, gru, lstm};
 use crate::Error;
 use crate::gpu::{Arena, Dispatch, Gpu, Tensor};
 use crate::nn::sequence::{FirstState, SequencePurpose, SequenceState, move_rows};
-use crate::nn::{Epilogue, Positions, Recording};
+use crate::nn::{Epilogue, Layer, Positions, Recording};
 
 #[derive(Debug)]
 pub(in crate::nn) struct RecurrentState {
-    pub layer: Recurrent,
-    pub values: RecurrentValues,
-    pub gradients: Option<RecurrentGradients>,
+    layer: Recurrent,
+    values: RecurrentValues,
+    gradients: Option<RecurrentGradients>,
 }
 
 impl RecurrentState {
@@ -52,7 +52,19 @@ impl SequenceState for RecurrentState {
     }
 
     fn forward(&self, recording: Recording<'_>, positions: &Positions, input: &Tensor) -> Result<Vec<Dispatch>, Error> {
-        self.layer.forward(recording, positions, input, &self.values)
+        let (Recurrent { cell, starts_at_zero, input: of_input, state: of_state, .. }, values) =
+            (&self.layer, &self.values);
+        let mut dispatches = of_input.forward(recording.over_sequence(), input, &Epilogue::store(&values.gates))?;
+        for (p, position) in positions.0.iter().enumerate() {
+            let state = if p == 0 && *starts_at_zero { &values.zero } else { &values.state };
+            let mut here = of_state.forward(recording, state, &Epilogue::store(&values.product))?;
+            here.push(match cell {
+                Cell::Gru => gru::advance(recording.at, position, values, *starts_at_zero)?,
+                Cell::Lstm => lstm::advance(recording.at, position, values, *starts_at_zero)?,
+            });
+            dispatches.extend(here.into_iter().map(|dispatch| dispatch.at_position(p)));
+        }
+        Ok(dispatches)
     }
 
     fn backward(
@@ -63,8 +75,30 @@ impl SequenceState for RecurrentState {
         input: &Tensor,
         dinput: &Epilogue,
     ) -> Result<Vec<Dispatch>, Error> {
-        let around = (input, &self.values, self.of_backward());
-        self.layer.backward(recording, positions, parameters, around, Some(dinput))
+        let (Recurrent { cell, starts_at_zero, input: of_input, state: of_state, .. }, values) =
+            (&self.layer, &self.values);
+        let gradients = self.of_backward();
+        let mut dispatches = Vec::new();
+        for (p, position) in positions.0.iter().enumerate().rev() {
+            let mut here = vec![match cell {
+                Cell::Gru => gru::go_back(recording.at, position, values, gradients)?,
+                Cell::Lstm => lstm::go_back(recording.at, position, values, gradients)?,
+            }];
+            // Nobody needs the gradient with respect to a state that is always 0.
+            if p > 0 || !starts_at_zero {
+                let through = match cell {
+                    Cell::Gru => Epilogue::onto(&gradients.dstate),
+                    Cell::Lstm => Epilogue::store(&gradients.dstate),
+                };
+                here.extend(of_state.input_gradient(recording, &gradients.dproduct, &through)?);
+            }
+            dispatches.extend(here.into_iter().map(|dispatch| dispatch.at_position(p)));
+        }
+        let all = recording.over_sequence();
+        let dproducts = if *cell == Cell::Gru { &values.memory } else { &values.gates };
+        dispatches.extend(of_state.backward(all, parameters, &values.previous, dproducts, None)?);
+        dispatches.extend(of_input.backward(all, parameters, input, &values.gates, Some(dinput))?);
+        Ok(dispatches)
     }
 
     fn keep(&self, gpu: &Gpu, from: &[usize]) -> Result<(), Error> {
