@@ -24,8 +24,13 @@ const BATCH: usize = 64;
 
 const TEMPLATE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
-const SCRIPTS: [&str; 3] =
-    [include_str!("page/player.js"), include_str!("page/model.js"), include_str!("page/view.js")];
+const SCRIPTS: [&str; 5] = [
+    include_str!("page/player.js"),
+    include_str!("page/model.js"),
+    include_str!("page/controls.js"),
+    include_str!("page/training.js"),
+    include_str!("page/view.js"),
+];
 
 /// What a page shows.
 #[derive(Clone, Copy, Debug)]
